@@ -1,0 +1,55 @@
+# `make run` shows dropload at work; `make test` runs every check. Both do all their set-up.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test format lint types contracts unit wheel clean
+
+help:
+	@echo "make run     set up, start the daemon, load a first file; Ctrl-C ends it"
+	@echo "make test    set up, then format, lint, types, contracts, tests, wheel"
+	@echo "make clean   remove the virtual environment and what tests left"
+
+# Written only after everything is installed: an interrupted set-up starts again.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dropload needs Python 3.11 or later; name one: make PYTHON=python3.11 ..."; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || \
+	  { rm -rf $(VENV); $(PYTHON) -m venv --without-pip $(VENV) 2>/dev/null && \
+	    $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } || \
+	  { echo "This Python can make no virtual environment: install your system's python3-venv."; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(READY)
+
+run: $(READY)
+	@$(BIN)/python examples/first_file.py
+
+test: format lint types contracts unit wheel
+
+format: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+unit: $(READY)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+# What users install is the wheel, not the checkout: it is tried from an empty folder.
+wheel: $(READY)
+	$(BIN)/python tests/try_wheel.py
+
+clean:
+	rm -rf $(VENV) dist build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,41 @@
+"""The command group: every command under one name."""
+
+from pathlib import Path
+
+import click
+
+from dropload import __version__
+from dropload.cli import look, operate
+from dropload.cli.session import Session
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done; 1 refused or failed, and said why; 2 wrong usage.",
+)
+@click.version_option(__version__, message="dropload %(version)s")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="Configuration file (TOML). Default: $DROPLOAD_CONFIG, else config/dropload.toml here, "
+    "else /etc/dropload/dropload.toml, else built-in defaults.",
+)
+@click.pass_context
+def dropload(context: click.Context, config_path: Path | None) -> None:
+    r"""Drop a CSV into a folder, find its rows in a database table.
+
+    \b
+    A first try, with nothing to configure:
+      dropload run                                    in one terminal
+      cp airports.csv dropoff/reference_data_table/fullload/
+      dropload status --watch                         in another
+
+    Every key of the configuration can also be given by environment, for example
+    DROPLOAD_PATHS__DROPOFF=/srv/dropoff. `dropload config show` lists them all.
+    """
+    context.obj = Session(config_path)
+
+
+for command in (*operate.COMMANDS, *look.COMMANDS):
+    dropload.add_command(command)

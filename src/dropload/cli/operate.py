@@ -1,0 +1,180 @@
+"""The commands that do something: run, init, load, release."""
+
+import getpass
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from dropload.cli import output
+from dropload.cli.session import Session, json_option, pass_session, place_options
+from dropload.daemon import Daemon
+from dropload.durable import path_text
+from dropload.errors import RefusedError
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
+from dropload.journal import HELD, RELEASED, apply_scripts
+from dropload.model import Area, LoadType, Outcome, Verdict
+from dropload.pipeline import process_drop
+
+
+@click.command()
+@click.option(
+    "--until-idle", is_flag=True, help="Stop when nothing is left to do, instead of waiting."
+)
+@pass_session
+def run(session: Session, until_idle: bool) -> None:
+    """Watch the drop tree and load what is dropped, until stopped.
+
+    Makes the folders and the journal when they are not there. A file is touched only when it has
+    not changed for `gate.checks` checks, `gate.interval_seconds` apart (6 x 15 s); a companion
+    NAME.done beside it says that it is complete at once. Stop with Ctrl-C or SIGTERM: loads under
+    way may finish for `workers.stop_timeout_seconds`, then they are cut off and go on next time.
+    """
+    daemon = Daemon(session.dock, until_idle=until_idle)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: daemon.stop())
+    daemon.run()
+
+
+@click.command()
+@pass_session
+def init(session: Session) -> None:
+    """Make the folders of the drop tree and the journal's tables; may be run again at any time."""
+    dock = session.dock
+    made = dock.tree.create()
+    scripts = apply_scripts(dock.target)
+    for folder in made:
+        click.echo(f"made   {folder}")
+    for script in scripts:
+        click.echo(f"ran    sql/{dock.target.name}/{script}")
+    if not made and not scripts:
+        click.echo("Everything was there already.")
+    click.echo(f"drop tree  {dock.tree.root}")
+    click.echo(f"database   {dock.target.describe()}")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@place_options
+@click.option(
+    "--force", is_flag=True, help="Load although the same bytes are there, or a guard rail holds."
+)
+@json_option
+@pass_session
+def load(
+    session: Session,
+    file: Path,
+    area: str | None,
+    load_type: str | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Load FILE now, without waiting at the gate.
+
+    A file in an inbox is filed as usual; any other stays where it is and needs --area and
+    --load-type. Be sure that nobody is still writing it.
+    """
+    dock = session.dock
+    dock.tree.create()
+    apply_scripts(dock.target)
+    drop = drop_of_path(
+        file,
+        dock.tree,
+        Area(area) if area else None,
+        LoadType(load_type) if load_type else None,
+        force=force,
+        requested_by=getpass.getuser(),
+    )
+    with _Bar(file.name, shown=not as_json and output.is_terminal()) as bar:
+        outcome = process_drop(dock, drop, worker_name(), bar.on_step)
+    if as_json:
+        output.print_json(_outcome_as_json(outcome))
+    else:
+        _print_outcome(outcome)
+    return 0 if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE) else 1
+
+
+class _Bar:
+    """A line that shows the step and the rows done, while a person is looking."""
+
+    def __init__(self, name: str, *, shown: bool) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[name]}  {task.description}  {task.completed:,} rows"),
+            TimeElapsedColumn(),
+            transient=True,
+            disable=not shown,
+        )
+        self._task = self._progress.add_task("reading", total=None, name=name)
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def on_step(self, step: str, rows: int) -> None:
+        self._progress.update(self._task, description=step, completed=rows)
+
+
+def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "verdict": outcome.verdict,
+        "load_id": outcome.load_id,
+        "file_path": path_text(outcome.path),
+        "table": outcome.table,
+        "rows_read": outcome.rows_read,
+        "rows_loaded": outcome.rows_loaded,
+        "rows_rejected": outcome.rows_rejected,
+        "filed_path": path_text(outcome.filed_path) if outcome.filed_path else None,
+        "report_path": path_text(outcome.report_path) if outcome.report_path else None,
+        "error_category": outcome.category or None,
+        "error_message": f"{outcome.message} {outcome.hint}".strip() or None,
+    }
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    number = f" (load {outcome.load_id})" if outcome.load_id else ""
+    if outcome.verdict is Verdict.LOADED:
+        click.echo(f"{outcome.rows_loaded:,} rows loaded into {outcome.table}{number}.")
+        if outcome.rows_rejected:
+            click.echo(f"{outcome.rows_rejected:,} rows were rejected.")
+    else:
+        click.echo(f"{outcome.verdict.value}{number}: {outcome.message}")
+        if outcome.hint:
+            click.echo(f"  {outcome.hint}")
+    for label, path in (("file", outcome.filed_path), ("report", outcome.report_path)):
+        if path is not None:
+            click.echo(f"  {label}: {path_text(path)}")
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--reason", default="", help="Why this is right; goes into the audit log.")
+@pass_session
+def release(session: Session, path: Path, reason: str) -> None:
+    """Let a held file load after all.
+
+    A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
+    The release counts for the version that is there now; a new version is judged again.
+    """
+    dock = session.dock
+    text = path_text(path.absolute())
+    with dock.target.write() as conn:
+        row = dock.journal.tracking.find(conn, text)
+        if row is None or row.status != HELD:
+            raise RefusedError(
+                f"{path} is not held.", hint="`dropload status` lists the files that are."
+            )
+        dock.journal.tracking.set_status(
+            conn, row.id, RELEASED, reason=f"released by {getpass.getuser()}"
+        )
+        dock.journal.audit.add(conn, getpass.getuser(), "release", row.load_id, reason)
+    click.echo(f"Released: {path.name} loads at the daemon's next look.")
+
+
+COMMANDS: tuple[click.Command, ...] = (run, init, load, release)

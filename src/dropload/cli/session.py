@@ -1,0 +1,56 @@
+"""What every command needs: the session behind it, and the options that several share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dropload.config import LoadedConfig, load_config
+from dropload.dock import Dock, open_dock
+from dropload.logs import configure_logs
+from dropload.model import Area, LoadType
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --area and --load-type, for files that are in no inbox."""
+    area = click.option(
+        "--area",
+        type=click.Choice([area.value for area in Area]),
+        help="Which half of the tree the file belongs to.",
+    )
+    load_type = click.option(
+        "--load-type",
+        type=click.Choice([kind.value for kind in LoadType]),
+        help="fullload replaces the table's rows, append adds to them.",
+    )
+    return area(load_type(function))
+
+
+class Session:
+    """What a command works with; read and opened when it is first asked for."""
+
+    def __init__(self, config_path: Path | None) -> None:
+        self._config_path = config_path
+        self._loaded: LoadedConfig | None = None
+        self._dock: Dock | None = None
+
+    @property
+    def loaded(self) -> LoadedConfig:
+        """Return the configuration; raise ConfigError when it is wrong."""
+        if self._loaded is None:
+            self._loaded = load_config(self._config_path)
+            configure_logs(self._loaded.config.log)
+        return self._loaded
+
+    @property
+    def dock(self) -> Dock:
+        """Return the dock."""
+        if self._dock is None:
+            self._dock = open_dock(self.loaded.config)
+        return self._dock
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,15 @@
+"""Column types without damage: decide them, convert text to them, compare them."""
+
+from dropload.column_types.conversion import ConversionError, canonical_text, convert
+from dropload.column_types.detector import ColumnTypeDetector
+from dropload.column_types.ordering import common_type, fits, text_width
+
+__all__ = [
+    "ColumnTypeDetector",
+    "ConversionError",
+    "canonical_text",
+    "common_type",
+    "convert",
+    "fits",
+    "text_width",
+]

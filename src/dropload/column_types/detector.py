@@ -1,0 +1,150 @@
+"""Decide the type of one column on all of its values, and say why when it is not the obvious."""
+
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dropload.column_types import forms, plain
+from dropload.column_types.families import (
+    BooleanFamily,
+    DateFamily,
+    Family,
+    NumberFamily,
+    TimestampFamily,
+    Values,
+    quote,
+)
+from dropload.model import ColumnType, Kind
+
+_SAMPLE = 200
+"""Values of the first batch that show what a person would take the column for."""
+_MAX_EXCEPTIONS = 0.1
+"""Beyond this share of other values nobody takes the column for numbers or dates."""
+
+_FAMILIES: dict[str, Callable[[], Family]] = {
+    forms.NUMBER: NumberFamily,
+    forms.DATE: DateFamily,
+    forms.TIMESTAMP: TimestampFamily,
+    forms.BOOLEAN: BooleanFamily,
+}
+
+
+class ColumnTypeDetector:
+    """Sees every value of a column once, batch by batch; keeps numbers only, never values.
+
+    The first values say which family of types is possible at all. The column is of that family as
+    long as every value is; afterwards it is text, and only lengths and nulls are still looked at.
+    """
+
+    def __init__(self) -> None:
+        self.nulls = 0
+        self.max_length = 0
+        """Characters of the longest value as written."""
+        self._rows = 0
+        self._group: str | None = None
+        self._family: Family | None = None
+        self._note = ""
+        self._exceptions: _Exceptions | None = None
+
+    def observe(self, column: pa.Array, source_rows: pa.Array | None = None) -> None:
+        """Take in the next values, a `pa.string()` array.
+
+        `source_rows` are the record numbers that notes name; without them values are counted.
+        """
+        values = Values(column, source_rows, self._rows + 1)
+        self._rows += len(column)
+        self.nulls += column.null_count
+        if len(values.texts) == 0:
+            return
+        shortest, longest = plain.bounds(pc.utf8_length(values.texts))
+        self.max_length = max(self.max_length, longest)
+        if self._group is None:
+            self._expect(values.texts)
+        if self._family is not None:
+            self._judge(values, has_empty=shortest == 0)
+        elif self._exceptions is not None:
+            self._watch(values.texts)
+
+    def decide(self) -> tuple[ColumnType, str]:
+        """Return the column's type and why it is not the one that a person may expect."""
+        if self._group is None:
+            return self._text(), "no record has a value here" if self._rows else ""
+        if self._family is not None:
+            decided, reason = self._family.decide()
+            return decided or self._text(), reason
+        if self._exceptions is not None:
+            return self._text(), self._exceptions.describe(self._group, self._rows - self.nulls)
+        return self._text(), self._note
+
+    def _text(self) -> ColumnType:
+        return ColumnType(Kind.TEXT, max_length=self.max_length)
+
+    def _expect(self, texts: pa.Array) -> None:
+        self._group = forms.majority_group(texts.slice(0, _SAMPLE).to_pylist())
+        if self._group:
+            self._family = _FAMILIES[self._group]()
+
+    def _judge(self, values: Values, *, has_empty: bool) -> None:
+        family = self._family
+        if family is None or (not has_empty and family.observe(values)):
+            return
+        self._family = None
+        index = _first_misfit(type(family), values)
+        text = values.texts[index].as_py()
+        form = forms.form_of(text)
+        if not text:
+            self._note = (
+                f"looks like {self._group}, but record {values.row(index):,} holds an empty text "
+                '(""), which only a text column keeps'
+            )
+        elif form is None or form.group != self._group:
+            self._exceptions = _Exceptions(quote(text), values.row(index))
+            self._watch(values.texts)
+        else:
+            reason = form.reason or f"it {family.misfit}"
+            self._note = f"{values.show(index)} is kept as text: {reason}"
+
+    def _watch(self, texts: pa.Array) -> None:
+        exceptions = self._exceptions
+        if exceptions is None:
+            return
+        alike = pc.match_substring_regex(texts, f"^{forms.group_pattern(self._group or '')}$")
+        exceptions.count += len(texts) - pc.sum(alike).as_py()
+        if exceptions.count > _MAX_EXCEPTIONS * (self._rows - self.nulls):
+            self._exceptions = None
+
+
+class _Exceptions:
+    """How many values do not look like the others, and the first of them."""
+
+    def __init__(self, first: str, row: int) -> None:
+        self.count = 0
+        self._first = first
+        self._row = row
+
+    def describe(self, group: str, values: int) -> str:
+        return (
+            f"looks like {group} in all but {self.count:,} of {values:,} values, the first of them "
+            f"{self._first} in record {self._row:,}: kept as text"
+        )
+
+
+def _first_misfit(family: Callable[[], Family], values: Values) -> int:
+    """Return the position of the first value that is not of the family: by halves, not by values.
+
+    There is one: the family refused the whole.
+    """
+    start, stop = 0, len(values.texts)
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        half = values.texts.slice(start, middle - start)
+        if _accepts(family, half):
+            start = middle
+        else:
+            stop = middle
+    return start
+
+
+def _accepts(family: Callable[[], Family], texts: pa.Array) -> bool:
+    return family().observe(Values(texts, None, 1))

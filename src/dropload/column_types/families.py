@@ -1,0 +1,274 @@
+"""One judge for each family of types: reads a column's values, says which type gives them back."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dropload.column_types import plain
+from dropload.model import ColumnType, Kind
+
+MAX_DECIMAL_DIGITS = 38
+"""What SQL Server and Arrow's decimal128 can hold."""
+
+_SURE_WHOLE_CHARS = 15
+"""So many characters of a whole number fit into everything."""
+
+
+class Values:
+    """A stretch of a column: the texts that are not null, and the records that they stand in."""
+
+    def __init__(self, column: pa.Array, source_rows: pa.Array | None, first_row: int) -> None:
+        self.texts = column.drop_null() if column.null_count else column
+        self._column = column
+        self._source_rows = source_rows
+        self._first_row = first_row
+
+    def row(self, index: int) -> int:
+        """Return the record number of the value at `index` of `texts`."""
+        if self._column.null_count:
+            index = pc.indices_nonzero(self._column.is_valid())[index].as_py()
+        if self._source_rows is not None:
+            return int(self._source_rows[index].as_py())
+        return self._first_row + index
+
+    def show(self, index: int) -> str:
+        """Return the value and where it stands, for people."""
+        return f"{quote(self.texts[index].as_py())} in record {self.row(index):,}"
+
+
+class Family(Protocol):
+    """Judges whether a whole column is of one family, batch by batch."""
+
+    misfit: str
+    """What a value is not that looks as if it were of the family."""
+
+    def observe(self, values: Values) -> bool:
+        """Take values in; return False when one of them is not of the family at all."""
+        ...
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """Return the type that gives back all that was observed, or None and the reason."""
+        ...
+
+
+@dataclass(slots=True)
+class NumberFamily:
+    """Integers, decimals of one scale, and floats where scales are mixed."""
+
+    misfit = "is not a number as a database would print it"
+
+    has_whole: bool = False
+    has_point: bool = False
+    min_scale: int = 0
+    max_scale: int = 0
+    whole_digits: int = 0
+    beyond_64_bits: str = ""
+    """Each of these: the first value of the sort and where it stands; empty when there is none."""
+    inexact: str = ""
+    padded: str = ""
+    bare_whole: str = ""
+    dot_zero: str = ""
+
+    def observe(self, values: Values) -> bool:
+        """See `Family.observe`."""
+        texts = values.texts
+        if not plain.all_match(texts, plain.NUMBER):
+            return False
+        points = pc.find_substring(texts, ".")
+        least, most = plain.bounds(points)
+        if least < 0:
+            self._observe_whole(values, pc.less(points, 0))
+        if most >= 0:
+            self._observe_decimals(values, points)
+        return True
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """See `Family.decide`."""
+        if not self.has_point:
+            return self._integer()
+        if not self.has_whole and self.min_scale == self.max_scale:
+            return self._decimal()
+        return self._float()
+
+    def _observe_whole(self, values: Values, is_whole: pa.Array) -> None:
+        if not self.has_whole:
+            self.bare_whole = values.show(plain.first_true(is_whole))
+        self.has_whole = True
+        if self.beyond_64_bits:
+            return
+        long = pc.and_(is_whole, pc.greater(pc.binary_length(values.texts), _SURE_WHOLE_CHARS))
+        if not pc.any(long).as_py():
+            return
+        try:
+            least, most = plain.bounds(values.texts.filter(long).cast(pa.int64()))
+        except pa.ArrowInvalid:
+            self.beyond_64_bits = _show_first_beyond(values, long, 2**63 - 1)
+            most, least = 2**63, 0
+        if not self.inexact and max(-least, most) > plain.MAX_WHOLE_FLOAT:
+            self.inexact = _show_first_beyond(values, long, plain.MAX_WHOLE_FLOAT)
+
+    def _observe_decimals(self, values: Values, points: pa.Array) -> None:
+        texts = values.texts
+        has_point = pc.greater_equal(points, 0)
+        scales = pc.subtract(pc.subtract(pc.binary_length(texts), points), 1)
+        least, most = plain.bounds(pc.if_else(has_point, scales, None))
+        self.min_scale = min(self.min_scale, least) if self.has_point else least
+        self.max_scale = max(self.max_scale, most)
+        self.has_point = True
+        signs = pc.cast(pc.starts_with(texts, "-"), pa.int32())
+        self.whole_digits = max(self.whole_digits, plain.bounds(pc.subtract(points, signs))[1])
+        self._observe_zeros(values, has_point, scales)
+        if not self.inexact:
+            index = plain.first_inexact(pc.if_else(has_point, texts, None))
+            self.inexact = values.show(index) if index is not None else ""
+
+    def _observe_zeros(self, values: Values, has_point: pa.Array, scales: pa.Array) -> None:
+        if self.padded and self.dot_zero:
+            return
+        ends = pc.and_(has_point, pc.ends_with(values.texts, "0"))
+        if not pc.any(ends).as_py():
+            return
+        one = pc.equal(scales, 1)
+        dot_zero = plain.first_true(pc.and_(ends, one))
+        padded = plain.first_true(pc.and_(ends, pc.invert(one)))
+        if dot_zero >= 0 and not self.dot_zero:
+            self.dot_zero = values.show(dot_zero)
+        if padded >= 0 and not self.padded:
+            self.padded = values.show(padded)
+
+    def _integer(self) -> tuple[ColumnType | None, str]:
+        if self.beyond_64_bits:
+            return None, (
+                f"{self.beyond_64_bits} has more digits than an integer column holds: kept as text "
+                "so that none is lost"
+            )
+        return ColumnType(Kind.INTEGER), ""
+
+    def _decimal(self) -> tuple[ColumnType | None, str]:
+        digits = self.whole_digits + self.max_scale
+        if digits > MAX_DECIMAL_DIGITS:
+            return None, (
+                f"the numbers need {digits} digits, more than a decimal column holds: kept as text "
+                "so that none is lost"
+            )
+        return ColumnType(Kind.DECIMAL, precision=digits, scale=self.max_scale), ""
+
+    def _float(self) -> tuple[ColumnType | None, str]:
+        if self.padded:
+            return None, (
+                "the numbers have different counts of decimals and some end in zeros "
+                f"({self.padded}): kept as text so that they stay as written"
+            )
+        if self.has_whole and self.dot_zero:
+            return None, (
+                f"whole numbers are written in two ways ({self.bare_whole}, {self.dot_zero}): "
+                "kept as text so that they stay as written"
+            )
+        if self.inexact:
+            return None, (
+                f"{self.inexact} has more digits than a floating-point column keeps: kept as text "
+                "so that none is lost"
+            )
+        return ColumnType(Kind.FLOAT, spelling=".0" if self.dot_zero else ""), ""
+
+
+class DateFamily:
+    """Days, written `YYYY-MM-DD`."""
+
+    misfit = "is no day of the calendar"
+
+    def observe(self, values: Values) -> bool:
+        """See `Family.observe`."""
+        if not plain.all_match(values.texts, plain.DATE):
+            return False
+        try:
+            days = values.texts.cast(pa.date32()).cast(pa.int32())
+        except pa.ArrowInvalid:
+            return False
+        return bool(plain.bounds(days)[0] >= plain.FIRST_DAY)
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """See `Family.decide`."""
+        return ColumnType(Kind.DATE), ""
+
+
+@dataclass(slots=True)
+class TimestampFamily:
+    """Points in time without a zone, all with one separator and one number of decimals."""
+
+    misfit = "is no day and time of the calendar"
+
+    first: str = ""
+    first_shown: str = ""
+    other: str = ""
+    """The first value that is written in another way than the first of all."""
+
+    def observe(self, values: Values) -> bool:
+        """See `Family.observe`."""
+        texts = values.texts
+        if not plain.all_match(texts, plain.TIMESTAMP):
+            return False
+        try:
+            days = texts.cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.int32())
+        except pa.ArrowInvalid:
+            return False
+        if plain.bounds(days)[0] < plain.FIRST_DAY:
+            return False
+        self._observe_form(values)
+        return True
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """See `Family.decide`."""
+        if self.other:
+            return None, (
+                f"date and time are written in two ways ({self.first_shown}, {self.other}): kept "
+                "as text so that they stay as written"
+            )
+        spelling = "T" if self.first[10] == "T" else ""
+        digits = max(0, len(self.first) - 20)
+        return ColumnType(Kind.TIMESTAMP, precision=digits, spelling=spelling), ""
+
+    def _observe_form(self, values: Values) -> None:
+        if not self.first:
+            self.first = values.texts[0].as_py()
+            self.first_shown = values.show(0)
+        if self.other:
+            return
+        same = pc.and_(
+            pc.equal(pc.binary_length(values.texts), len(self.first)),
+            pc.match_substring(pc.utf8_slice_codeunits(values.texts, 10, 11), self.first[10]),
+        )
+        index = plain.first_true(pc.invert(same))
+        self.other = values.show(index) if index >= 0 else ""
+
+
+class BooleanFamily:
+    """`true` and `false` in lower case; another casing would not come back as written."""
+
+    misfit = "is neither true nor false"
+
+    _WORDS = pa.array(["true", "false"])
+
+    def observe(self, values: Values) -> bool:
+        """See `Family.observe`."""
+        return bool(pc.all(pc.is_in(values.texts, self._WORDS)).as_py())
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """See `Family.decide`."""
+        return ColumnType(Kind.BOOLEAN), ""
+
+
+def quote(text: str) -> str:
+    """Return a value as it is shown in notes: in quotes, shortened."""
+    shown = text if len(text) <= 40 else f"{text[:37]}..."
+    return f"'{shown}'"
+
+
+def _show_first_beyond(values: Values, candidates: pa.Array, limit: int) -> str:
+    for index in pc.indices_nonzero(candidates).to_pylist():
+        number = int(values.texts[index].as_py())
+        if number > limit or number < -limit - 1:
+            return values.show(index)
+    return ""

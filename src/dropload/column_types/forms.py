@@ -1,0 +1,102 @@
+"""What texts look like to a person, and why some that look like numbers or dates stay text."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from dropload.column_types import plain
+
+NUMBER = "a number"
+DATE = "a date"
+TIMESTAMP = "a date with time"
+BOOLEAN = "true or false"
+
+_MAJORITY = 0.8
+"""Share of a sample that must look alike before the rest counts as the exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to write something that a person takes for a number, a date, ..."""
+
+    group: str
+    pattern: str
+    """From end to end; RE2 and `re` read it alike."""
+    reason: str = ""
+    """Why a column with such a value stays text; empty for the forms that a type gives back."""
+
+
+_DAY = "[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
+_TIME = "[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
+_BLANK = "[ \t\u00a0\u202f]"
+_GROUPED = f"[0-9]{{1,3}}(?:(?:[.,'’]|{_BLANK})[0-9]{{3}})+(?:[.,][0-9]+)?"
+
+FORMS = (
+    Form(NUMBER, plain.NUMBER),
+    Form(DATE, plain.DATE),
+    Form(TIMESTAMP, plain.TIMESTAMP),
+    Form(BOOLEAN, "(?:true|false)"),
+    Form(NUMBER, r"-0(?:\.0+)?", "a number column loses the minus before a zero"),
+    Form(NUMBER, r"-?0[0-9]+(?:\.[0-9]+)?", "a number column loses the leading zeros"),
+    Form(NUMBER, r"\+[0-9]+(?:[.,][0-9]+)?", "a number column loses the plus sign"),
+    Form(NUMBER, r"-?(?:\.[0-9]+|[0-9]+\.)", "a number column puts digits around the point"),
+    Form(
+        NUMBER,
+        r"[-+]?[0-9]+(?:[.,][0-9]+)?[eE][-+]?[0-9]+",
+        "it has an exponent, and a number column writes it out",
+    ),
+    Form(
+        NUMBER,
+        "[-+]?[1-9][0-9]{0,2},[0-9]{3}",
+        "the comma can be a decimal comma or a thousands separator",
+    ),
+    Form(NUMBER, "[-+]?[0-9]+,[0-9]+", "a number column does not keep the decimal comma"),
+    Form(NUMBER, f"[-+]?{_GROUPED}", "a number column does not keep thousands separators"),
+    Form(
+        NUMBER,
+        f"(?:{_BLANK}+{plain.NUMBER}{_BLANK}*|{plain.NUMBER}{_BLANK}+)",
+        "a number column loses the blanks around it",
+    ),
+    Form(DATE, _DAY, "it can be read as day or month first"),
+    Form(DATE, "[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}", "it is not written as YYYY-MM-DD"),
+    Form(TIMESTAMP, f"{_DAY}{_TIME}(?: ?[AaPp][Mm])?", "it can be read as day or month first"),
+    Form(
+        TIMESTAMP,
+        f"{plain.DATE}{_TIME}(?:Z|[-+][0-9]{{2}}:?(?:[0-9]{{2}})?)",
+        "it names a time zone, which a timestamp column loses",
+    ),
+    Form(
+        TIMESTAMP,
+        f"{plain.DATE}{_TIME}",
+        "it is not written as YYYY-MM-DD HH:MM:SS with up to six digits of fraction",
+    ),
+    Form(BOOLEAN, "(?:True|False|TRUE|FALSE)", "only lower-case true and false come back so"),
+)
+"""The first that matches counts."""
+
+
+def form_of(text: str) -> Form | None:
+    """Return the form that a text has, None when it looks like nothing but text."""
+    return next((form for form in FORMS if _compiled(form.pattern).fullmatch(text)), None)
+
+
+def majority_group(sample: Sequence[str]) -> str:
+    """Return what most of the texts look like, the empty string when there is no such thing."""
+    counts = Counter(form.group for form in map(form_of, sample) if form is not None)
+    if not counts:
+        return ""
+    group, count = counts.most_common(1)[0]
+    return group if count >= _MAJORITY * len(sample) else ""
+
+
+@cache
+def group_pattern(group: str) -> str:
+    """Return the pattern of everything that looks like the group."""
+    return f"(?:{'|'.join(form.pattern for form in FORMS if form.group == group)})"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)

@@ -1,0 +1,324 @@
+"""Read, merge and check the configuration: defaults, one TOML file, `.env`, environment."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from dropload.errors import ConfigError
+
+ENV_PREFIX = "DROPLOAD_"
+CONFIG_VARIABLE = "DROPLOAD_CONFIG"
+DEFAULT_FILES = (Path("config/dropload.toml"), Path("/etc/dropload/dropload.toml"))
+_NOT_KEYS = (CONFIG_VARIABLE, "DROPLOAD_TEST_")
+"""Variables with our prefix that are not configuration keys."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(min_length=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+DEFAULT_IGNORE = (
+    ".*",
+    "~$*",
+    "*.tmp",
+    "*.part",
+    "*.filepart",
+    "*.crdownload",
+    "*.swp",
+    "Thumbs.db",
+    "desktop.ini",
+)
+"""Names that copy programs, editors and desktops leave behind (`.*` covers `.~lock*` and `._*`)."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class PathsConfig(_Section):
+    """Where the drop tree and the daemon's own files are."""
+
+    dropoff: Path = Path("dropoff")
+    state: Path | None = None
+    """Heartbeat and other small files of the daemon; default: `.dropload` inside the drop tree."""
+
+
+class DatabaseConfig(_Section):
+    """The target: a URL, or the parts from which it is built."""
+
+    url: SecretStr | None = None
+    type: str | None = None
+    """Name of the target (an entry point of the group `dropload.targets`), with the parts below."""
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    name: str | None = None
+    user: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    busy_timeout_seconds: Seconds = 30
+    """How long one statement waits for a lock before the step is tried again."""
+
+
+class SchemasConfig(_Section):
+    """Schema names in the target; on a target without schemas they are part of the table's name."""
+
+    reference: Name = "ref"
+    non_reference: str | None = None
+    """Default: the target's own (`dbo`, `public`)."""
+    backup: Name = "bkp"
+    stage: Name = "stg"
+
+
+class GateConfig(_Section):
+    """The stability check."""
+
+    checks: Positive = 6
+    interval_seconds: Seconds = 15
+
+
+class WatchConfig(_Section):
+    """How the inboxes are looked at."""
+
+    scan_interval_seconds: Seconds = 5
+    events: bool = True
+    """Use file system events as a hint to scan earlier; the scan finds everything without them."""
+    ignore: tuple[str, ...] = DEFAULT_IGNORE
+
+
+class WorkersConfig(_Section):
+    """The processes that load."""
+
+    count: Positive = Field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)))
+    load_timeout_seconds: Seconds = 4 * 3600
+    memory_limit_mb: Annotated[int, Field(ge=256)] = 2048
+    lease_seconds: Seconds = 120
+    """A claim that was not renewed for this long may be taken over by another daemon."""
+    stop_timeout_seconds: Seconds = 30
+    """How long running loads may go on after SIGTERM before they are cut off."""
+
+
+class LoadConfig(_Section):
+    """What a load may and must do."""
+
+    batch_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 990
+    max_rejected_rows: Annotated[int, Field(ge=0)] = 0
+    hash_algorithm: Literal["sha256", "sha1", "blake2b", "md5"] = "sha256"
+    reload_duplicates: bool = False
+    """Load the same bytes into the same table again, as if every drop were forced."""
+    min_matching_columns: Share = 0.7
+    """Share of a known table's columns that a file must have."""
+    max_shrink: Share = 0.5
+    """A fullload that would shrink its table by more than this share is held."""
+    max_record_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
+    """A longer record is taken for a quote that was never closed."""
+
+
+class RetentionConfig(_Section):
+    """How long things are kept."""
+
+    backups_per_table: Annotated[int, Field(ge=0)] = 3
+
+
+class RetryConfig(_Section):
+    """How trouble of the infrastructure is waited out."""
+
+    attempts: Positive = 5
+    """Tries of one step inside a worker before the file goes back to its inbox."""
+    first_wait_seconds: Seconds = 0.5
+    max_wait_seconds: Seconds = 300
+    pause_seconds: Seconds = 60
+    """How long a table's queue pauses after an error that the database owner must mend."""
+
+
+class HealthConfig(_Section):
+    """Thresholds of the health check."""
+
+    heartbeat_warning_seconds: Seconds = 60
+    heartbeat_critical_seconds: Seconds = 300
+    min_free_mb: Annotated[int, Field(ge=0)] = 500
+
+
+class LogConfig(_Section):
+    """What is logged and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+    """`auto`: text for people on a terminal, JSON lines elsewhere."""
+    file: Path | None = None
+
+
+class Config(_Section):
+    """The whole configuration, checked and frozen."""
+
+    paths: PathsConfig = PathsConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    schemas: SchemasConfig = SchemasConfig()
+    gate: GateConfig = GateConfig()
+    watch: WatchConfig = WatchConfig()
+    workers: WorkersConfig = WorkersConfig()
+    load: LoadConfig = LoadConfig()
+    retention: RetentionConfig = RetentionConfig()
+    retry: RetryConfig = RetryConfig()
+    health: HealthConfig = HealthConfig()
+    log: LogConfig = LogConfig()
+
+    @property
+    def state_folder(self) -> Path:
+        """Return the folder of the daemon's own small files."""
+        return self.paths.state or self.paths.dropoff / ".dropload"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key with the value in force and where it came from."""
+
+    key: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration and the origin of every value in it."""
+
+    config: Config
+    sources: Mapping[str, str]
+    """Dotted key to the file or variable that set it; keys left out hold their default."""
+
+    def settings(self) -> Iterator[Setting]:
+        """Yield every key in the order of the configuration file; secrets stay masked."""
+        for section_name, section in self.config:
+            for name, value in section:
+                key = f"{section_name}.{name}"
+                yield Setting(key, value, self.sources.get(key, "default"))
+
+
+def load_config(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    env_file: Path = Path(".env"),
+) -> LoadedConfig:
+    """Return the configuration in force.
+
+    Later sources win: defaults, the TOML file, `.env`, the environment. `path` None means: the file
+    that `DROPLOAD_CONFIG` names, else the first of `DEFAULT_FILES` that exists, else no file.
+    Raises ConfigError with key, value and origin when anything is unknown or out of range.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, dict[str, Any]] = {}
+    sources: dict[str, str] = {}
+    file = _config_file(path, environ)
+    if file is not None:
+        _merge(values, sources, _read_toml(file), str(file))
+    dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None}
+    for variables, origin in ((dotenv, str(env_file)), (environ, "environment")):
+        for name, value in variables.items():
+            _merge_variable(values, sources, name, value, origin)
+    return LoadedConfig(_validate(values, sources), sources)
+
+
+def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
+    if named is not None:
+        return named
+    return next((file for file in DEFAULT_FILES if file.is_file()), None)
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(
+            f"The configuration file {file} cannot be read: {exc.strerror}.",
+            hint="Name another with --config or DROPLOAD_CONFIG.",
+        ) from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{file} is not valid TOML: {exc}.") from exc
+
+
+def _merge(
+    values: dict[str, dict[str, Any]],
+    sources: dict[str, str],
+    sections: Mapping[str, Any],
+    origin: str,
+) -> None:
+    for section, entries in sections.items():
+        if not isinstance(entries, Mapping):
+            raise ConfigError(
+                f"{origin}: {section!r} stands outside a section.",
+                hint="Keys belong below a line such as [paths].",
+            )
+        for name, value in entries.items():
+            values.setdefault(section, {})[name] = value
+            sources[f"{section}.{name}"] = origin
+
+
+def _merge_variable(
+    values: dict[str, dict[str, Any]],
+    sources: dict[str, str],
+    name: str,
+    value: str,
+    origin: str,
+) -> None:
+    if not name.startswith(ENV_PREFIX) or name.startswith(_NOT_KEYS):
+        return
+    section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
+    if not key:
+        raise ConfigError(
+            f"The variable {name} ({origin}) names no key.",
+            hint=f"Write {ENV_PREFIX}SECTION__KEY, for example DROPLOAD_PATHS__DROPOFF.",
+        )
+    parsed: Any = value
+    if _is_list(section, key):
+        parsed = [item.strip() for item in value.split(",") if item.strip()]
+    _merge(values, sources, {section: {key: parsed}}, f"{origin} {name}")
+
+
+def _is_list(section: str, key: str) -> bool:
+    field = Config.model_fields.get(section)
+    default = getattr(field.default, key, None) if field is not None else None
+    return isinstance(default, tuple)
+
+
+def _validate(values: dict[str, dict[str, Any]], sources: Mapping[str, str]) -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as exc:
+        lines = [_explain(error, sources) for error in exc.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from exc
+
+
+def _explain(error: Any, sources: Mapping[str, str]) -> str:
+    """Return one sentence for one finding of pydantic: key, value, origin, what would be right."""
+    key = ".".join(str(part) for part in error["loc"][:2])
+    origin = sources.get(key) or next(
+        (where for name, where in sources.items() if name.startswith(f"{key}.")), "configuration"
+    )
+    if error["type"] == "extra_forbidden":
+        return f"{origin}: there is no key {key!r}.{_nearest(key)}"
+    shown = "***" if _is_secret(key) else repr(error["input"])
+    return f"{origin}: {key} = {shown} is not possible: {error['msg']}."
+
+
+def _nearest(key: str) -> str:
+    known = list(Config.model_fields) if "." not in key else list(known_keys())
+    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def known_keys() -> Iterator[str]:
+    """Yield every dotted key there is."""
+    for section, field in Config.model_fields.items():
+        for name in type(field.default).model_fields:
+            yield f"{section}.{name}"
+
+
+def _is_secret(key: str) -> bool:
+    return key in ("database.url", "database.password")

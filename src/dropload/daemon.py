@@ -1,0 +1,317 @@
+"""The daemon: look, wait until files are whole, hand them to workers, keep the journal current."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dropload.dispatch import Dispatcher, Finished
+from dropload.dock import Dock
+from dropload.errors import DroploadError, TargetError, TransientError
+from dropload.gate import Gate
+from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
+from dropload.intake import drop_of_observation, name_drop
+from dropload.journal import RELEASED
+from dropload.logs import get_logger
+from dropload.model import Drop, FileVersion, Outcome, Verdict
+from dropload.outage import Outage
+from dropload.recovery import recover
+from dropload.retries import back_off_seconds
+from dropload.watcher import Scan, Watcher, scan_inboxes
+
+RECOVERY_SECONDS = 30.0
+"""How often moves that failed and claims of dead workers are looked after."""
+SCAN_SHARE = 0.2
+"""At most this share of the time goes into scanning, however many events come in."""
+MIN_SCAN_GAP_SECONDS = 0.1
+
+
+class Daemon:
+    """One thread that watches; the loading itself happens in worker processes."""
+
+    def __init__(
+        self,
+        dock: Dock,
+        *,
+        until_idle: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        config = dock.config
+        self._dock = dock
+        self._until_idle = until_idle
+        self._clock = clock
+        self._gate = Gate(config.gate.checks, config.gate.interval_seconds)
+        self._watcher = Watcher(dock.tree, events=config.watch.events)
+        self._dispatcher = Dispatcher(config, self._watcher.wake, clock)
+        self._outage = Outage(dock, clock)
+        self._stopping = False
+        self._started_at = datetime.now(UTC)
+        self._scan: Scan | None = None
+        self._scan_seconds = 0.0
+        self._last_scan = float("-inf")
+        self._next_recovery = float("-inf")
+        self._noted: dict[Path, FileVersion] = {}
+        """Waiting files that the journal knows about."""
+        self._held: dict[Path, Drop] = {}
+        self._later: list[tuple[float, Drop]] = []
+        """Drops to be tried again, with the time from which on."""
+        self._failures: dict[Path, int] = {}
+        self._said_problems: tuple[str, ...] = ()
+        self._log = get_logger()
+
+    # --- running
+
+    def run(self) -> None:
+        """Work until `stop` is called, or, with `until_idle`, until nothing is left to do."""
+        self._prepare()
+        self._say_watching(self._watcher.start())
+        try:
+            woken = True
+            while not self._stopping:
+                self._take_turn(woken=woken)
+                if self._until_idle and self._is_idle():
+                    break
+                woken = self._watcher.wait(self._seconds_to_next_turn())
+        finally:
+            self._shut_down()
+
+    def stop(self) -> None:
+        """Ask the daemon to end; safe in a signal handler, harmless when repeated."""
+        self._stopping = True
+        self._watcher.wake()
+
+    def _prepare(self) -> None:
+        try:
+            self._dock.tree.create()
+        except OSError as exc:
+            # A share that is not mounted yet: the scan says so until it is there.
+            self._log.error("tree_not_made", reason=str(exc))
+        self._log.info(
+            "daemon_started",
+            dropoff=str(self._dock.tree.root),
+            gate=f"{self._gate.checks} x {self._gate.interval_seconds:g} s",
+            workers=self._dock.config.workers.count,
+        )
+
+    def _shut_down(self) -> None:
+        self._watcher.stop()
+        self._dispatcher.stop(self._dock.config.workers.stop_timeout_seconds)
+        for finished in self._dispatcher.collect():
+            self._settle(finished)
+        remove_heartbeat(self._dock.config.state_folder)
+        self._log.info("daemon_stopped")
+
+    # --- one turn
+
+    def _take_turn(self, *, woken: bool) -> None:
+        """Collect results, look, offer what is whole, start loads: in this order, one way."""
+        for finished in self._dispatcher.collect():
+            self._settle(finished)
+        if self._is_scan_due(woken=woken):
+            self._look()
+        self._requeue_later()
+        if self._outage.probe():
+            self._keep_journal()
+            self._dispatcher.start_loads()
+
+    def _is_scan_due(self, *, woken: bool) -> bool:
+        since = self._clock() - self._last_scan
+        gap = max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
+        return since >= gap and (woken or since >= self._seconds_between_scans())
+
+    def _seconds_between_scans(self) -> float:
+        config = self._dock.config
+        return min(config.watch.scan_interval_seconds, config.gate.interval_seconds)
+
+    def _look(self) -> None:
+        config = self._dock.config
+        began = self._clock()
+        scan = scan_inboxes(self._dock.tree, config.watch.ignore)
+        accepted = self._gate.observe(scan.observations, began, scan.failed)
+        self._scan, self._last_scan = scan, began
+        self._scan_seconds = self._clock() - began
+        for observation in accepted:
+            self._enqueue(drop_of_observation(observation))
+        self._say_watching(self._watcher.ensure_alive())
+        self._say_problems(scan)
+        self._beat(scan)
+
+    def _enqueue(self, drop: Drop) -> None:
+        self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table))
+
+    def _requeue_later(self) -> None:
+        now = self._clock()
+        due = [drop for at, drop in self._later if at <= now]
+        self._later = [(at, drop) for at, drop in self._later if at > now]
+        for drop in due:
+            self._enqueue(drop)
+
+    def _seconds_to_next_turn(self) -> float:
+        now = self._clock()
+        times = [self._last_scan + self._seconds_between_scans()]
+        times += [at for at, _ in self._later]
+        next_check = self._gate.next_due()
+        if next_check is not None:
+            gap = max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
+            times.append(max(next_check, self._last_scan + gap))
+        return max(0.01, min(times) - now)
+
+    def _is_idle(self) -> bool:
+        return (
+            self._outage.is_over
+            and self._dispatcher.is_idle
+            and not self._later
+            and self._scan is not None
+            and next(self._gate.waiting(), None) is None
+        )
+
+    # --- what came back from a worker
+
+    def _settle(self, finished: Finished) -> None:
+        if finished.outcome is None:
+            self._settle_crash(finished)
+            return
+        outcome, drop = finished.outcome, finished.drop
+        self._held.pop(drop.path, None)
+        if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED):
+            self._failures.pop(drop.path, None)
+        elif outcome.verdict is Verdict.HELD:
+            self._held[drop.path] = drop
+        elif outcome.verdict is Verdict.PAUSED:
+            seconds = self._dock.config.retry.pause_seconds
+            self._log.error("table_paused", table=finished.table, reason=outcome.message)
+            self._dispatcher.pause(finished.table, seconds, f"{outcome.message} {outcome.hint}")
+            self._dispatcher.add(drop, finished.table, first=True)
+        else:
+            self._settle_retry(drop, outcome)
+
+    def _settle_retry(self, drop: Drop, outcome: Outcome) -> None:
+        if outcome.category == "file_changed":
+            self._gate.reopen(drop.path)
+            self._noted.pop(drop.path, None)
+            return
+        if outcome.category == "transient":
+            self._outage.probe(at_once=True)
+        self._try_later(drop)
+
+    def _settle_crash(self, finished: Finished) -> None:
+        """Count the death of a worker against its file; the third one is the file's fault."""
+        if self._stopping:
+            return  # cut off by us: the claim of the dead worker is freed at the next start
+        self._log.error("worker_died", file=finished.drop.path.name, reason=finished.crash)
+        try:
+            with self._dock.target.write() as conn:
+                self._dock.journal.loads.record_crash(conn, finished.drop.path)
+        except (TransientError, TargetError) as exc:
+            self._outage.begin(exc)
+        self._try_later(finished.drop)
+
+    def _try_later(self, drop: Drop) -> None:
+        failures = self._failures[drop.path] = self._failures.get(drop.path, 0) + 1
+        wait = back_off_seconds(failures, self._dock.config.retry)
+        self._later.append((self._clock() + wait, drop))
+
+    # --- the journal
+
+    def _keep_journal(self) -> None:
+        """Write down what waits, take up what was released, finish what was cut off."""
+        try:
+            self._note_waiting()
+            self._take_released()
+            self._recover_when_due()
+        except DroploadError as exc:
+            self._outage.begin(exc)
+
+    def _note_waiting(self) -> None:
+        waiting = {file.path: file for file in self._gate.waiting()}
+        fresh = [file for path, file in waiting.items() if self._noted.get(path) != file.version]
+        if fresh:
+            reason = f"until nothing changes for {self._gate.checks} checks"
+            with self._dock.target.write() as conn:
+                self._dock.journal.tracking.upsert_waiting(
+                    conn, [(file.path, file.inbox, file.version, reason) for file in fresh]
+                )
+            self._noted.update((file.path, file.version) for file in fresh)
+        self._forget_vanished()
+
+    def _forget_vanished(self) -> None:
+        if self._scan is None or not self._noted:
+            return
+        present = {(seen.inbox.path, seen.name) for seen in self._scan.observations}
+        unseen = {inbox.path for inbox in self._scan.failed}
+        gone = [
+            path
+            for path in self._noted
+            if (path.parent, path.name) not in present and path.parent not in unseen
+        ]
+        if gone:
+            # Files that were loaded have another status by now and are not touched.
+            with self._dock.target.write() as conn:
+                self._dock.journal.tracking.mark_vanished(conn, gone)
+        for path in gone:
+            del self._noted[path]
+            self._held.pop(path, None)
+            self._failures.pop(path, None)
+
+    def _take_released(self) -> None:
+        if not self._held:
+            return
+        with self._dock.target.read() as conn:
+            rows = self._dock.journal.tracking.with_status(conn, RELEASED)
+        released = {row.file_path for row in rows}
+        for path in [path for path in self._held if str(path) in released]:
+            self._enqueue(self._held.pop(path))
+
+    def _recover_when_due(self) -> None:
+        if self._clock() < self._next_recovery:
+            return
+        self._next_recovery = self._clock() + RECOVERY_SECONDS
+        done = recover(self._dock)
+        if done.moved or done.freed or done.cancelled or done.stages_dropped:
+            self._log.info(
+                "recovered",
+                moved=done.moved,
+                freed=done.freed,
+                cancelled=done.cancelled,
+                stages_dropped=done.stages_dropped,
+            )
+
+    # --- telling
+
+    def _say_watching(self, message: str | None) -> None:
+        if message:
+            self._log.warning("watching", message=message)
+
+    def _say_problems(self, scan: Scan) -> None:
+        """Log what is wrong with the tree when it changes, not at every scan."""
+        problems = [*scan.failed.values()]
+        problems += [f"stray: {path}" for path in scan.strays]
+        problems += [f"no file for the companion {path}" for path in scan.companions_without_file]
+        for problem in problems:
+            if problem not in self._said_problems:
+                self._log.warning("tree_problem", problem=problem)
+        self._said_problems = tuple(problems)
+
+    def _beat(self, scan: Scan) -> None:
+        config = self._dock.config
+        next_try = self._outage.next_try_at
+        heartbeat = Heartbeat(
+            scanned_at=datetime.now(UTC).isoformat(),
+            started_at=self._started_at.isoformat(),
+            scan_seconds=round(self._scan_seconds, 4),
+            scan_interval_seconds=self._seconds_between_scans(),
+            gate_checks=self._gate.checks,
+            gate_interval_seconds=self._gate.interval_seconds,
+            waiting=sum(1 for _ in self._gate.waiting()),
+            queued=self._dispatcher.queued,
+            running=self._dispatcher.running,
+            database_problem=self._outage.problem,
+            database_next_try=next_try.isoformat() if next_try else "",
+            paused_tables=dict(self._dispatcher.paused()),
+            folder_problems=list(scan.failed.values()),
+            strays=scan.stray_count,
+        )
+        try:
+            write_heartbeat(config.state_folder, heartbeat)
+        except OSError as exc:
+            self._log.debug("heartbeat_not_written", reason=str(exc))

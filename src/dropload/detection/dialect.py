@@ -1,0 +1,283 @@
+"""Choose the delimiter, quote and escape characters that explain a sample best."""
+
+import re
+from dataclasses import dataclass, replace
+
+from dropload.detection.cells import TYPED, CellKind, classify_column
+from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
+from dropload.detection.sample import Sample
+from dropload.detection.splitting import Dialect
+
+RARE = "^~\x01\x1f¦:# "
+"""Delimiters that are common characters too: they need overwhelming evidence."""
+# These hardly occur in text, so an even split in two is evidence enough.
+_SELDOM_IN_TEXT = "^~\x01\x1f¦"
+
+# A delimiter stands on most lines; a long preamble or many one-cell rows leave at least this share.
+_LEAST_LINES = 0.12
+# A first-class delimiter that fits so well leaves nothing to look for.
+_GOOD_SCORE = 0.6
+_RARE_EVEN = 0.94
+_SELDOM_EVEN = 0.8
+# Lines that are single values (times, phone numbers) in such a share are not cut any further.
+_WHOLE_SHARE = 0.8
+_WHOLE_SCORE = 0.86
+# For characters of ordinary text: so many lines must agree.
+_RARE_ROWS = 3
+
+_SEP_LINE = re.compile(r'"?sep=(.|\\t)"?[,;|\t]*\s*', re.IGNORECASE)
+# Double quotes are so much more usual that single ones must enclose this many times more cells.
+_ENCLOSING = 3
+# Lines that are joined for looking at quotes; more of them do not change the answer.
+_QUOTE_LINES = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The dialect that was chosen, its fit and the sentences that explain it."""
+
+    fit: Fit
+    confidence: float
+    evidence: tuple[str, ...]
+
+
+def read_sep_line(sample: Sample) -> str:
+    """Return the delimiter that a `sep=` line at the top declares, or the empty string."""
+    match = _SEP_LINE.fullmatch(sample.head[0]) if sample.head else None
+    if match is None:
+        return ""
+    return "\t" if match[1] == "\\t" else match[1]
+
+
+def choose_dialect(sample: Sample, declared: str) -> Choice:
+    """Return the best dialect; `declared` is the delimiter of a `sep=` line or empty."""
+    text = "\n".join(
+        line for lines in (sample.head, *sample.stretches) for line in lines[:_QUOTE_LINES]
+    )
+    if declared:
+        fit = _fit_delimiter(declared, text, sample)
+        return Choice(fit, 0.99, (f"a sep= line declares {name_delimiter(declared)}",))
+    single = _fit_single(text, sample)
+    fits = [_fit_delimiter(char, text, sample) for char in _present(FIRST_CLASS, sample)]
+    fits = [fit for fit in fits if not _is_one_column(fit, single)]
+    if not fits and single.wholes >= _WHOLE_SHARE:
+        single = replace(single, score=_WHOLE_SCORE)
+    best = max((fit.score for fit in fits), default=0.0)
+    if best < _GOOD_SCORE or any(char in text for char in _SELDOM_IN_TEXT):
+        fits += _fit_rare(text, sample, single, best)
+    return _decide(fits, single)
+
+
+def _decide(fits: list[Fit], single: Fit) -> Choice:
+    """Return the best of the fits, with what speaks for it."""
+    ranked = sorted([*fits, single], key=lambda fit: -fit.score)
+    best = ranked[0]
+    second = ranked[1].score if len(ranked) > 1 else 0.0
+    lead = (best.score - second) / best.score
+    sure = (0.55 + 0.45 * min(1.0, 1.6 * lead)) * (0.6 + 0.4 * best.even)
+    confidence = sure * (best.rows + 0.5) / (best.rows + 1)
+    return Choice(best, confidence, tuple(_explain(best, ranked[1:])))
+
+
+def _explain(best: Fit, others: list[Fit]) -> list[str]:
+    """Return sentences that say why this delimiter was chosen."""
+    if not best.dialect.delimiter:
+        reason = "no delimiter splits the lines evenly into cells that look like values"
+        if best.wholes >= _WHOLE_SHARE:
+            reason = "the lines are single values as they stand"
+        return [f"{reason}: taken for one column"]
+    name = name_delimiter(best.dialect.delimiter)
+    agree = round(best.even * best.rows)
+    lines = [f"{name} splits {agree} of {best.rows} sampled rows into {best.width} cells"]
+    if others and others[0].score > 0.7 * best.score and others[0].dialect.delimiter:
+        lines.append(f"{name_delimiter(others[0].dialect.delimiter)} would be nearly as good")
+    return lines
+
+
+def name_delimiter(delimiter: str) -> str:
+    """Return the word for a delimiter in a sentence."""
+    names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon"}
+    return names.get(delimiter, repr(delimiter))
+
+
+# --- candidates -------------------------------------------------------------------------------
+
+
+def _present(delimiters: str, sample: Sample) -> list[str]:
+    """Return the delimiters that stand on enough lines."""
+    lines = [line for line in sample.head if line.strip()]
+    least = max(1.0, _LEAST_LINES * len(lines))
+    return [char for char in delimiters if sum(char in line for line in lines) >= least]
+
+
+def _fit_delimiter(delimiter: str, text: str, sample: Sample) -> Fit:
+    """Return the fit of a delimiter with the quoting that suits it best."""
+    base = Dialect(delimiter, skip_initial_space=_has_blank_after(delimiter, text))
+    fits = [
+        measure_fit(replace(base, quotechar=quote), sample)
+        for quote in _candidate_quotes(delimiter, text)
+    ]
+    fit = _pick_quoting(fits)
+    return _settle_quotes(_settle_escape(fit, text, sample), text, sample)
+
+
+def _has_blank_after(delimiter: str, text: str) -> bool:
+    """Return whether a blank follows the delimiter as a rule."""
+    if delimiter == " ":
+        return "  " in text
+    cuts = text.count(delimiter) - len(re.findall(re.escape(delimiter) + r"(?=\n|\Z)", text))
+    blanks = text.count(delimiter + " ")
+    return blanks >= 1 and blanks >= 0.9 * cuts
+
+
+def _candidate_quotes(delimiter: str, text: str) -> list[str]:
+    """Return the quote characters worth trying: those that enclose something."""
+    quotes = ['"']
+    if _count_enclosed("'", delimiter, text) >= 2:
+        quotes.append("'")
+    return quotes
+
+
+def _count_enclosed(quote: str, delimiter: str, text: str) -> int:
+    """Return how many cells begin and end with the quote."""
+    cut = re.escape(delimiter) if delimiter else "\n"
+    inside = rf"[^{quote}\n\\]*+(?:(?:{quote}{quote}|\\.)[^{quote}\n\\]*+)*+"
+    pattern = rf"(?:^|{cut}) ?{quote}{inside}{quote} ?(?={cut}|$)"
+    return len(re.findall(pattern, text, re.MULTILINE))
+
+
+def _pick_quoting(fits: list[Fit]) -> Fit:
+    """Return the fit with the best score; among equals the one whose quotes enclose more cells."""
+    best = max(fit.score for fit in fits)
+    equals = [fit for fit in fits if fit.score >= 0.97 * best]
+    return max(
+        equals,
+        key=lambda fit: (
+            fit.quoted > 2 * fit.broken,
+            _ENCLOSING * fit.quoted if fit.dialect.quotechar == '"' else fit.quoted,
+        ),
+    )
+
+
+def _settle_escape(fit: Fit, text: str, sample: Sample) -> Fit:
+    """Return the fit with a backslash as escape character when the text is read better so."""
+    quote, delimiter = fit.dialect.quotechar, fit.dialect.delimiter
+    if not any(mark in text for mark in (f"\\{quote}", f"\\{delimiter}")):
+        return fit
+    other = measure_fit(replace(fit.dialect, escapechar="\\"), sample)
+    if other.score > fit.score * 1.005 and other.broken <= fit.broken:
+        return other
+    inside = re.search(rf"\\{quote}(?! *(?:{re.escape(delimiter)}|\n|\Z))", text)
+    if inside and other.score >= fit.score * 0.999 and (other.escaped or _escapes_all(fit, text)):
+        return other
+    return fit
+
+
+def _escapes_all(fit: Fit, text: str) -> bool:
+    """Return whether every quote within an unquoted cell has a backslash before it."""
+    quote, cut = fit.dialect.quotechar, re.escape(fit.dialect.delimiter) or "\n"
+    naked = re.search(rf"[^\\\n{cut}]{quote}[^\n{cut}]", text)
+    return naked is None and text.count(f"\\{quote}") > 1
+
+
+def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
+    """Return the fit without a quote character when quotes stand in it but enclose nothing."""
+    quote = fit.dialect.quotechar
+    if not quote or quote not in text:
+        return fit
+    if fit.quoted and fit.quoted >= fit.broken:
+        return fit
+    if fit.dialect.escapechar and not fit.broken:
+        return fit
+    if fit.broken <= 1 and not _is_mark_inside(quote, text):
+        # A single quote that never closes is a mistake to be reported, not a way of writing.
+        return fit
+    return measure_fit(replace(fit.dialect, quotechar=""), sample)
+
+
+def _is_mark_inside(quote: str, text: str) -> bool:
+    """Return whether the quote stands for inches, seconds or a word's emphasis somewhere."""
+    return re.search(rf"\w{quote}|\w ?{quote}\w", text) is not None
+
+
+def _fit_single(text: str, sample: Sample) -> Fit:
+    """Return the fit of one column."""
+    fit = measure_single('"', sample)
+    if '"' in text and fit.quoted <= fit.broken:
+        return measure_single("" if _is_mark_inside('"', text) else '"', sample)
+    return fit
+
+
+# --- suspicion --------------------------------------------------------------------------------
+
+_GROUPED = re.compile(
+    r"[-+(]?\D{0,3}(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+)\D{0,4}"
+)
+
+
+def _is_one_column(fit: Fit, single: Fit) -> bool:
+    """Return whether a first-class delimiter only cuts values that belong together."""
+    if fit.dialect.delimiter != "," or fit.width > 3 or not fit.records.cells:
+        return False
+    lines = [row[0] for row in single.records.cells]
+    heading_is_whole = len(fit.records.cells[0]) == 1 and len(lines) > 2
+    if single.wholes >= 0.9 and (heading_is_whole or _are_grouped(lines)):
+        return True
+    if any(classify_column(lines[1:])[0] is kind for kind in (CellKind.DATE, CellKind.ADDRESS)):
+        return single.wholes >= 0.9
+    # "Springfield, IL" below "city": the heading would be cut as well if the comma were meant.
+    return heading_is_whole and fit.width == 2 and fit.dialect.skip_initial_space
+
+
+def _are_grouped(lines: list[str]) -> bool:
+    """Return whether all lines, but for a heading, are numbers with thousands separators."""
+    heading_is_cut = "," in lines[0] and not _GROUPED.fullmatch(lines[0].strip())
+    if len(lines) < 4 or heading_is_cut:
+        return False
+    return all(_GROUPED.fullmatch(line.strip()) for line in lines[1:])
+
+
+def _fit_rare(text: str, sample: Sample, single: Fit, best: float) -> list[Fit]:
+    """Return the fits of rare delimiters for which the evidence is overwhelming."""
+    if single.wholes >= _WHOLE_SHARE:
+        return []
+    fits = [_fit_delimiter(char, text, sample) for char in _present(RARE, sample)]
+    fits = [fit for fit in fits if _is_overwhelming(fit, text, best)]
+    return [fit for fit in fits if fit.dialect.delimiter in _SELDOM_IN_TEXT] or fits
+
+
+def _is_overwhelming(fit: Fit, text: str, best: float) -> bool:
+    """Return whether a rare delimiter may be believed against the best first-class score."""
+    seldom = fit.dialect.delimiter in _SELDOM_IN_TEXT
+    least = _SELDOM_EVEN if seldom else _RARE_EVEN
+    if fit.even < least or fit.covered < least or fit.score < best:
+        return False
+    if seldom:
+        return fit.width >= 3 or fit.rows >= _RARE_ROWS
+    return fit.rows >= _RARE_ROWS and _are_values(fit, text)
+
+
+def _are_values(fit: Fit, text: str) -> bool:
+    """Return whether enough columns hold numbers, dates, ... for a character of ordinary text."""
+    delimiter, width = fit.dialect.delimiter, fit.width
+    typed = _count_typed_columns(fit)
+    if delimiter == "#":
+        return width >= 3 or typed >= 1
+    if width == 2:
+        return typed == 2 and fit.rows > _RARE_ROWS
+    if (delimiter == ":" and width > 3) or (delimiter == " " and _are_aligned(text)):
+        return typed >= 1
+    return typed >= width / 2
+
+
+def _are_aligned(text: str) -> bool:
+    """Return whether nearly all lines hold runs of blanks, as columns that are lined up do."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    return sum("  " in line for line in lines) >= 0.9 * len(lines)
+
+
+def _count_typed_columns(fit: Fit) -> int:
+    """Return how many columns hold nearly only numbers, dates or other typed values."""
+    body = [row for row in fit.records.cells[1:200] if len(row) == fit.width]
+    columns = [classify_column([row[place] for row in body]) for place in range(fit.width)]
+    return sum(kind in TYPED and share >= 0.9 for kind, share in columns)

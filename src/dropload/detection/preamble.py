@@ -1,0 +1,92 @@
+"""Find where the table begins: behind titles, comments, blank lines and rows of empty cells."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+
+from dropload.detection.header import judge_header
+
+# Longer preambles were not met; a table that begins later than this is not found.
+_LONGEST_PREAMBLE = 200
+# Share of the usual number of filled cells that a row of the table has at least.
+_LEAST_FILLED = 0.5
+
+# A width that so many rows have is no accident in a ragged table.
+_USUAL_SHARE = 0.15
+
+# So sure must be that a header follows before a line like "#id,name" is taken for a comment.
+_CLEAR_HEADER = 0.85
+
+_COMMENT = re.compile(r"\s*(?:#|//|%%|--\s)")
+
+
+def find_first_row(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return the index of the record that is the header or, without one, the first data."""
+    if width < 2:
+        return _skip_comments(rows)
+    first = _find_row_of(rows, width, width - 1 if width > 3 else width)
+    narrow = _narrowest_width(rows[first:], width)
+    return first if narrow == width else min(first, _find_row_of(rows, narrow, narrow))
+
+
+def _find_row_of(rows: Sequence[Sequence[str]], width: int, least_width: int) -> int:
+    """Return the index of the first row that could belong to a table of that width."""
+    usual = _usual_filled(rows, width)
+    for place, row in enumerate(rows[:_LONGEST_PREAMBLE]):
+        if len(row) < least_width or _is_comment(rows, place, width):
+            continue
+        if _is_full(row, width, usual):
+            return place
+    return 0
+
+
+def _narrowest_width(rows: Sequence[Sequence[str]], width: int) -> int:
+    """Return the smallest number of cells that many rows have: the header may be as short."""
+    counts = Counter(len(row) for row in rows)
+    usual = [cells for cells, count in counts.items() if count >= _USUAL_SHARE * len(rows)]
+    return min([width, *(cells for cells in usual if cells > 1)])
+
+
+def _usual_filled(rows: Sequence[Sequence[str]], width: int) -> float:
+    """Return how many cells of a usual row are not empty."""
+    counts = [count_filled(row) for row in rows if len(row) == width]
+    return median(counts or [width])
+
+
+def count_filled(row: Sequence[str]) -> int:
+    """Return the number of cells that are not empty."""
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def _is_full(row: Sequence[str], width: int, usual: float) -> bool:
+    """Return whether a row is about as full as the rows of the table."""
+    filled = count_filled(row)
+    if width == 2:
+        return filled > 0
+    return filled >= max(_LEAST_FILLED * usual, 1) and (filled > 1 or usual <= 1.5)
+
+
+def _is_comment(rows: Sequence[Sequence[str]], place: int, width: int) -> bool:
+    """Return whether a row is a comment; the last one before the data may be the header."""
+    row = rows[place]
+    if not row or not _COMMENT.match(row[0]):
+        return False
+    following = next((row for row in rows[place + 1 :] if count_filled(row)), None)
+    if following is None:
+        return False
+    if _COMMENT.match(following[0]):
+        # Rows of the table may begin with the mark themselves: "#1", "#2", ...
+        return len(row) != width or not all(_COMMENT.match(other[0]) for other in rows if other)
+    if not width <= len(row) <= width + 1:
+        return True
+    # "#id,name" right above the data is the header; above another header it is a comment.
+    verdict = judge_header(rows[place + 1 :])
+    return verdict.header and verdict.confidence >= _CLEAR_HEADER
+
+
+def _skip_comments(rows: Sequence[Sequence[str]]) -> int:
+    """Return the index of the first record that is no comment; 0 when comments go on below."""
+    marks = [bool(_COMMENT.match(row[0])) for row in rows if row]
+    first = marks.index(False) if False in marks else 0
+    return 0 if any(marks[first:]) else first

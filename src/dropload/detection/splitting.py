@@ -1,0 +1,159 @@
+"""Cut sampled lines into records and cells, forgiving what real files get wrong."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+# A quoted cell may hold line breaks; one that never ends must not swallow the sample.
+_LONGEST_QUOTED_LINES = 120
+# A file in which many quotes never close does not use them for quoting: stop looking for the end.
+_VAIN_SEARCHES = 12
+# Stands for "no delimiter" in patterns: a code point that no text holds.
+_NEVER = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How cells are set apart from each other."""
+
+    delimiter: str
+    quotechar: str = '"'
+    escapechar: str = ""
+    skip_initial_space: bool = False
+
+
+@dataclass(slots=True)
+class Records:
+    """Lines cut into records; blank lines are left out."""
+
+    cells: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    """For each record the physical line on which it starts, from 0."""
+    quoted: int = 0
+    """Cells that are quoted as they should be."""
+    broken: int = 0
+    """Cells that begin with a quote but do not end with one."""
+    escaped: int = 0
+    """Quoted cells that hold the escape character before a quote."""
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self.cells)
+
+
+class Splitter:
+    """Cuts lines into cells as one dialect says; lines without quotes take the short way."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._vain_searches = 0
+        delimiter = re.escape(dialect.delimiter or _NEVER)
+        quote = re.escape(dialect.quotechar or _NEVER)
+        escape = re.escape(dialect.escapechar or _NEVER)
+        lead = " *+" if dialect.skip_initial_space else ""
+        inside = f"[^{quote}{escape}]*+(?:(?:{quote}{quote}|{escape}.)[^{quote}{escape}]*+)*+"
+        bare = f"(?:[^{delimiter}{escape}]|{escape}.)*+"
+        self._cell = re.compile(
+            f"{lead}{quote}({inside}){quote} *+({delimiter}|\\Z)"
+            f"|{lead}({bare})({delimiter}|\\Z|{escape}\\Z)",
+            re.DOTALL,
+        )
+        self._open = re.compile(f"{lead}{quote}{inside}\\Z", re.DOTALL)
+
+    def split(self, lines: Sequence[str]) -> Records:
+        """Return the records of the lines."""
+        records = Records()
+        number = 0
+        while number < len(lines):
+            line = lines[number]
+            if not line or line.isspace():
+                number += 1
+                continue
+            records.lines.append(number)
+            number += self._add_record(records, lines, number)
+        return records
+
+    def _add_record(self, records: Records, lines: Sequence[str], number: int) -> int:
+        """Append the record that starts on a line; return how many lines it takes."""
+        line, dialect = lines[number], self.dialect
+        plain = not dialect.quotechar or dialect.quotechar not in line
+        if plain and not (dialect.escapechar and dialect.escapechar in line):
+            records.cells.append(self._split_plain(line))
+            return 1
+        text, taken = self._join_lines(lines, number)
+        records.cells.append(self._split_quoted(text, records))
+        return taken
+
+    def _split_plain(self, line: str) -> list[str]:
+        """Return the cells of a line without quotes and escapes."""
+        delimiter = self.dialect.delimiter
+        if not delimiter:
+            return [line]
+        if not self.dialect.skip_initial_space:
+            return line.split(delimiter)
+        if delimiter == " ":
+            return re.split(" +", line.lstrip(" "))
+        return [cell.lstrip(" ") for cell in line.split(delimiter)]
+
+    def _join_lines(self, lines: Sequence[str], number: int) -> tuple[str, int]:
+        """Return the text of the record that starts here and how many lines it takes."""
+        text = lines[number]
+        if self._vain_searches >= _VAIN_SEARCHES or not self._is_open(text):
+            return text, 1
+        quote = self.dialect.quotechar
+        parts = [text]
+        for line in lines[number + 1 : number + _LONGEST_QUOTED_LINES]:
+            parts.append(line)
+            if quote in line and not self._is_open(joined := "\n".join(parts)):
+                return self._accept(joined, text, len(parts))
+        self._vain_searches += 1
+        return text, 1
+
+    def _accept(self, joined: str, first: str, taken: int) -> tuple[str, int]:
+        """Return the joined lines if their quotes are in order, else the first line alone."""
+        check = Records()
+        self._split_quoted(joined, check)
+        if check.broken:
+            self._vain_searches += 1
+            return first, 1
+        return joined, taken
+
+    def _is_open(self, text: str) -> bool:
+        """Return whether the text ends within a quoted cell."""
+        position = 0
+        while position < len(text):
+            if self._open.match(text, position):
+                return True
+            match = self._cell.match(text, position)
+            if match is None or match.end() == position:
+                return False
+            position = match.end()
+        return False
+
+    def _split_quoted(self, text: str, records: Records) -> list[str]:
+        """Return the cells of a record, counting how its quotes are used."""
+        cells: list[str] = []
+        position = 0
+        while True:
+            match = self._cell.match(text, position)
+            if match is None:
+                return cells
+            cells.append(self._read_cell(match, records))
+            position = match.end()
+            if self.dialect.delimiter not in (match[2], match[4]) or not self.dialect.delimiter:
+                return cells
+
+    def _read_cell(self, match: re.Match[str], records: Records) -> str:
+        """Return a cell's value, unquoted and unescaped."""
+        quote, escape = self.dialect.quotechar, self.dialect.escapechar
+        value = match[1]
+        if value is None:
+            bare: str = match[3]
+            if quote and bare.startswith(quote):
+                records.broken += 1
+            return bare.replace(escape, "") if escape and self.dialect.delimiter else bare
+        records.quoted += 1
+        if escape and escape + quote in value:
+            records.escaped += 1
+            value = value.replace(escape + quote, quote)
+        return str(value.replace(quote + quote, quote))

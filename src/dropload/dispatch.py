@@ -1,0 +1,154 @@
+"""Hand drops to worker processes: several at once, those of one table one after the other."""
+
+import multiprocessing
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from pebble import ProcessPool
+
+from dropload.config import Config
+from dropload.model import Drop, Outcome
+from dropload.workers import start_worker, work
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A drop that came back from its worker."""
+
+    drop: Drop
+    table: str
+    outcome: Outcome | None
+    crash: str = ""
+    """How the worker ended when there is no outcome."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    drops: deque[Drop]
+    not_before: float = 0.0
+    reason: str = ""
+    """Why the table's queue pauses; empty when it does not."""
+
+
+class Dispatcher:
+    """Owns the pool and the queues; used from the daemon's thread only."""
+
+    def __init__(
+        self,
+        config: Config,
+        wake: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._wake = wake
+        self._clock = clock
+        self._queues: OrderedDict[str, _Queue] = OrderedDict()
+        self._running: dict[str, tuple[Drop, Future[Outcome]]] = {}
+        self._known: set[Path] = set()
+        self._pool = ProcessPool(
+            max_workers=config.workers.count,
+            initializer=start_worker,
+            initargs=[config],
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    # --- queueing
+
+    def add(self, drop: Drop, table: str, *, first: bool = False) -> None:
+        """Queue a drop behind (or before) those of its table; one path is queued once."""
+        if drop.path in self._known:
+            return
+        self._known.add(drop.path)
+        queue = self._queues.setdefault(table, _Queue(deque()))
+        if first:
+            queue.drops.appendleft(drop)
+        else:
+            queue.drops.append(drop)
+
+    def pause(self, table: str, seconds: float, reason: str) -> None:
+        """Start nothing of one table for a while; the others go on."""
+        queue = self._queues.setdefault(table, _Queue(deque()))
+        queue.not_before, queue.reason = self._clock() + seconds, reason
+
+    def start_loads(self) -> None:
+        """Give every idle worker the next drop of a table that is neither busy nor paused."""
+        now = self._clock()
+        for table in list(self._queues):
+            if len(self._running) >= self._config.workers.count:
+                return
+            queue = self._queues[table]
+            if table in self._running or now < queue.not_before:
+                continue
+            queue.reason = ""
+            if queue.drops:
+                self._start(table, queue.drops.popleft())
+            if not queue.drops:
+                del self._queues[table]
+            else:
+                # To the end of the line: a long queue of one table starves no other.
+                self._queues.move_to_end(table)
+
+    def _start(self, table: str, drop: Drop) -> None:
+        future: Future[Outcome] = self._pool.schedule(
+            work, args=[drop], timeout=self._config.workers.load_timeout_seconds
+        )
+        self._running[table] = (drop, future)
+        future.add_done_callback(lambda _: self._wake())
+
+    # --- coming back
+
+    def collect(self) -> list[Finished]:
+        """Return the drops whose workers are done; their tables are free again."""
+        done = [(table, *pair) for table, pair in self._running.items() if pair[1].done()]
+        return [self._finish(table, drop, future) for table, drop, future in done]
+
+    def _finish(self, table: str, drop: Drop, future: "Future[Outcome]") -> Finished:
+        del self._running[table]
+        self._known.discard(drop.path)
+        if future.cancelled():
+            return Finished(drop, table, None, "it was cut off by the stop of the daemon")
+        error = future.exception()
+        if error is None:
+            return Finished(drop, table, future.result())
+        if isinstance(error, TimeoutError):
+            limit = self._config.workers.load_timeout_seconds
+            return Finished(drop, table, None, f"it took longer than {limit:,.0f} s")
+        return Finished(drop, table, None, f"{type(error).__name__}: {error}")
+
+    # --- looking
+
+    @property
+    def queued(self) -> int:
+        """Return the number of drops that wait for a worker."""
+        return sum(len(queue.drops) for queue in self._queues.values())
+
+    @property
+    def running(self) -> list[str]:
+        """Return the names of the files being loaded."""
+        return [drop.path.name for drop, _ in self._running.values()]
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether nothing is queued and nothing runs."""
+        return not self._running and self.queued == 0
+
+    def paused(self) -> Iterator[tuple[str, str]]:
+        """Yield table and reason of every queue that pauses."""
+        for table, queue in self._queues.items():
+            if queue.reason:
+                yield table, queue.reason
+
+    # --- stopping
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Let running loads finish within the time, then cut off what is left."""
+        deadline = self._clock() + timeout_seconds
+        while self._running and self._clock() < deadline:
+            self.collect()
+            time.sleep(0.05)
+        self._pool.stop()
+        self._pool.join()

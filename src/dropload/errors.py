@@ -1,0 +1,87 @@
+"""Every error dropload raises on purpose, sorted by who must act."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from dropload.model import Reject
+
+
+class DroploadError(Exception):
+    """Base of all errors; the message says what, where and what to do."""
+
+    category: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Return the message and, where there is one, the next step."""
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ConfigError(DroploadError):
+    """The administrator must act: refuse to start."""
+
+    category = "config"
+
+
+class TransientError(DroploadError):
+    """Nobody must act: the file stays where it is and is tried again."""
+
+    category = "transient"
+
+
+class FileChangedError(TransientError):
+    """The file is no longer the version that was observed: the gate starts again."""
+
+    category = "file_changed"
+
+
+class ClaimLostError(TransientError):
+    """Another worker took this load over: stop without touching anything."""
+
+    category = "claim_lost"
+
+
+class FileError(DroploadError):
+    """The sender must act: the file goes to error/ with a report."""
+
+    category = "file"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        code: str = "unreadable",
+        rejects: Sequence[Reject] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.rejects = tuple(rejects)
+
+
+class HeldError(DroploadError):
+    """Somebody must decide: the file waits in its inbox until released or replaced."""
+
+    category = "held"
+
+
+class DuplicateError(DroploadError):
+    """Nobody must act: the same bytes are in the table already; the file goes to processed/."""
+
+    category = "duplicate"
+
+
+class TargetError(DroploadError):
+    """The database owner must act: the table's queue pauses, the others go on."""
+
+    category = "target"
+
+
+class RefusedError(DroploadError):
+    """The person who asked must act: the command was understood and is not carried out."""
+
+    category = "refused"

@@ -1,0 +1,157 @@
+"""Decide, from repeated looks at an inbox, which files are whole."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dropload.model import FileVersion, Inbox, Observation
+
+_MAX_TOLERANCE_SECONDS = 0.5
+_TOLERANCE_SHARE = 0.1
+"""A check may come this much early, or the jitter of scheduling would cost a whole round."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFile:
+    """A file that the gate has not let through yet, and why; times are monotonic seconds."""
+
+    path: Path
+    inbox: Inbox
+    version: FileVersion
+    checks_done: int
+    checks_needed: int
+    interval_seconds: float
+    changed_at: float
+    """When it was first seen as it is now."""
+    next_check_at: float
+    change: str
+    """How it differed from what was seen before: `appeared`, `grew`, `shrank` or `changed`."""
+
+    def reason(self, now: float) -> str:
+        """Return why the file is still waiting, for people."""
+        following = (self.checks_needed - self.checks_done - 1) * self.interval_seconds
+        left = max(0.0, self.next_check_at - now) + following
+        if self.checks_done == 0 and self.change != "appeared":
+            ago = max(0.0, now - self.changed_at)
+            return f"{self.change} {ago:.0f} s ago, {left:.0f} s left if it stays as it is"
+        return f"{self.checks_done} of {self.checks_needed} checks, {left:.0f} s left"
+
+
+class _Slot:
+    """What the gate remembers of one file."""
+
+    __slots__ = ("accepted", "change", "changed_at", "checks_done", "next_check_at", "seen")
+
+    def __init__(self, seen: Observation, now: float, next_check_at: float, change: str) -> None:
+        self.seen = seen
+        self.accepted = False
+        self.checks_done = 0
+        self.changed_at = now
+        self.next_check_at = next_check_at
+        self.change = change
+
+
+class Gate:
+    """The stability check: `checks` unchanged observations, each an interval after the last.
+
+    Pure: the clock is handed in and must be monotonic, so that neither an old mtime nor a clock
+    that is put right lets half a file through. Not thread-safe.
+    """
+
+    def __init__(self, checks: int, interval_seconds: float) -> None:
+        self.checks = checks
+        self.interval_seconds = interval_seconds
+        self._tolerance = min(_MAX_TOLERANCE_SECONDS, interval_seconds * _TOLERANCE_SHARE)
+        self._slots: dict[Inbox, dict[str, _Slot]] = {}
+
+    def observe(
+        self,
+        observations: Iterable[Observation],
+        now: float,
+        unseen_inboxes: Collection[Inbox] = (),
+    ) -> list[Observation]:
+        """Take in one complete listing and return the files that it completes, oldest first.
+
+        Files that are not in the listing are forgotten, except those of `unseen_inboxes`, which
+        could not be listed. A file is returned once for each version, or again after `reopen`.
+        """
+        before = self._slots
+        self._slots = {inbox: before[inbox] for inbox in unseen_inboxes if inbox in before}
+        accepted: list[Observation] = []
+        inbox: Inbox | None = None
+        known: dict[str, _Slot] = {}
+        slots: dict[str, _Slot] = {}
+        for seen in observations:
+            if seen.inbox is not inbox:
+                inbox = seen.inbox
+                known, slots = before.get(inbox, {}), self._slots.setdefault(inbox, {})
+            slot = known.get(seen.name)
+            # One comparison of tuples settles nearly every file of a full inbox.
+            if slot is None or slot.seen != seen:
+                slot = self._look_closer(slot, seen, now)
+            elif not slot.accepted and now >= slot.next_check_at - self._tolerance:
+                self._count_check(slot, now)
+            slots[seen.name] = slot
+            if not slot.accepted and self._is_whole(slot):
+                slot.accepted = True
+                accepted.append(slot.seen)
+        accepted.sort(key=lambda seen: (seen.mtime_ns, seen.name))
+        return accepted
+
+    def reopen(self, path: Path) -> None:
+        """Start again for a file that was accepted and turned out to have changed."""
+        for inbox, slots in self._slots.items():
+            if inbox.path == path.parent:
+                slots.pop(path.name, None)
+
+    def waiting(self) -> Iterator[WaitingFile]:
+        """Yield the files that are not accepted yet."""
+        for slot in self._waiting_slots():
+            yield WaitingFile(
+                path=slot.seen.path,
+                inbox=slot.seen.inbox,
+                version=slot.seen.version,
+                checks_done=slot.checks_done,
+                checks_needed=self.checks,
+                interval_seconds=self.interval_seconds,
+                changed_at=slot.changed_at,
+                next_check_at=slot.next_check_at,
+                change=slot.change,
+            )
+
+    def next_due(self) -> float | None:
+        """Return when the next check of any file can count, None when no file is waiting."""
+        return min((slot.next_check_at for slot in self._waiting_slots()), default=None)
+
+    def _waiting_slots(self) -> Iterator[_Slot]:
+        for slots in self._slots.values():
+            for slot in slots.values():
+                if not slot.accepted:
+                    yield slot
+
+    def _look_closer(self, slot: _Slot | None, seen: Observation, now: float) -> _Slot:
+        """Return the slot of a file that is new, has changed, or only got or lost its companion."""
+        change = "appeared" if slot is None else _name_change(slot.seen, seen)
+        if slot is None or change:
+            return _Slot(seen, now, now + self.interval_seconds, change)
+        slot.seen = seen
+        if not slot.accepted and now >= slot.next_check_at - self._tolerance:
+            self._count_check(slot, now)
+        return slot
+
+    def _count_check(self, slot: _Slot, now: float) -> None:
+        slot.checks_done += 1
+        # From the time it was due, not from now: else the tolerance would add up over the checks.
+        slot.next_check_at = max(slot.next_check_at, now) + self.interval_seconds
+
+    def _is_whole(self, slot: _Slot) -> bool:
+        return slot.checks_done >= self.checks or slot.seen.done_companion
+
+
+def _name_change(before: Observation, after: Observation) -> str:
+    """Return how the version differs, the empty string when it does not."""
+    if before.version == after.version:
+        return ""
+    if before.inode == after.inode and before.size_bytes != after.size_bytes:
+        return "grew" if before.size_bytes < after.size_bytes else "shrank"
+    return "changed"

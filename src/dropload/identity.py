@@ -1,0 +1,52 @@
+"""Who a worker is, in a form that tells whether it is still alive."""
+
+import os
+import socket
+from functools import lru_cache
+from pathlib import Path
+
+
+def worker_name() -> str:
+    """Return `machine@boot#pid#start`.
+
+    The start time tells a process from a later one of the same id.
+    """
+    pid = os.getpid()
+    return f"{_host()}#{pid}#{_started(pid)}"
+
+
+def is_dead_worker(name: str) -> bool:
+    """Return whether the named worker ran on this machine and is certainly gone."""
+    host, _, rest = name.partition("#")
+    pid, _, started = rest.partition("#")
+    machine, _, boot = host.partition("@")
+    own_machine, _, own_boot = _host().partition("@")
+    if machine != own_machine or not pid.isdigit():
+        return False
+    if boot != own_boot:
+        return True
+    now_running = _started(int(pid))
+    return now_running is None or str(now_running) != started
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """Return `machine@boot`: after a reboot, process ids begin again."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+    except OSError:
+        boot = ""
+    return f"{socket.gethostname()}@{boot}"
+
+
+def _started(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None when there is none.
+
+    Field 22 of /proc/PID/stat (proc(5)); a zombie counts as gone.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])

@@ -1,0 +1,41 @@
+"""The journal: bookkeeping kept in the target database, beside the rows it speaks of."""
+
+from datetime import timedelta
+
+from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
+from dropload.journal.migrations import apply_scripts, pending_scripts
+from dropload.journal.reference import Audit, Reference
+from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables
+from dropload.journal.tracking import (
+    HELD,
+    RELEASED,
+    VANISHED,
+    WAITING,
+    Tracking,
+)
+from dropload.targets.base import Target
+
+__all__ = [
+    "FILE_PATH_LENGTH",
+    "HELD",
+    "RELEASED",
+    "VANISHED",
+    "WAITING",
+    "ClaimRefused",
+    "Journal",
+    "apply_scripts",
+    "drop_from_record",
+    "pending_scripts",
+    "to_json",
+]
+
+
+class Journal:
+    """The journal's parts, over one target; every method works in the caller's transaction."""
+
+    def __init__(self, target: Target, lease: timedelta) -> None:
+        tables = journal_tables(target)
+        self.tracking = Tracking(target, tables)
+        self.loads = Loads(target, tables, self.tracking, lease)
+        self.reference = Reference(target, tables)
+        self.audit = Audit(target, tables)

@@ -1,0 +1,547 @@
+"""The load history: claiming, moving a load from state to state, and closing it."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.durable import path_text
+from dropload.errors import ClaimLostError, DroploadError, HeldError
+from dropload.folders import find_path
+from dropload.identity import is_dead_worker
+from dropload.journal.tables import JournalTables
+from dropload.journal.tracking import HELD, RELEASED, VANISHED, WAITING, Tracking
+from dropload.model import (
+    OPEN_STATES,
+    Area,
+    Drop,
+    Load,
+    LoadRecord,
+    LoadType,
+    Plan,
+    Profile,
+    Reject,
+    RejectRecord,
+    State,
+    TableName,
+    TrackedFile,
+)
+from dropload.targets.base import Published, Target
+
+UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
+"""Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRefused:
+    """Why a drop is not loaded now."""
+
+    reason: str
+    held: bool = False
+    unfiled: bool = False
+    """The load is over and only its file has not been moved yet."""
+
+
+class Loads:
+    """Reads and writes rows of the load history, always in the caller's transaction."""
+
+    def __init__(
+        self, target: Target, tables: JournalTables, tracking: Tracking, lease: timedelta
+    ) -> None:
+        self._target = target
+        self._tables = tables
+        self._loads = tables.loads
+        self._tracking = tracking
+        self._lease = lease
+
+    # --- claiming
+
+    def claim(
+        self, conn: sa.Connection, drop: Drop, table: TableName, worker: str
+    ) -> Load | ClaimRefused:
+        """Return the load that `worker` now owns, or why it may not have the file.
+
+        A claim that nobody holds any more (released, its lease run out, its process gone) is
+        taken over in one statement that only one worker can win.
+        """
+        row = self._tracking.ensure(conn, drop.path, drop.area, drop.load_type, drop.version)
+        refused = self._refusal(conn, row, drop)
+        if refused is not None:
+            return refused
+        drop = _released(row, drop)
+        open_load = self._open_load(conn, row.id)
+        if open_load is None:
+            load = self._insert(conn, row.id, drop, table, worker)
+        elif open_load.worker == worker or self.is_abandoned(conn, open_load):
+            load = self._take_over(conn, open_load, drop, table, worker)
+        else:
+            return ClaimRefused(f"it is being loaded by {open_load.worker}")
+        self._tracking.set_status(
+            conn,
+            row.id,
+            State.CLAIMED,
+            load_id=load.load_id,
+            table_name=str(table) if table.name else None,
+            file_size=drop.version.size_bytes,
+            mtime_ns=drop.version.mtime_ns,
+            inode=drop.version.inode,
+            load_type=drop.load_type.value,
+            error_message=None,
+            reason=None,
+        )
+        return load
+
+    def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:
+        if row.status == HELD and row.is_version(drop.version) and not drop.force:
+            return ClaimRefused(row.reason or "held", held=True)
+        query = sa.select(self._loads).where(
+            self._loads.c.tracking_id == row.id,
+            self._loads.c.state.in_([state.value for state in UNFILED]),
+            self._loads.c.filed_at.is_(None),
+        )
+        for load in self._all(conn, query):
+            if load.state == State.COMMITTED or load.version == drop.version:
+                return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
+        return None
+
+    def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
+        query = sa.select(self._loads).where(
+            self._loads.c.tracking_id == tracking_id,
+            self._loads.c.state.in_([state.value for state in OPEN_STATES]),
+        )
+        return self._first(conn, query)
+
+    def is_abandoned(self, conn: sa.Connection, row: LoadRecord) -> bool:
+        """Return whether nobody works on a load any more."""
+        holder, lease_until = row.worker, row.lease_until
+        if holder is None or is_dead_worker(holder):
+            return True
+        return lease_until is None or bool(lease_until < self._target.now(conn))
+
+    def _insert(
+        self, conn: sa.Connection, tracking_id: int, drop: Drop, table: TableName, worker: str
+    ) -> Load:
+        now = self._target.now(conn)
+        values = {
+            "tracking_id": tracking_id,
+            "state": State.CLAIMED,
+            "claimed_at": now,
+            "worker": worker,
+            "lease_until": now + self._lease,
+            "attempts": 1,
+            "crashes": 0,
+            **_drop_values(drop, table),
+        }
+        result = conn.execute(sa.insert(self._loads).values(values))
+        assert result.inserted_primary_key is not None  # noqa: S101 - one row was inserted
+        return Load(int(result.inserted_primary_key[0]), tracking_id, drop, table, worker)
+
+    def _take_over(
+        self,
+        conn: sa.Connection,
+        open_load: LoadRecord,
+        drop: Drop,
+        table: TableName,
+        worker: str,
+    ) -> Load:
+        now = self._target.now(conn)
+        holder = open_load.worker
+        still = self._loads.c.worker.is_(None) if holder is None else self._loads.c.worker == holder
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == open_load.load_id, still)
+            .values(
+                state=State.CLAIMED,
+                worker=worker,
+                lease_until=now + self._lease,
+                attempts=open_load.attempts + 1,
+                **_drop_values(drop, table),
+            )
+        )
+        if changed.rowcount != 1:
+            raise ClaimLostError(f"Load {open_load.load_id} was taken by another worker.")
+        return Load(
+            open_load.load_id,
+            open_load.tracking_id,
+            drop,
+            table,
+            worker,
+            attempt=open_load.attempts + 1,
+            crashes=open_load.crashes,
+        )
+
+    # --- on the way
+
+    def advance(self, conn: sa.Connection, load: Load, state: State, **values: Any) -> None:
+        """Write a new state and renew the lease; raise ClaimLostError if the claim is gone."""
+        now = self._target.now(conn)
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(
+                self._loads.c.load_id == load.load_id,
+                self._loads.c.worker == load.worker,
+                self._loads.c.state.in_([open_state.value for open_state in OPEN_STATES]),
+            )
+            .values(state=state, lease_until=now + self._lease, **values)
+        )
+        if changed.rowcount != 1:
+            raise ClaimLostError(f"Load {load.load_id} was taken over or cancelled.")
+        self._tracking.set_status(conn, load.tracking_id, state)
+
+    def record_plan(self, conn: sa.Connection, load: Load, plan: Plan) -> None:
+        """Write layout, profile and plan; the load's state becomes staging."""
+        self.advance(
+            conn,
+            load,
+            State.STAGING,
+            planned_at=self._target.now(conn),
+            layout=to_json(plan.layout),
+            plan=to_json(plan),
+            rows_staged=0,
+            **_profile_values(plan.profile),
+        )
+        self._tracking.set_layout(conn, load.tracking_id, plan.layout)
+
+    def commit(
+        self,
+        conn: sa.Connection,
+        load: Load,
+        plan: Plan,
+        published: Published,
+        filed_path: Path | None,
+        *,
+        once: bool,
+    ) -> None:
+        """Write `committed` beside the rows, in their transaction.
+
+        `once` makes the database refuse the same bytes in an append to the same table.
+        """
+        now = self._target.now(conn)
+        self.advance(
+            conn,
+            load,
+            State.COMMITTED,
+            committed_at=now,
+            rows_loaded=published.rows_loaded,
+            rows_before=published.rows_before,
+            rows_after=published.rows_after,
+            backup_table=str(published.backup) if published.backup else None,
+            filed_path=_optional_text(filed_path),
+            file_hash=plan.profile.file_hash,
+            once_key=f"{load.table}:{plan.profile.file_hash}" if once else None,
+        )
+        self._add_rejects(conn, load.load_id, plan.profile.rejects)
+        self._tracking.set_status(
+            conn,
+            load.tracking_id,
+            State.COMMITTED,
+            processed_at=now,
+            file_hash=plan.profile.file_hash[:64],
+            reference_config_inserted=load.drop.area is Area.REFERENCE,
+        )
+
+    # --- closing
+
+    def close(
+        self,
+        conn: sa.Connection,
+        load: Load,
+        state: State,
+        *,
+        error: DroploadError,
+        filed_path: Path | None,
+        profile: Profile | None = None,
+    ) -> None:
+        """End a load without rows: failed, duplicate or cancelled."""
+        now = self._target.now(conn)
+        message = str(error)
+        values = _profile_values(profile) if profile is not None else {}
+        self.advance(
+            conn,
+            load,
+            state,
+            finished_at=now,
+            error_category=error.category,
+            error_message=message,
+            filed_path=_optional_text(filed_path),
+            rows_loaded=0,
+            **values,
+        )
+        file_hash = profile.file_hash[:64] if profile is not None else None
+        self._add_rejects(conn, load.load_id, profile.rejects if profile is not None else ())
+        self._tracking.set_status(
+            conn,
+            load.tracking_id,
+            state,
+            processed_at=now,
+            error_message=message,
+            file_hash=file_hash,
+        )
+
+    def hold(self, conn: sa.Connection, load: Load, error: HeldError) -> None:
+        """Give a load up because somebody must decide; the file stays in its inbox."""
+        self.close(conn, load, State.CANCELLED, error=error, filed_path=None)
+        self._tracking.set_status(
+            conn, load.tracking_id, HELD, reason=str(error), processed_at=None
+        )
+
+    def release(self, conn: sa.Connection, load: Load, reason: str) -> None:
+        """Let go of a claim, so that the next try may begin at once."""
+        held_by_us = (self._loads.c.load_id == load.load_id, self._loads.c.worker == load.worker)
+        is_open = self._loads.c.state.in_([state.value for state in OPEN_STATES])
+        freed = {"worker": None, "lease_until": None}
+        reopened = conn.execute(
+            sa.update(self._loads).where(*held_by_us, is_open).values(error_message=reason, **freed)
+        )
+        if reopened.rowcount:
+            self._tracking.set_status(conn, load.tracking_id, WAITING, reason=reason)
+        else:
+            conn.execute(sa.update(self._loads).where(*held_by_us).values(freed))
+
+    def mark_filed(
+        self, conn: sa.Connection, load_id: int, filed_path: Path | None, report: Path | None
+    ) -> None:
+        """Note that the file is where it belongs; a committed load becomes filed."""
+        row = self.row(conn, load_id)
+        if row is None:
+            return
+        state = State.FILED if row.state == State.COMMITTED else row.state
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id)
+            .values(
+                state=state,
+                filed_at=self._target.now(conn),
+                filed_path=_optional_text(filed_path),
+                report_path=_optional_text(report),
+                worker=None,
+                lease_until=None,
+            )
+        )
+        tracked = self._tables.tracking
+        conn.execute(
+            sa.update(tracked)
+            .where(tracked.c.id == row.tracking_id, tracked.c.load_id == load_id)
+            .values(status=state)
+        )
+
+    def cancel_abandoned(self, conn: sa.Connection, load_id: int, reason: str) -> None:
+        """End an open load whose file is gone."""
+        row = self.row(conn, load_id)
+        if row is None or row.state not in OPEN_STATES:
+            return
+        now = self._target.now(conn)
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id)
+            .values(
+                state=State.CANCELLED,
+                finished_at=now,
+                error_category="file_changed",
+                error_message=reason,
+                worker=None,
+                lease_until=None,
+            )
+        )
+        self._tracking.set_status(conn, row.tracking_id, VANISHED, reason=reason, processed_at=now)
+
+    def free_abandoned(self, conn: sa.Connection, load_id: int) -> None:
+        """Take the dead worker's name off an open load."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id)
+            .values(worker=None, lease_until=None)
+        )
+
+    def record_crash(self, conn: sa.Connection, path: Path) -> None:
+        """Count a worker process that died on this file, and let the next one have it."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(
+                self._loads.c.file_path == path_text(path),
+                self._loads.c.state.in_([state.value for state in OPEN_STATES]),
+            )
+            .values(crashes=self._loads.c.crashes + 1, worker=None, lease_until=None)
+        )
+
+    def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:
+        """Keep refused rows; earlier ones of the same load are replaced."""
+        table = self._tables.rejects
+        conn.execute(sa.delete(table).where(table.c.load_id == load_id))
+        rows = [
+            {
+                "load_id": load_id,
+                "source_row": reject.source_row,
+                "line": reject.line,
+                "column_name": reject.column or None,
+                "reason_code": reject.code,
+                "message": reject.message,
+                "row_text": "\t".join(reject.fields)[:4000],
+            }
+            for reject in rejects
+        ]
+        if rows:
+            conn.execute(sa.insert(table), rows)
+
+    # --- looking back
+
+    def row(self, conn: sa.Connection, load_id: int) -> LoadRecord | None:
+        """Return the whole row of a load."""
+        query = sa.select(self._loads).where(self._loads.c.load_id == load_id)
+        return self._first(conn, query)
+
+    def find_duplicate(self, conn: sa.Connection, load: Load, file_hash: str) -> LoadRecord | None:
+        """Return the earlier load that makes this one a duplicate, None when it is not one.
+
+        Append: the same bytes were appended and stand. Fullload: they are what the table holds
+        now, that is, the last load of the table.
+        """
+        query = (
+            sa.select(self._loads)
+            .where(
+                self._loads.c.schema_name == load.table.schema,
+                self._loads.c.table_name == load.table.name,
+                self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+            )
+            .order_by(self._loads.c.committed_at.desc(), self._loads.c.load_id.desc())
+        )
+        if load.drop.load_type is LoadType.APPEND:
+            same = query.where(
+                self._loads.c.file_hash == file_hash,
+                self._loads.c.load_type == LoadType.APPEND.value,
+            )
+            return self._first(conn, same)
+        last = self._first(conn, query)
+        if last is None or last.load_type != LoadType.FULLLOAD.value:
+            return None
+        return last if last.file_hash == file_hash else None
+
+    def unfiled(self, conn: sa.Connection) -> list[LoadRecord]:
+        """Return the loads that are over but whose file has not been moved, oldest first."""
+        query = (
+            sa.select(self._loads)
+            .where(
+                self._loads.c.state.in_([state.value for state in UNFILED]),
+                self._loads.c.filed_at.is_(None),
+            )
+            .order_by(self._loads.c.load_id)
+        )
+        return self._all(conn, query)
+
+    def open(self, conn: sa.Connection) -> list[LoadRecord]:
+        """Return the loads under way, oldest first."""
+        query = (
+            sa.select(self._loads)
+            .where(self._loads.c.state.in_([state.value for state in OPEN_STATES]))
+            .order_by(self._loads.c.load_id)
+        )
+        return self._all(conn, query)
+
+    def backups(self, conn: sa.Connection, table: TableName) -> list[tuple[int, str]]:
+        """Return load id and backup of each fullload of a table that has one, newest first."""
+        query = (
+            sa.select(self._loads.c.load_id, self._loads.c.backup_table)
+            .where(
+                self._loads.c.schema_name == table.schema,
+                self._loads.c.table_name == table.name,
+                self._loads.c.backup_table.is_not(None),
+            )
+            .order_by(self._loads.c.load_id.desc())
+        )
+        return [(row.load_id, row.backup_table) for row in conn.execute(query)]
+
+    def forget_backup(self, conn: sa.Connection, load_id: int) -> None:
+        """Note that the backup of a load is gone."""
+        conn.execute(
+            sa.update(self._loads).where(self._loads.c.load_id == load_id).values(backup_table=None)
+        )
+
+    def history(self, conn: sa.Connection, table: str | None, limit: int) -> list[LoadRecord]:
+        """Return the latest loads, newest first; `table` is `name` or `schema.name`."""
+        query = sa.select(self._loads).order_by(self._loads.c.load_id.desc()).limit(limit)
+        if table:
+            schema, _, name = table.rpartition(".")
+            query = query.where(self._loads.c.table_name == name)
+            query = query.where(self._loads.c.schema_name == schema) if schema else query
+        return self._all(conn, query)
+
+    def rejects(self, conn: sa.Connection, load_id: int) -> list[RejectRecord]:
+        """Return the refused rows that were kept, in the order of the file."""
+        table = self._tables.rejects
+        query = sa.select(table).where(table.c.load_id == load_id).order_by(table.c.source_row)
+        return [RejectRecord(**row) for row in conn.execute(query).mappings()]
+
+    def _all(self, conn: sa.Connection, query: sa.Select[Any]) -> list[LoadRecord]:
+        return [_record(row) for row in conn.execute(query).mappings()]
+
+    def _first(self, conn: sa.Connection, query: sa.Select[Any]) -> LoadRecord | None:
+        row = conn.execute(query.limit(1)).mappings().first()
+        return _record(row) if row else None
+
+
+def _record(row: sa.RowMapping) -> LoadRecord:
+    return LoadRecord(**{**row, "state": State(row["state"])})
+
+
+def drop_from_record(record: LoadRecord) -> Drop:
+    """Return the drop that a load was made for."""
+    return Drop(
+        path=find_path(record.file_path),
+        area=Area.REFERENCE if record.is_reference_data else Area.NON_REFERENCE,
+        load_type=LoadType(record.load_type),
+        version=record.version,
+        in_tree=record.in_tree,
+        requested_by=record.requested_by or "daemon",
+    )
+
+
+def to_json(value: Any) -> str:
+    """Return a value of the model as JSON text."""
+    return json.dumps(asdict(value), ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return str(value)
+
+
+def _released(row: TrackedFile, drop: Drop) -> Drop:
+    if row.status != RELEASED or not row.is_version(drop.version):
+        return drop
+    return replace(drop, force=True)
+
+
+def _drop_values(drop: Drop, table: TableName) -> dict[str, Any]:
+    return {
+        "file_path": path_text(drop.path),
+        "file_name": Path(path_text(drop.path)).name,
+        "file_size": drop.version.size_bytes,
+        "mtime_ns": drop.version.mtime_ns,
+        "inode": drop.version.inode,
+        "schema_name": table.schema,
+        "table_name": table.name,
+        "load_type": drop.load_type.value,
+        "is_reference_data": drop.area is Area.REFERENCE,
+        "in_tree": drop.in_tree,
+        "requested_by": drop.requested_by,
+        "error_message": None,
+    }
+
+
+def _profile_values(profile: Profile) -> dict[str, Any]:
+    return {
+        "file_hash": profile.file_hash,
+        "hash_algorithm": profile.hash_algorithm,
+        "rows_read": profile.rows,
+        "rows_rejected": profile.rejected_rows,
+    }
+
+
+def _optional_text(path: Path | None) -> str | None:
+    return None if path is None else path_text(path)

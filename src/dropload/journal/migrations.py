@@ -1,0 +1,61 @@
+"""Bring the journal's tables up to date with the scripts of `sql/`."""
+
+import re
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from dropload.errors import ConfigError
+from dropload.journal.tables import journal_tables
+from dropload.model import TableName
+from dropload.resources import resource_folder
+from dropload.targets.base import Target
+
+_SCRIPT_NAME = re.compile(r"^(\d{4})_\w+\.sql$")
+
+
+def scripts_of(target: Target) -> list[tuple[int, Path]]:
+    """Return version and path of every script for this target, in order."""
+    folder = resource_folder("sql") / target.name
+    found = [(_SCRIPT_NAME.match(path.name), path) for path in sorted(folder.glob("*.sql"))]
+    scripts = [(int(match[1]), path) for match, path in found if match]
+    if not scripts:
+        raise ConfigError(f"The scripts of the journal are missing: {folder} holds none.")
+    return scripts
+
+
+def pending_scripts(target: Target) -> list[Path]:
+    """Return the scripts that this database has not seen yet."""
+    with target.read() as conn:
+        done = _applied_versions(target, conn)
+    return [path for version, path in scripts_of(target) if version not in done]
+
+
+def apply_scripts(target: Target) -> list[str]:
+    """Run every script not yet run, each in one transaction with its record; return their names."""
+    applied = []
+    for version, path in scripts_of(target):
+        if _apply(target, version, path):
+            applied.append(path.name)
+    return applied
+
+
+def _apply(target: Target, version: int, path: Path) -> bool:
+    versions = journal_tables(target).versions
+    with target.write() as conn:
+        # Looked up again under the write lock: another daemon may have been faster.
+        if version in _applied_versions(target, conn):
+            return False
+        target.run_script(conn, path.read_text(encoding="utf-8"))
+        conn.execute(
+            sa.insert(versions).values(
+                version=version, script=path.name, applied_at=target.now(conn)
+            )
+        )
+    return True
+
+
+def _applied_versions(target: Target, conn: sa.Connection) -> set[int]:
+    if not target.has_table(conn, TableName(target.schemas.reference, "Schema_Version")):
+        return set()
+    return set(conn.execute(sa.select(journal_tables(target).versions.c.version)).scalars())

@@ -1,0 +1,142 @@
+"""The journal's tables as SQLAlchemy sees them; `sql/` is what creates them."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from dropload.model import TableName
+from dropload.targets.base import Target
+
+FILE_PATH_LENGTH = 500
+"""Characters of `file_path` in the tracking table."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalTables:
+    """One table object per journal table, in the target's reference schema."""
+
+    tracking: sa.Table
+    loads: sa.Table
+    rejects: sa.Table
+    reference: sa.Table
+    audit: sa.Table
+    versions: sa.Table
+
+
+def journal_tables(target: Target) -> JournalTables:
+    """Return the journal's tables under the names that this target gives them."""
+    metadata = sa.MetaData()
+
+    def table(name: str, *columns: sa.Column[object]) -> sa.Table:
+        schema, physical = target.physical_name(TableName(target.schemas.reference, name))
+        return sa.Table(sa.quoted_name(physical, quote=True), metadata, *columns, schema=schema)
+
+    return JournalTables(
+        tracking=table("File_Monitor_Tracking", *_tracking_columns()),
+        loads=table("Load_History", *_load_columns()),
+        rejects=table(
+            "Load_Reject",
+            sa.Column("load_id", sa.BigInteger, primary_key=True),
+            sa.Column("source_row", sa.BigInteger, primary_key=True),
+            sa.Column("line", sa.BigInteger),
+            sa.Column("column_name", sa.Unicode(128)),
+            sa.Column("reason_code", sa.Unicode(50)),
+            sa.Column("message", sa.UnicodeText),
+            sa.Column("row_text", sa.UnicodeText),
+        ),
+        reference=table(
+            "Reference_Data_Cfg",
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("schema_name", sa.Unicode(128)),
+            sa.Column("table_name", sa.Unicode(128)),
+            sa.Column("columns", sa.UnicodeText),
+            sa.Column("created_at", sa.DateTime),
+            sa.Column("updated_at", sa.DateTime),
+            sa.Column("load_id", sa.BigInteger),
+        ),
+        audit=table(
+            "Audit_Log",
+            sa.Column("id", sa.Integer, primary_key=True),
+            sa.Column("at", sa.DateTime),
+            sa.Column("actor", sa.Unicode(200)),
+            sa.Column("action", sa.Unicode(50)),
+            sa.Column("load_id", sa.BigInteger),
+            sa.Column("detail", sa.UnicodeText),
+        ),
+        versions=table(
+            "Schema_Version",
+            sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("script", sa.Unicode(200)),
+            sa.Column("applied_at", sa.DateTime),
+        ),
+    )
+
+
+def _tracking_columns() -> list[sa.Column[object]]:
+    return [
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("file_path", sa.Unicode(FILE_PATH_LENGTH)),
+        sa.Column("file_name", sa.Unicode(255)),
+        sa.Column("file_size", sa.BigInteger),
+        sa.Column("file_hash", sa.Unicode(64)),
+        sa.Column("load_type", sa.Unicode(20)),
+        sa.Column("table_name", sa.Unicode(300)),
+        sa.Column("detected_delimiter", sa.Unicode(10)),
+        sa.Column("detected_headers", sa.UnicodeText),
+        sa.Column("is_reference_data", sa.Boolean),
+        sa.Column("reference_config_inserted", sa.Boolean),
+        sa.Column("status", sa.Unicode(20)),
+        sa.Column("created_at", sa.DateTime),
+        sa.Column("processed_at", sa.DateTime),
+        sa.Column("error_message", sa.UnicodeText),
+        sa.Column("reason", sa.UnicodeText),
+        sa.Column("changed_at", sa.DateTime),
+        sa.Column("mtime_ns", sa.BigInteger),
+        sa.Column("inode", sa.BigInteger),
+        sa.Column("load_id", sa.BigInteger),
+    ]
+
+
+def _load_columns() -> list[sa.Column[object]]:
+    return [
+        sa.Column("load_id", sa.Integer, primary_key=True),
+        sa.Column("tracking_id", sa.BigInteger),
+        sa.Column("file_path", sa.Unicode(FILE_PATH_LENGTH)),
+        sa.Column("file_name", sa.Unicode(255)),
+        sa.Column("file_size", sa.BigInteger),
+        sa.Column("mtime_ns", sa.BigInteger),
+        sa.Column("inode", sa.BigInteger),
+        sa.Column("file_hash", sa.Unicode(128)),
+        sa.Column("hash_algorithm", sa.Unicode(20)),
+        sa.Column("schema_name", sa.Unicode(128)),
+        sa.Column("table_name", sa.Unicode(128)),
+        sa.Column("load_type", sa.Unicode(20)),
+        sa.Column("is_reference_data", sa.Boolean),
+        sa.Column("in_tree", sa.Boolean),
+        sa.Column("state", sa.Unicode(20)),
+        sa.Column("rows_read", sa.BigInteger),
+        sa.Column("rows_staged", sa.BigInteger),
+        sa.Column("rows_loaded", sa.BigInteger),
+        sa.Column("rows_rejected", sa.BigInteger),
+        sa.Column("rows_before", sa.BigInteger),
+        sa.Column("rows_after", sa.BigInteger),
+        sa.Column("layout", sa.UnicodeText),
+        sa.Column("plan", sa.UnicodeText),
+        sa.Column("claimed_at", sa.DateTime),
+        sa.Column("planned_at", sa.DateTime),
+        sa.Column("staged_at", sa.DateTime),
+        sa.Column("committed_at", sa.DateTime),
+        sa.Column("finished_at", sa.DateTime),
+        sa.Column("filed_at", sa.DateTime),
+        sa.Column("filed_path", sa.Unicode(1000)),
+        sa.Column("report_path", sa.Unicode(1000)),
+        sa.Column("backup_table", sa.Unicode(300)),
+        sa.Column("worker", sa.Unicode(200)),
+        sa.Column("lease_until", sa.DateTime),
+        sa.Column("attempts", sa.Integer),
+        sa.Column("crashes", sa.Integer),
+        sa.Column("error_category", sa.Unicode(30)),
+        sa.Column("error_message", sa.UnicodeText),
+        sa.Column("requested_by", sa.Unicode(200)),
+        sa.Column("once_key", sa.Unicode(500)),
+    ]

@@ -1,0 +1,165 @@
+"""The tracking table: one row per drop path, its present state."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.durable import path_text
+from dropload.journal.tables import JournalTables
+from dropload.model import Area, FileVersion, Inbox, Layout, LoadType, TrackedFile
+from dropload.targets.base import Target
+
+WAITING = "waiting"
+HELD = "held"
+RELEASED = "released"
+VANISHED = "vanished"
+
+
+class Tracking:
+    """Reads and writes rows of the tracking table, always in the caller's transaction."""
+
+    def __init__(self, target: Target, tables: JournalTables) -> None:
+        self._target = target
+        self._table = tables.tracking
+
+    def upsert_waiting(
+        self,
+        conn: sa.Connection,
+        files: Iterable[tuple[Path, Inbox, FileVersion, str]],
+    ) -> None:
+        """Note files that wait: path, inbox, version and the reason for people."""
+        now = self._target.now(conn)
+        fresh, known = [], []
+        listed = list(files)
+        existing = self._ids(conn, [path_text(path) for path, *_ in listed])
+        for path, inbox, version, reason in listed:
+            values = _version_values(version) | {
+                "status": WAITING,
+                "reason": reason,
+                "changed_at": now,
+            }
+            text = path_text(path)
+            if text in existing:
+                known.append({"b_id": existing[text], **values})
+            else:
+                fresh.append(_new_row(text, inbox.area, inbox.load_type, now) | values)
+        if fresh:
+            conn.execute(sa.insert(self._table), fresh)
+        if known:
+            names = [key for key in known[0] if key != "b_id"]
+            update = sa.update(self._table).where(self._table.c.id == sa.bindparam("b_id"))
+            conn.execute(update.values({key: sa.bindparam(key) for key in names}), known)
+
+    def mark_vanished(self, conn: sa.Connection, paths: Iterable[Path]) -> None:
+        """Note that waiting or held files left their inbox before they were loaded."""
+        texts = [path_text(path) for path in paths]
+        for chunk in _chunks(texts):
+            conn.execute(
+                sa.update(self._table)
+                .where(
+                    self._table.c.file_path.in_(chunk),
+                    self._table.c.status.in_([WAITING, HELD, RELEASED]),
+                )
+                .values(
+                    status=VANISHED,
+                    reason="it left the inbox before it was loaded",
+                    processed_at=self._target.now(conn),
+                )
+            )
+
+    def ensure(
+        self,
+        conn: sa.Connection,
+        path: Path,
+        area: Area,
+        load_type: LoadType,
+        version: FileVersion,
+    ) -> TrackedFile:
+        """Return the row of a path (`id`, `status`, version), made when it was not there."""
+        text = path_text(path)
+        row = self.find(conn, text)
+        if row is not None:
+            return row
+        values = _new_row(text, area, load_type, self._target.now(conn))
+        conn.execute(sa.insert(self._table).values(values | _version_values(version)))
+        made = self.find(conn, text)
+        assert made is not None  # noqa: S101 - inserted above in the same transaction
+        return made
+
+    def find(self, conn: sa.Connection, file_path: str) -> TrackedFile | None:
+        """Return the row of a path, None when it was never seen."""
+        query = sa.select(self._table).where(self._table.c.file_path == file_path)
+        found = conn.execute(query).mappings().first()
+        return TrackedFile(**found) if found else None
+
+    def set_status(self, conn: sa.Connection, tracking_id: int, status: str, **values: Any) -> None:
+        """Write a new status and whatever else changed with it."""
+        conn.execute(
+            sa.update(self._table)
+            .where(self._table.c.id == tracking_id)
+            .values(status=status, **values)
+        )
+
+    def set_layout(self, conn: sa.Connection, tracking_id: int, layout: Layout) -> None:
+        """Write what was detected."""
+        conn.execute(
+            sa.update(self._table)
+            .where(self._table.c.id == tracking_id)
+            .values(
+                detected_delimiter=layout.delimiter,
+                detected_headers=json.dumps(layout.header_names, ensure_ascii=False),
+            )
+        )
+
+    def with_status(self, conn: sa.Connection, *statuses: str) -> list[TrackedFile]:
+        """Return the rows in any of these states, oldest first."""
+        query = (
+            sa.select(self._table)
+            .where(self._table.c.status.in_(statuses))
+            .order_by(self._table.c.created_at, self._table.c.id)
+        )
+        return [TrackedFile(**row) for row in conn.execute(query).mappings()]
+
+    def counts(self, conn: sa.Connection) -> dict[str, int]:
+        """Return how many paths are in each state."""
+        query = sa.select(self._table.c.status, sa.func.count().label("total")).group_by(
+            self._table.c.status
+        )
+        return {row.status: row.total for row in conn.execute(query)}
+
+    def _ids(self, conn: sa.Connection, paths: list[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for chunk in _chunks(paths):
+            query = sa.select(self._table.c.file_path, self._table.c.id).where(
+                self._table.c.file_path.in_(chunk)
+            )
+            found |= {row.file_path: row.id for row in conn.execute(query)}
+        return found
+
+
+def _version_values(version: FileVersion) -> dict[str, Any]:
+    return {
+        "file_size": version.size_bytes,
+        "mtime_ns": version.mtime_ns,
+        "inode": version.inode,
+    }
+
+
+def _new_row(text: str, area: Area, load_type: LoadType, now: Any) -> dict[str, Any]:
+    return {
+        "file_path": text,
+        "file_name": Path(text).name,
+        "load_type": load_type.value,
+        "is_reference_data": area is Area.REFERENCE,
+        "reference_config_inserted": False,
+        "status": WAITING,
+        "created_at": now,
+    }
+
+
+def _chunks(texts: list[str], size: int = 500) -> Iterable[list[str]]:
+    """Yield slices: a statement takes 2,100 parameters at most on the smallest server."""
+    return (texts[start : start + size] for start in range(0, len(texts), size))

@@ -1,0 +1,67 @@
+"""Set structlog up once per process: text for people, JSON lines for machines, no secrets."""
+
+import logging
+import re
+import sys
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from dropload.config import LogConfig
+
+_CREDENTIALS = re.compile(
+    r"(://[^:/@\s]*:)[^@\s]+(@)|((?:password|pwd)\s*=\s*)[^;\s&]+", re.IGNORECASE
+)
+
+
+def mask_secrets(text: str) -> str:
+    """Return `text` with passwords in URLs and connection strings replaced by `***`."""
+    return _CREDENTIALS.sub(lambda m: f"{m[1]}***{m[2]}" if m[1] else f"{m[3]}***", text)
+
+
+def configure_logs(settings: LogConfig, stream: TextIO | None = None) -> TextIO:
+    """Send every later log line of this process where `settings` says; return that stream.
+
+    Lines go to `settings.file` when there is one (opened for appending, one write per line, so
+    that several processes can share it), else to `stream`, by default standard error.
+    """
+    out = stream or sys.stderr
+    if settings.file is not None:
+        settings.file.parent.mkdir(parents=True, exist_ok=True)
+        out = settings.file.open("a", encoding="utf-8", buffering=1)
+    structlog.configure(
+        processors=_processors(settings, out),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    return out
+
+
+def _processors(settings: LogConfig, out: TextIO) -> list[Processor]:
+    as_json = settings.format == "json" or (settings.format == "auto" and not out.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _mask_event,
+    ]
+    if as_json:
+        return [
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        ]
+    return [*shared, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)]
+
+
+def _mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: mask_secrets(v) if isinstance(v, str) else v for key, v in event.items()}
+
+
+def get_logger() -> Any:
+    """Return the logger; bind `load_id`, `file` and `table` with structlog's contextvars."""
+    return structlog.get_logger()

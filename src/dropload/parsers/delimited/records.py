@@ -1,0 +1,277 @@
+r"""Cut text into records: delimiters, quotes, escapes and line breaks, and nothing else.
+
+The rules, for every reader of this family:
+
+- A record ends at `\n`, `\r\n` or a bare `\r`, mixed as they come, outside quotes.
+- Quotes mean something only at the start of a cell; elsewhere they are characters like others.
+- Inside quotes a doubled quote is one quote; delimiters and line breaks are text, kept as written.
+- Text between a closing quote and the next delimiter is appended: `"q"z` is `qz`. When the quoted
+  part runs over several lines, the closing quote is far more likely the next value's opening one:
+  that is an unbalanced quote, not a value.
+- The escape character protects quote, delimiter, line break and itself, in quotes or not; before
+  anything else it is a character like others, so that `C:\new` stays whole.
+- With `skip_initial_space`, blanks before a cell belong to no value; quotes start after them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from dropload.errors import FileError
+from dropload.model import Layout
+from dropload.parsers.delimited.text import count_line_breaks
+
+QUOTED_EMPTY = "\0"
+"""Stands for `""` among the cells, where the empty string is a cell with nothing in it."""
+NUL = "\udc00"
+"""Stands for a NUL of the file: strict decoding can never produce it, so nothing is mixed up."""
+
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)")
+_EMPTY_LINES = re.compile(r"[\r\n]*+")
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Records that follow each other, blank lines among them (as one empty cell)."""
+
+    rows: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    """The physical line on which each record starts, from 1."""
+    may_hold_nul: bool = False
+
+
+class RecordSplitter:
+    """Cuts the text of one file into records; keeps the line number as it goes."""
+
+    def __init__(self, layout: Layout, max_record_chars: int) -> None:
+        self._layout = layout
+        self._max_chars = max_record_chars
+        self._delimiter = layout.delimiter
+        self._quote = layout.quotechar
+        self._escape = "" if layout.escapechar == layout.quotechar else layout.escapechar
+        self._match_field = _field_pattern(layout, self._escape).match
+        self._escapes = _escape_pattern(layout, self._escape)
+        self._quoted_escapes = re.compile(f"{self._escapes.pattern}|{re.escape(self._quote) * 2}")
+        self._special = re.compile("|".join(map(re.escape, self._quote + self._escape)))
+        self._line = 1
+        self._in_head = True
+        self._open_quote_line = 0
+
+    def split(self, chunks: Iterable[str]) -> Iterator[Stretch]:
+        """Yield the data records of the text, one stretch for each chunk that ends a record.
+
+        Holds one chunk or one record, whichever is longer. Raises FileError: `unbalanced_quote`
+        for a quote that is never closed, `record_too_long` for an endless line without quotes.
+        """
+        pieces: list[str] = []
+        size = wanted = 0
+        for piece in chunks:
+            pieces.append(piece)
+            size += len(piece)
+            if size < wanted:
+                continue
+            text = "".join(pieces)
+            stretch, end = self._cut(text, final=False)
+            if stretch.rows:
+                yield stretch
+            pieces, size = [text[end:]], len(text) - end
+            self._refuse_if_longer(size)
+            # Twice what was left over: a long record must not be scanned again for each chunk.
+            wanted = min(2 * size, self._max_chars + 1)
+        stretch, _ = self._cut(self.terminated("".join(pieces)), final=True)
+        if stretch.rows:
+            yield stretch
+
+    def head_end(self, text: str, *, final: bool) -> int | None:
+        """Return where the first data record starts, None when more text is needed to say."""
+        pos = 0
+        for _ in range(self._layout.skip_lines):
+            match = _LINE.match(text, pos)
+            if match is None:
+                return len(text) if final else None
+            pos = match.end()
+        if self._layout.header:
+            return self._header_end(text, pos, final=final)
+        return pos
+
+    def terminated(self, text: str) -> str:
+        """Return the file's last text with the line end that it may lack."""
+        if self._escape:
+            # A lone escape at the very end protects nothing: it is text.
+            dangling = (len(text) - len(text.rstrip(self._escape))) % 2
+            return text + self._escape * dangling + "\n"
+        return text if not text or text.endswith(("\n", "\r")) else text + "\n"
+
+    def _header_end(self, text: str, pos: int, *, final: bool) -> int | None:
+        match = _EMPTY_LINES.match(text, pos)
+        pos = match.end() if match else pos
+        self._line = 1 + count_line_breaks(text, 0, pos)
+        if pos == len(text):
+            return pos if final else None
+        end = self._take_record(text, pos, Stretch())
+        if end is None and final:
+            raise unbalanced_quote(self._open_quote_line, self._quote)
+        return end
+
+    def _cut(self, text: str, *, final: bool) -> tuple[Stretch, int]:
+        """Return the whole records of `text` and where the rest begins."""
+        stretch = Stretch()
+        if not final:
+            # A return at the border may be half of a line end.
+            text = text.removesuffix("\r")
+        pos = self._pass_head(text, final=final) if self._in_head else 0
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        stretch.may_hold_nul = NUL in text
+        self._open_quote_line = 0
+        while not self._in_head and pos < end:
+            plain_end = self._plain_end(text, pos, end)
+            if plain_end > pos:
+                self._take_plain(text[pos:plain_end], stretch)
+                pos = plain_end
+                continue
+            record_end = self._take_record(text, pos, stretch)
+            if record_end is None:
+                break
+            pos = record_end
+        if final and pos < end:
+            raise unbalanced_quote(self._open_quote_line, self._quote)
+        return stretch, pos
+
+    def _pass_head(self, text: str, *, final: bool) -> int:
+        end = self.head_end(text, final=final)
+        if end is None:
+            return 0
+        self._in_head = False
+        self._line = 1 + count_line_breaks(text, 0, end)
+        return end
+
+    def _plain_end(self, text: str, pos: int, end: int) -> int:
+        """Return the end of the lines from `pos` on that hold no quote, escape or lead blank."""
+        if self._layout.skip_initial_space:
+            return pos
+        special = self._next_special(text, pos, end)
+        if special >= end:
+            return end
+        return max(text.rfind("\n", pos, special), text.rfind("\r", pos, special), pos - 1) + 1
+
+    def _next_special(self, text: str, pos: int, end: int) -> int:
+        if self._quote and self._escape:
+            match = self._special.search(text, pos, end)
+            return match.start() if match else end
+        mark = self._quote or self._escape
+        found = text.find(mark, pos, end) if mark else -1
+        return found if found >= 0 else end
+
+    def _take_plain(self, text: str, stretch: Stretch) -> None:
+        if "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        lines = text.split("\n")
+        # The text ends with a line break, behind which nothing follows.
+        lines.pop()
+        if len(text) > self._max_chars:
+            self._refuse_if_longer(max(map(len, lines)))
+        delimiter = self._delimiter
+        if delimiter:
+            stretch.rows.extend([line.split(delimiter) for line in lines])
+        else:
+            stretch.rows.extend([[line] for line in lines])
+        stretch.lines.extend(range(self._line, self._line + len(lines)))
+        self._line += len(lines)
+
+    def _take_record(self, text: str, start: int, stretch: Stretch) -> int | None:
+        """Add the record that begins at `start`, return its end; None when it is not all there."""
+        cells: list[str] = []
+        pos = start
+        line_break = None
+        match_field, escape = self._match_field, self._escape
+        while line_break is None:
+            match = match_field(text, pos)
+            if match is None:
+                self._note_open_quote(text, start, pos)
+                return None
+            quoted, tail, plain, line_break = match.groups()
+            if quoted is None:
+                cells.append(self._plain_value(plain) if escape else plain)
+            else:
+                if tail:
+                    self._check_closing(text, start, pos, quoted, tail)
+                cells.append(self._quoted_value(quoted, tail))
+            pos = match.end()
+        self._refuse_if_longer(pos - start)
+        stretch.rows.append(cells)
+        stretch.lines.append(self._line)
+        self._line += count_line_breaks(text, start, pos)
+        return pos
+
+    def _plain_value(self, text: str) -> str:
+        if self._escape and self._escape in text:
+            return self._escapes.sub(_without_first, text)
+        return text
+
+    def _quoted_value(self, quoted: str, tail: str) -> str:
+        if self._escape and self._escape in quoted:
+            # Both in one pass, from the left: otherwise an escaped escape is taken twice.
+            quoted = self._quoted_escapes.sub(_without_first, quoted)
+        elif self._quote in quoted:
+            quoted = quoted.replace(self._quote * 2, self._quote)
+        if tail:
+            quoted += self._plain_value(tail)
+        return quoted or QUOTED_EMPTY
+
+    def _check_closing(self, text: str, start: int, pos: int, quoted: str, tail: str) -> None:
+        if tail.strip(" \t") and ("\n" in quoted or "\r" in quoted):
+            raise unbalanced_quote(self._line + count_line_breaks(text, start, pos), self._quote)
+
+    def _note_open_quote(self, text: str, start: int, pos: int) -> None:
+        at_quote = self._quote and text[pos : pos + 4096].lstrip(" ").startswith(self._quote)
+        line = self._line + count_line_breaks(text, start, pos)
+        self._open_quote_line = line if at_quote else 0
+
+    def _refuse_if_longer(self, chars: int) -> None:
+        if chars <= self._max_chars:
+            return
+        if self._open_quote_line:
+            raise unbalanced_quote(self._open_quote_line, self._quote)
+        raise FileError(
+            f"Line {self._line:,}: the record that starts here is longer than "
+            f"{self._max_chars:,} characters.",
+            hint="Check that the file has line ends, or raise load.max_record_bytes.",
+            code="record_too_long",
+        )
+
+
+def unbalanced_quote(line: int, quote: str) -> FileError:
+    """Return the error for a quote that was opened on `line` and not properly closed."""
+    return FileError(
+        f"Line {line:,}: a quote ({quote}) was opened here and not closed.",
+        hint=f"Close it, or write a quote that belongs to the text twice ({quote}{quote}).",
+        code="unbalanced_quote",
+    )
+
+
+def _without_first(match: re.Match[str]) -> str:
+    return match[0][1:]
+
+
+def _field_pattern(layout: Layout, escape: str) -> re.Pattern[str]:
+    """Return the pattern of one cell: groups quoted, tail, plain, line break (None: delimiter).
+
+    Possessive throughout: a cell is read once, whatever its length, and needs no stack.
+    """
+    d, q, e = re.escape(layout.delimiter), re.escape(layout.quotechar), re.escape(escape)
+    text = f"[^{d}{e}\\r\\n]" if len(layout.delimiter) < 2 else f"(?:(?!{d})[^{e}\\r\\n])"
+    escaped = f"{e}(?:\\r\\n|[\\s\\S])"
+    plain = f"{text}*+(?:{escaped}{text}*+)*+" if escape else f"{text}*+"
+    doubled = f"(?:{q}{q}|{escaped})" if escape else f"{q}{q}"
+    blanks = " *+" if layout.skip_initial_space else ""
+    line_break = "(\\r\\n|\\r|\\n)"
+    end = f"(?:{d}|{line_break})" if d else line_break
+    if not q:
+        return re.compile(f"{blanks}(?:(?!)()()|({plain})){end}")
+    quoted = f"{q}([^{q}{e}]*+(?:{doubled}[^{q}{e}]*+)*+){q}({plain})"
+    return re.compile(f"{blanks}(?:{quoted}|(?!{q})({plain})){end}")
+
+
+def _escape_pattern(layout: Layout, escape: str) -> re.Pattern[str]:
+    specials = re.escape(layout.delimiter[:1] + layout.quotechar + escape)
+    return re.compile(f"{re.escape(escape)}(?:\\r\\n|[{specials}\\r\\n])")

@@ -1,0 +1,383 @@
+"""The way of one file: the order of the steps, and what each outcome does to the file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from structlog.contextvars import bound_contextvars
+
+from dropload.dock import Dock
+from dropload.errors import (
+    ClaimLostError,
+    DroploadError,
+    DuplicateError,
+    FileChangedError,
+    FileError,
+    HeldError,
+    TargetError,
+    TransientError,
+)
+from dropload.filing import file_away, plan_filing, write_all_rejects, write_report
+from dropload.intake import NamedDrop, name_drop
+from dropload.journal import ClaimRefused
+from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
+from dropload.logs import get_logger
+from dropload.model import Drop, Layout, Load, Outcome, Plan, Profile, State, Verdict
+from dropload.parsers import find_parser
+from dropload.parsers.base import Parser
+from dropload.planning import Request, make_plan
+from dropload.profiling import profile_file
+from dropload.reports import Findings
+from dropload.retries import call_with_retries
+
+T = TypeVar("T")
+
+MAX_CRASHES = 3
+"""Worker processes that may die on one file before it is taken for the file's fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What reading a file found; nothing has been written."""
+
+    parser: Parser
+    layout: Layout
+    profile: Profile
+
+
+OnStep = Callable[[str, int], None]
+"""Gets the name of the step under way and the rows it has done so far."""
+
+
+def process_drop(
+    dock: Dock, drop: Drop, worker: str, on_step: OnStep = lambda _step, _rows: None
+) -> Outcome:
+    """Load one file and return what became of it; every foreseen trouble is an outcome.
+
+    Only what nobody foresaw is raised: the caller counts it against the file.
+    """
+    with bound_contextvars(file=drop.path.name):
+        named = name_drop(drop, dock.target)
+        try:
+            claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
+        except (TransientError, TargetError) as exc:
+            return _not_now(Outcome(Verdict.RETRY, drop.path, str(named.table)), exc)
+        if isinstance(claim, ClaimRefused):
+            return _refused(named, claim)
+        with bound_contextvars(load_id=claim.load_id, table=str(claim.table)):
+            return _Voyage(dock, claim, named, on_step).run()
+
+
+def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = None) -> Examined:
+    """Detect the layout and read the whole file once; nothing is written."""
+    check_version(drop.path, drop.version)
+    parser = find_parser(drop.path)
+    layout = parser.detect(drop.path)
+    settings = dock.config.load
+    profile = profile_file(
+        drop.path,
+        layout,
+        parser,
+        hash_algorithm=settings.hash_algorithm,
+        max_record_bytes=settings.max_record_bytes,
+        on_progress=on_progress,
+    )
+    check_version(drop.path, drop.version)
+    return Examined(parser, layout, profile)
+
+
+def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
+    """Compare what was found with the table as it is and return what a load would do."""
+    if named.error is not None:
+        raise named.error
+    request = Request(
+        named.table,
+        named.drop.load_type,
+        force=named.drop.force,
+        notes=(named.note,) if named.note else (),
+    )
+    with dock.target.read() as conn:
+        info = dock.target.reflect(conn, named.table)
+    return make_plan(
+        request, examined.layout, examined.profile, info, dock.config.load, dock.target.limits
+    )
+
+
+def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
+    with dock.target.write() as conn:
+        return dock.journal.loads.claim(conn, named.drop, named.table, worker)
+
+
+def _refused(named: NamedDrop, refused: ClaimRefused) -> Outcome:
+    verdict = Verdict.HELD if refused.held else Verdict.SKIPPED
+    return Outcome(
+        verdict,
+        named.drop.path,
+        str(named.table),
+        message=refused.reason,
+        moved=not refused.unfiled,
+    )
+
+
+def _not_now(outcome: Outcome, error: DroploadError) -> Outcome:
+    """Return the outcome for trouble that is not the file's: it stays, and is tried again."""
+    verdict = Verdict.PAUSED if isinstance(error, TargetError) else Verdict.RETRY
+    return replace(
+        outcome, verdict=verdict, message=error.message, hint=error.hint, category=error.category
+    )
+
+
+class _Voyage:
+    """One claimed load on its way; remembers what is known so far for the report."""
+
+    def __init__(self, dock: Dock, load: Load, named: NamedDrop, on_step: OnStep) -> None:
+        self._dock = dock
+        self._on_step = on_step
+        self._load = load
+        # The claim may have turned a released file into a forced one.
+        self._named = replace(named, drop=load.drop)
+        self._examined: Examined | None = None
+        self._log = get_logger()
+
+    def run(self) -> Outcome:
+        """Walk the steps; turn each kind of error into what it means for the file."""
+        try:
+            return self._run_to_an_end()
+        except ClaimLostError as exc:
+            return self._outcome(Verdict.SKIPPED, exc)
+        except (TransientError, TargetError) as exc:
+            return self._let_go(exc)
+
+    def _run_to_an_end(self) -> Outcome:
+        try:
+            return self._read_and_load()
+        except FileError as exc:
+            return self._fail(exc)
+        except HeldError as exc:
+            return self._hold(exc)
+        except DuplicateError as exc:
+            return self._skip_duplicate(exc)
+        except FileChangedError as exc:
+            return self._cancel(exc)
+
+    def _read_and_load(self) -> Outcome:
+        """Run the steps; trouble with reading the file is not the file's fault."""
+        try:
+            return self._run_steps()
+        except FileNotFoundError as exc:
+            raise FileChangedError(f"{self._path.name} is no longer there.") from exc
+        except OSError as exc:
+            problem = f"{self._path.name} cannot be read: {exc.strerror or exc}."
+            raise TransientError(problem) from exc
+
+    def _run_steps(self) -> Outcome:
+        """Detect, profile, plan, stage, publish, file away."""
+        if self._named.error is not None:
+            raise self._named.error
+        self._check_crashes()
+        examined = self._examined = examine(
+            self._dock, self._load.drop, lambda rows: self._on_step("profiling", rows)
+        )
+        self._check_duplicate(examined.profile)
+        plan = plan_load(self._dock, self._named, examined)
+        self._retry(lambda: self._stage(plan, examined.parser))
+        return self._publish(plan, examined)
+
+    # --- steps
+
+    def _check_crashes(self) -> None:
+        if self._load.crashes >= MAX_CRASHES:
+            raise FileError(
+                f"The process that loads died on this file {self._load.crashes} times.",
+                hint="It may need more memory or time than workers.memory_limit_mb and "
+                "workers.load_timeout_seconds allow; the log says how it died.",
+                code="worker_died",
+            )
+
+    def _check_duplicate(self, profile: Profile) -> None:
+        if self._counts_once:
+            with self._dock.target.read() as conn:
+                check_not_duplicate(self._dock.journal, conn, self._load, profile.file_hash)
+
+    def _stage(self, plan: Plan, parser: Parser) -> None:
+        dock = self._dock
+        stage_rows(
+            dock.target,
+            dock.journal,
+            self._load,
+            plan,
+            parser,
+            dock.config.load,
+            lambda rows: self._on_step("staging", rows),
+        )
+
+    def _publish(self, plan: Plan, examined: Examined) -> Outcome:
+        dock = self._dock
+        filed_path = plan_filing(dock.tree, self._load.drop, failed=False)
+        published = self._retry(
+            lambda: publish_rows(
+                dock.target,
+                dock.journal,
+                self._load,
+                plan,
+                filed_path,
+                backups_kept=dock.config.retention.backups_per_table,
+                once=self._counts_once,
+            )
+        )
+        self._log.info(
+            "load_committed",
+            load_type=self._load.drop.load_type.value,
+            rows=published.rows_loaded,
+            rejected=plan.profile.rejected_rows,
+            rows_after=published.rows_after,
+        )
+        outcome = self._outcome(Verdict.LOADED, None, rows_loaded=published.rows_loaded)
+        findings = self._partial_findings(plan) if examined.profile.rejected_rows else None
+        return self._file_away(outcome, filed_path, findings)
+
+    def _partial_findings(self, plan: Plan) -> Findings:
+        profile = plan.profile
+        return self._findings(
+            f"{self._path.name} was loaded into {plan.table}, except for "
+            f"{profile.rejected_rows:,} of its {profile.rows:,} rows.",
+            "",
+            "Correct the rows in the rejects file and drop that file into an append inbox.",
+            plan.notes,
+        )
+
+    # --- ends without rows
+
+    def _fail(self, error: FileError) -> Outcome:
+        filed_path = plan_filing(self._dock.tree, self._load.drop, failed=True)
+        self._close(State.FAILED, error, filed_path)
+        self._log.error("load_failed", code=error.code, reason=str(error))
+        title = f"{self._path.name} was not loaded."
+        findings = self._findings(title, error.message, error.hint)
+        return self._file_away(self._outcome(Verdict.FAILED, error), filed_path, findings)
+
+    def _skip_duplicate(self, error: DuplicateError) -> Outcome:
+        filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
+        self._close(State.DUPLICATE, error, filed_path)
+        self._log.info("duplicate_skipped", reason=error.message)
+        return self._file_away(self._outcome(Verdict.DUPLICATE, error), filed_path, None)
+
+    def _hold(self, error: HeldError) -> Outcome:
+        def close() -> None:
+            with self._dock.target.write() as conn:
+                self._dock.journal.loads.hold(conn, self._load, error)
+
+        self._retry(close)
+        self._log.warning("file_held", reason=str(error))
+        return self._outcome(Verdict.HELD, error)
+
+    def _cancel(self, error: FileChangedError) -> Outcome:
+        """Give up this version of the file; the gate begins again with what is there now."""
+        self._close(State.CANCELLED, error, None)
+        self._log.info("load_cancelled", reason=error.message)
+        return _not_now(self._outcome(Verdict.RETRY, error), error)
+
+    def _let_go(self, error: DroploadError) -> Outcome:
+        """Leave the file where it is; it is tried again when the trouble may be over."""
+        self._log.warning("load_put_off", reason=str(error))
+        self._give_up_claim(str(error))
+        return _not_now(self._outcome(Verdict.RETRY, error), error)
+
+    def _give_up_claim(self, reason: str) -> None:
+        """Say that nobody works on this load any more, so that the next need not wait."""
+        try:
+            with self._dock.target.write() as conn:
+                self._dock.journal.loads.release(conn, self._load, reason)
+        except (TransientError, TargetError) as exc:
+            self._log.debug("claim_not_released", reason=str(exc))
+
+    def _close(self, state: State, error: DroploadError, filed_path: Path | None) -> None:
+        profile = self._examined.profile if self._examined else None
+
+        def close() -> None:
+            dock, load = self._dock, self._load
+            with dock.target.write() as conn:
+                dock.target.drop_table(conn, dock.target.stage_name(load.table, load.load_id))
+                dock.journal.loads.close(
+                    conn, load, state, error=error, filed_path=filed_path, profile=profile
+                )
+
+        self._retry(close)
+
+    # --- filing
+
+    def _file_away(
+        self, outcome: Outcome, filed_path: Path | None, findings: Findings | None
+    ) -> Outcome:
+        """Write the answer, move the file; a move that fails is recovery's to repeat."""
+        report = self._write_answer(findings, filed_path) if findings else None
+        dock, load = self._dock, self._load
+        try:
+            filed_path = file_away(
+                dock.target, dock.journal, load.load_id, load.drop, filed_path, report
+            )
+        except DroploadError as exc:
+            self._log.error("file_not_moved", reason=str(exc))
+            self._give_up_claim(str(exc))
+            return replace(outcome, moved=False, report_path=report, hint=str(exc))
+        return replace(outcome, filed_path=filed_path, report_path=report)
+
+    def _write_answer(self, findings: Findings, filed_path: Path | None) -> Path | None:
+        if filed_path is not None and self._examined is not None and findings.rejects:
+            examined = self._examined
+            write_all_rejects(
+                self._path,
+                filed_path,
+                examined.layout,
+                examined.profile,
+                examined.parser,
+                self._dock.config.load.max_record_bytes,
+            )
+        return write_report(findings, filed_path)
+
+    # --- small things
+
+    @property
+    def _path(self) -> Path:
+        return self._load.drop.path
+
+    @property
+    def _counts_once(self) -> bool:
+        return not (self._load.drop.force or self._dock.config.load.reload_duplicates)
+
+    def _retry(self, action: Callable[[], T]) -> T:
+        return call_with_retries(action, self._dock.config.retry)
+
+    def _findings(
+        self, title: str, problem: str, advice: str, notes: tuple[str, ...] = ()
+    ) -> Findings:
+        examined = self._examined
+        return Findings(
+            self._load,
+            title,
+            problem,
+            advice,
+            datetime.now(UTC),
+            layout=examined.layout if examined else None,
+            profile=examined.profile if examined else None,
+            notes=notes,
+        )
+
+    def _outcome(
+        self, verdict: Verdict, error: DroploadError | None, rows_loaded: int = 0
+    ) -> Outcome:
+        profile = self._examined.profile if self._examined else None
+        return Outcome(
+            verdict,
+            self._path,
+            table=str(self._load.table),
+            load_id=self._load.load_id,
+            message=error.message if error else "",
+            hint=error.hint if error else "",
+            category=error.category if error else "",
+            rows_read=profile.rows if profile else 0,
+            rows_loaded=rows_loaded,
+            rows_rejected=profile.rejected_rows if profile else 0,
+        )

@@ -1,0 +1,308 @@
+"""Decide what a load will do, before anything is written: a plan, a refusal, or a hold."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dropload.column_types import common_type, fits
+from dropload.config import LoadConfig
+from dropload.errors import FileError, HeldError
+from dropload.model import (
+    ColumnProfile,
+    ColumnType,
+    Kind,
+    Layout,
+    LoadType,
+    Plan,
+    PlannedColumn,
+    Profile,
+    TableColumn,
+    TableInfo,
+    TableName,
+)
+from dropload.naming import match_key
+from dropload.targets.base import Limits
+
+REJECT_COLUMNS = ("_error_line", "_error_column", "_error_reason", "_error_surplus")
+"""Columns that a rejects file carries behind the sender's own; a file dropped again with them is
+read without them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a plan is asked for."""
+
+    table: TableName
+    load_type: LoadType
+    force: bool = False
+    notes: tuple[str, ...] = ()
+    """What was noticed on the way here, for example about the table's name."""
+
+
+def make_plan(
+    request: Request,
+    layout: Layout,
+    profile: Profile,
+    info: TableInfo | None,
+    settings: LoadConfig,
+    limits: Limits,
+) -> Plan:
+    """Return the plan; `info` is the table as it is now, None when there is none.
+
+    Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
+    """
+    _check_content(request, profile, info, settings)
+    sources = _loadable_columns(profile)
+    if len(sources) > limits.columns:
+        raise FileError(
+            f"The file has {len(sources):,} columns; a table can have {limits.columns:,}.",
+            hint="Split it into several files with fewer columns.",
+            code="too_many_columns",
+        )
+    if info is None:
+        plan = _plan_new_table(request, layout, profile, sources)
+    else:
+        plan = _plan_known_table(request, layout, profile, info, sources, settings)
+        if not request.force:
+            _check_guard_rails(plan, info, settings)
+    return plan
+
+
+# --- the file itself
+
+
+def _check_content(
+    request: Request, profile: Profile, info: TableInfo | None, settings: LoadConfig
+) -> None:
+    if profile.rejected_rows > settings.max_rejected_rows:
+        raise FileError(
+            _rejects_sentence(profile, settings.max_rejected_rows),
+            hint="Correct these rows and drop the file again; nothing of it was loaded.",
+            code="rejected_rows",
+            rejects=profile.rejects,
+        )
+    if profile.good_rows > 0:
+        return
+    what = _emptiness(profile)
+    if request.load_type is LoadType.FULLLOAD:
+        if request.force and info is not None and profile.columns:
+            return
+        raise HeldError(
+            f"{what} A fullload of it would leave {request.table} without rows.",
+            hint="Drop a new version; if the table really is to be emptied, release the file.",
+        )
+    if not profile.columns or info is None:
+        raise FileError(
+            f"{what} There is nothing to append to {request.table}.",
+            hint="Check the export that wrote it, then drop it again.",
+            code="empty",
+        )
+
+
+def _emptiness(profile: Profile) -> str:
+    if profile.size_bytes == 0:
+        return "The file is empty (0 bytes)."
+    if profile.rows > 0:
+        return f"None of the file's {profile.rows:,} rows can be loaded."
+    if not profile.columns:
+        return "The file holds nothing but blanks."
+    return "The file holds a header and no rows."
+
+
+def _rejects_sentence(profile: Profile, allowed: int) -> str:
+    count, rows = profile.rejected_rows, profile.rows
+    bad = "1 row cannot" if count == 1 else f"{count:,} rows cannot"
+    rule = "none is allowed" if allowed == 0 else f"{allowed:,} are allowed"
+    return f"{bad} be loaded, of {rows:,} ({rule}: load.max_rejected_rows)."
+
+
+def _loadable_columns(profile: Profile) -> list[tuple[int, ColumnProfile]]:
+    return [
+        (position, column)
+        for position, column in enumerate(profile.columns)
+        if column.source_name.strip().lower() not in REJECT_COLUMNS
+    ]
+
+
+# --- a table that is not there yet
+
+
+def _plan_new_table(
+    request: Request,
+    layout: Layout,
+    profile: Profile,
+    sources: Iterable[tuple[int, ColumnProfile]],
+) -> Plan:
+    columns = tuple(
+        PlannedColumn(column.name, column.type, position, "create", column.note)
+        for position, column in sources
+    )
+    return Plan(
+        table=request.table,
+        load_type=request.load_type,
+        layout=layout,
+        profile=profile,
+        columns=columns,
+        missing=(),
+        creates_table=True,
+        table_columns=tuple(TableColumn(c.name, c.type) for c in columns),
+        has_lineage=True,
+        rows_before=0,
+        notes=(*request.notes, f"The table {request.table} does not exist and is created."),
+    )
+
+
+# --- a table that is there
+
+
+def _plan_known_table(
+    request: Request,
+    layout: Layout,
+    profile: Profile,
+    info: TableInfo,
+    sources: list[tuple[int, ColumnProfile]],
+    settings: LoadConfig,
+) -> Plan:
+    by_key = {match_key(c.name): c for c in info.columns}
+    _check_match(info, sources, by_key, settings)
+    columns = tuple(
+        _match_column(position, column, by_key.get(match_key(column.name)), info)
+        for position, column in sources
+    )
+    filled = {c.name for c in columns}
+    missing = tuple(c for c in info.columns if c.name not in filled)
+    _check_missing(info, missing)
+    return Plan(
+        table=request.table,
+        load_type=request.load_type,
+        layout=layout,
+        profile=profile,
+        columns=columns,
+        missing=tuple(c.name for c in missing),
+        creates_table=False,
+        table_columns=_resulting_columns(info, columns),
+        has_lineage=info.has_lineage,
+        rows_before=info.rows,
+        notes=(*request.notes, *_known_table_notes(info, columns, missing)),
+    )
+
+
+def _check_match(
+    info: TableInfo,
+    sources: list[tuple[int, ColumnProfile]],
+    by_key: dict[str, TableColumn],
+    settings: LoadConfig,
+) -> None:
+    keys = [match_key(column.name) for _, column in sources]
+    found = [key for key in by_key if key in keys]
+    share = len(found) / len(by_key) if by_key else 1.0
+    if share < settings.min_matching_columns:
+        missing = [by_key[key].name for key in by_key if key not in keys]
+        unknown = [c.name for _, c in sources if match_key(c.name) not in by_key]
+        raise FileError(
+            f"Only {len(found)} of the {len(by_key)} columns of {info.table} are in the file "
+            f"({share:.0%}; needed: {settings.min_matching_columns:.0%}). "
+            f"Missing: {_listed(missing)}. Not in the table: {_listed(unknown)}.",
+            hint="Check that the file belongs to this table, and its header line.",
+            code="column_mismatch",
+        )
+    repeated = sorted({c.name for _, c in sources if keys.count(match_key(c.name)) > 1})
+    if repeated:
+        raise FileError(
+            f"Several columns of the file mean the same column of {info.table}: "
+            f"{_listed(repeated)}.",
+            hint="Give each column a name of its own.",
+            code="ambiguous_columns",
+        )
+
+
+def _check_missing(info: TableInfo, missing: Iterable[TableColumn]) -> None:
+    required = [c.name for c in missing if not c.nullable]
+    if required:
+        raise FileError(
+            f"{info.table} needs a value in {_listed(required)}, and the file has no such column.",
+            hint="Add the column to the file.",
+            code="missing_required",
+        )
+
+
+def _match_column(
+    position: int, source: ColumnProfile, column: TableColumn | None, info: TableInfo
+) -> PlannedColumn:
+    if column is None:
+        return PlannedColumn(source.name, source.type, position, "add", "new in this file")
+    holds_nothing = source.nulls and source.max_length == 0 and source.type.kind is Kind.TEXT
+    if holds_nothing or fits(source.type, column.type):
+        return PlannedColumn(column.name, column.type, position, "keep", source.note)
+    if not info.has_lineage:
+        raise FileError(
+            f'Column "{column.name}" of {info.table} holds {column.type}; '
+            f"the file's values are {source.type}. {source.note}".rstrip(),
+            hint="Correct the values, or ask the database owner to change the column; dropload "
+            "changes only columns of tables that it made.",
+            code="type_mismatch",
+        )
+    wide = common_type(column.type, source.type)
+    return PlannedColumn(column.name, wide, position, "widen", _widening(column.type, source))
+
+
+def _widening(old: ColumnType, source: ColumnProfile) -> str:
+    reason = f"the table held {old}, this file has {source.type}"
+    return f"{reason} ({source.note})" if source.note else reason
+
+
+def _resulting_columns(
+    info: TableInfo, columns: tuple[PlannedColumn, ...]
+) -> tuple[TableColumn, ...]:
+    changed = {c.name: c.type for c in columns}
+    kept = [TableColumn(c.name, changed.get(c.name, c.type), c.nullable) for c in info.columns]
+    added = [TableColumn(c.name, c.type) for c in columns if c.action == "add"]
+    return (*kept, *added)
+
+
+def _known_table_notes(
+    info: TableInfo, columns: Iterable[PlannedColumn], missing: Iterable[TableColumn]
+) -> list[str]:
+    notes = []
+    for column in columns:
+        if column.action == "add":
+            notes.append(f'Column "{column.name}" is new and is added to the table.')
+        if column.action == "widen":
+            notes.append(f'Column "{column.name}" becomes {column.type}: {column.reason}.')
+    absent = [c.name for c in missing]
+    if absent:
+        notes.append(f"The file lacks {_listed(absent)}: null in its rows.")
+    if not info.has_lineage:
+        notes.append(
+            f"{info.table} was not made by dropload and has no lineage columns: "
+            "an append to it cannot be undone."
+        )
+    return notes
+
+
+# --- guard rails
+
+
+def _check_guard_rails(plan: Plan, info: TableInfo, settings: LoadConfig) -> None:
+    if plan.load_type is not LoadType.FULLLOAD:
+        return
+    if plan.missing:
+        raise HeldError(
+            f"The file lacks {_listed(plan.missing)}, which {info.table} has.",
+            hint="Drop a complete version, or release the file: these columns become null.",
+        )
+    rows = plan.profile.good_rows
+    if rows < info.rows * (1 - settings.max_shrink):
+        lost = 1 - rows / info.rows
+        raise HeldError(
+            f"The file has {rows:,} rows, {lost:.0%} fewer than {info.table} holds "
+            f"({info.rows:,}).",
+            hint="Drop a complete version, or release the file if this is right.",
+        )
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    quoted = [f'"{name}"' for name in names]
+    if not quoted:
+        return "none"
+    more = f" and {len(quoted) - most} more" if len(quoted) > most else ""
+    return ", ".join(quoted[:most]) + more

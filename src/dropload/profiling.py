@@ -1,0 +1,137 @@
+"""Read a whole file once and say what is in it: hash, rows, column types, refused rows."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import RawIOBase
+from pathlib import Path
+from typing import BinaryIO
+
+from dropload.column_types import ColumnTypeDetector
+from dropload.errors import FileError
+from dropload.model import ColumnProfile, Layout, Profile, Reject
+from dropload.naming import clean_column_names
+from dropload.parsers.base import Batch, Parser, UnfaithfulError
+
+MAX_KEPT_REJECTS = 100
+"""Refused rows that a profile carries whole; all are counted."""
+
+
+class HashingStream(RawIOBase, BinaryIO):
+    """The bytes of a file, hashed as they are read."""
+
+    def __init__(self, source: BinaryIO, algorithm: str) -> None:
+        super().__init__()
+        self.algorithm = algorithm
+        self.size_bytes = 0
+        """Bytes read so far."""
+        self._source = source
+        # Not for secrecy: it tells whether two files are the same.
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return some next bytes, none only at the end."""
+        data = self._source.read(size)
+        self._hash.update(data)
+        self.size_bytes += len(data)
+        return data
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        return str(self._source.name)
+
+    @property
+    def mode(self) -> str:
+        """Return how it is open."""
+        return "rb"
+
+    def readable(self) -> bool:
+        """Return True: that is all it can do."""
+        return True
+
+    def hexdigest(self) -> str:
+        """Return the hash of what has been read: of the whole file once the end is reached."""
+        return self._hash.hexdigest()
+
+
+@contextmanager
+def open_hashed(path: Path, algorithm: str) -> Iterator[HashingStream]:
+    """Open a file for one reading from beginning to end that also hashes it."""
+    # Unbuffered: readers ask for large blocks, a buffer would only copy them once more.
+    with path.open("rb", buffering=0) as source:
+        yield HashingStream(source, algorithm)
+
+
+def profile_file(
+    path: Path,
+    layout: Layout,
+    parser: Parser,
+    *,
+    hash_algorithm: str,
+    max_record_bytes: int,
+    on_progress: Callable[[int], None] | None = None,
+) -> Profile:
+    """Return what one streaming read of the whole file finds; memory does not grow with it.
+
+    The first reader of the parser that is faithful to the file does it; when one finds out half
+    way that it is not, the next starts again. `on_progress` is called with the records read so
+    far, good and bad. Raises what the parser raises: FileError for an unreadable file.
+    """
+    for reader in parser.readers:
+        tally = _Tally(layout)
+        with open_hashed(path, hash_algorithm) as stream:
+            try:
+                batches = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
+                for batch in batches:
+                    tally.add(batch)
+                    if on_progress is not None:
+                        on_progress(tally.rows)
+            except UnfaithfulError:
+                continue
+            return tally.profile(stream, reader)
+    raise FileError(
+        f"{path.name} cannot be read as {parser.name}: no reader returns what is written.",
+        hint="Save it again, with quotes around text and one record a line.",
+    )
+
+
+class _Tally:
+    """What has been found so far."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.rows = 0
+        self._layout = layout
+        self._detectors = [ColumnTypeDetector() for _ in range(layout.width)]
+        self._rejected = 0
+        self._rejects: list[Reject] = []
+
+    def add(self, batch: Batch) -> None:
+        self.rows += batch.records.num_rows + len(batch.rejects)
+        self._rejected += len(batch.rejects)
+        self._rejects.extend(batch.rejects[: MAX_KEPT_REJECTS - len(self._rejects)])
+        for detector, column in zip(self._detectors, batch.records.columns, strict=True):
+            detector.observe(column, batch.source_rows)
+
+    def profile(self, stream: HashingStream, reader: str) -> Profile:
+        return Profile(
+            file_hash=stream.hexdigest(),
+            hash_algorithm=stream.algorithm,
+            size_bytes=stream.size_bytes,
+            rows=self.rows,
+            columns=self._columns(),
+            rejected_rows=self._rejected,
+            rejects=tuple(self._rejects),
+            reader=reader,
+        )
+
+    def _columns(self) -> tuple[ColumnProfile, ...]:
+        sources = self._layout.header_names
+        names = clean_column_names(sources)
+        columns = []
+        for name, source, detector in zip(names, sources, self._detectors, strict=True):
+            column_type, note = detector.decide()
+            columns.append(
+                ColumnProfile(name, source, column_type, detector.nulls, detector.max_length, note)
+            )
+        return tuple(columns)

@@ -1,0 +1,120 @@
+"""Finish what stands between: moves that are due, claims of the dead, stages left over.
+
+| state found                                   | what is done                                  |
+|-----------------------------------------------|-----------------------------------------------|
+| claimed, staging, publishing; holder alive    | nothing: somebody works on it                 |
+| the same; holder gone, file there             | the claim is freed; the gate offers the file  |
+| the same; holder gone, file gone              | cancelled, stage dropped                      |
+| committed, failed, duplicate; not filed       | the file is moved, then the journal says so   |
+| a stage whose load is not open                | dropped                                       |
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dropload.dock import Dock
+from dropload.errors import DroploadError, FileChangedError
+from dropload.filing import file_away, write_report
+from dropload.folders import find_path
+from dropload.journal import drop_from_record
+from dropload.logs import get_logger
+from dropload.model import OPEN_STATES, FileVersion, Load, LoadRecord, State, TableName
+from dropload.reports import Findings, report_path
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What one pass did."""
+
+    moved: int = 0
+    stuck: int = 0
+    """Files that could not be moved; the next pass tries again."""
+    freed: int = 0
+    cancelled: int = 0
+    stages_dropped: int = 0
+
+
+def recover(dock: Dock) -> Recovered:
+    """Do one pass over the journal; safe at any time, beside running workers too."""
+    with dock.target.read() as conn:
+        loads = dock.journal.loads
+        unfiled = [row for row in loads.unfiled(conn) if loads.is_abandoned(conn, row)]
+        dead = [row for row in loads.open(conn) if loads.is_abandoned(conn, row)]
+    moved = [_finish_filing(dock, row) for row in unfiled]
+    freed = [_settle_open(dock, row) for row in dead]
+    return Recovered(
+        moved=moved.count(True),
+        stuck=moved.count(False),
+        freed=freed.count(True),
+        cancelled=freed.count(False),
+        stages_dropped=_sweep_stages(dock),
+    )
+
+
+def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
+    """Move a file whose load is over; return whether it is filed now."""
+    drop = drop_from_record(row)
+    filed_path = Path(row.filed_path) if row.filed_path else None
+    report = _find_or_write_report(row, filed_path)
+    log = get_logger().bind(load_id=row.load_id, file=row.file_name)
+    try:
+        moved = file_away(dock.target, dock.journal, row.load_id, drop, filed_path, report)
+    except FileChangedError as exc:
+        # Another version stands there now: it is a drop of its own, and the old bytes are gone.
+        log.warning("file_replaced_before_filing", reason=str(exc))
+        with dock.target.write() as conn:
+            dock.journal.loads.mark_filed(conn, row.load_id, None, report)
+        return True
+    except DroploadError as exc:
+        log.warning("file_not_moved", reason=str(exc))
+        return False
+    log.info("file_moved_late", filed_path=str(moved))
+    return True
+
+
+def _find_or_write_report(row: LoadRecord, filed_path: Path | None) -> Path | None:
+    """Return the report of a failed load; the fuller one may have been written before the crash."""
+    if row.state is not State.FAILED or filed_path is None:
+        return None
+    written = report_path(filed_path)
+    return written if written.exists() else write_report(_findings(row), filed_path)
+
+
+def _findings(row: LoadRecord) -> Findings:
+    table = TableName(row.schema_name, row.table_name)
+    load = Load(row.load_id, row.tracking_id, drop_from_record(row), table, "recovery")
+    return Findings(
+        load,
+        f"{row.file_name} was not loaded.",
+        row.error_message or "",
+        "",
+        datetime.now(UTC),
+    )
+
+
+def _settle_open(dock: Dock, row: LoadRecord) -> bool:
+    """Free a dead worker's claim, or end the load when its file is gone; return whether freed."""
+    path = find_path(row.file_path)
+    present = path.is_file() and FileVersion.from_stat(path.stat()) == row.version
+    log = get_logger().bind(load_id=row.load_id, file=row.file_name)
+    with dock.target.write() as conn:
+        if present:
+            dock.journal.loads.free_abandoned(conn, row.load_id)
+            log.info("claim_freed", worker=row.worker)
+        else:
+            reason = "the file left the inbox, or was replaced, before it was loaded"
+            dock.journal.loads.cancel_abandoned(conn, row.load_id, reason)
+            log.info("load_cancelled", reason=reason)
+    return present
+
+
+def _sweep_stages(dock: Dock) -> int:
+    dropped = 0
+    with dock.target.write() as conn:
+        for stage, load_id in dock.target.list_stages(conn):
+            row = dock.journal.loads.row(conn, load_id)
+            if row is None or row.state not in OPEN_STATES:
+                dock.target.drop_table(conn, stage)
+                dropped += 1
+    return dropped

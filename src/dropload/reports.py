@@ -1,0 +1,154 @@
+"""The plain-language answer beside a file, and the rejects that go round."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dropload.model import Layout, Load, Profile, Reject
+
+SHOWN_REJECTS = 100
+"""Rejects in the report; the rejects file lists them all."""
+
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a report tells about one load."""
+
+    load: Load
+    title: str
+    """One sentence: what became of the file."""
+    problem: str
+    advice: str
+    at: datetime
+    layout: Layout | None = None
+    profile: Profile | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rejects(self) -> tuple[Reject, ...]:
+        """Return the first refused rows."""
+        return self.profile.rejects if self.profile else ()
+
+
+def report_path(filed_path: Path) -> Path:
+    """Return where the report of a filed file stands."""
+    return filed_path.with_name(filed_path.name + ".report.txt")
+
+
+def rejects_path(filed_path: Path) -> Path:
+    """Return where the rejected rows of a filed file stand: `…_airports.rejects.csv`."""
+    return filed_path.with_name(f"{filed_path.stem}.rejects{filed_path.suffix}")
+
+
+def render_report(findings: Findings) -> str:
+    """Return the report as text for the person who dropped the file."""
+    sections = [findings.title, ""]
+    for heading, lines in (
+        ("What is wrong", _wrapped(findings.problem)),
+        ("What to do", _wrapped(findings.advice)),
+        ("Which rows", list(_reject_lines(findings))),
+        ("Worth knowing", [line for note in findings.notes for line in _wrapped(note)]),
+        ("How the file was read", list(_reading_lines(findings))),
+        ("Where this is on record", list(_record_lines(findings))),
+    ):
+        if lines:
+            sections += [heading, *(f"  {line}" for line in lines), ""]
+    return "\n".join(sections)
+
+
+def _wrapped(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _reject_lines(findings: Findings) -> Iterator[str]:
+    for reject in findings.rejects[:SHOWN_REJECTS]:
+        where = f', column "{reject.column}"' if reject.column else ""
+        yield f"line {reject.line:,} (row {reject.source_row:,}){where}: {reject.message}"
+        if reject.fields:
+            yield f"    {_shortened(' | '.join(reject.fields))}"
+    rejected = findings.profile.rejected_rows if findings.profile else 0
+    unlisted = rejected - min(len(findings.rejects), SHOWN_REJECTS)
+    if unlisted > 0:
+        yield f"... and {unlisted:,} more: all of them are in the rejects file beside this report."
+
+
+def _shortened(text: str, most: int = 160) -> str:
+    line = text.replace("\n", "⏎").replace("\r", "")
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def _reading_lines(findings: Findings) -> Iterator[str]:
+    if findings.layout is not None:
+        yield describe_layout(findings.layout)
+    if findings.profile is not None:
+        profile = findings.profile
+        yield (
+            f"{profile.rows:,} rows read, {profile.good_rows:,} good, "
+            f"{profile.rejected_rows:,} rejected"
+        )
+
+
+def _record_lines(findings: Findings) -> Iterator[str]:
+    load = findings.load
+    table = load.table if load.table.name else "none"
+    yield f"load {load.load_id}, {load.drop.load_type.value}, table {table}"
+    yield f"{findings.at:%Y-%m-%d %H:%M:%S} UTC; more with: dropload show {load.load_id}"
+
+
+def describe_layout(layout: Layout) -> str:
+    """Return one line that says how a file is written."""
+    if layout.width == 0:
+        return "nothing to read"
+    delimiter = "one column" if not layout.delimiter else f"{delimiter_name(layout.delimiter)}s"
+    quote = f"quote {layout.quotechar}" if layout.quotechar else "no quotes"
+    header = f"header in line {layout.skip_lines + 1}" if layout.header else "no header"
+    skipped = f", {layout.skip_lines} lines skipped before it" if layout.skip_lines else ""
+    return (
+        f"{layout.width} columns, {delimiter}, {quote}, {layout.encoding}, {header}{skipped} "
+        f"(confidence {layout.confidence:.0%})"
+    )
+
+
+def delimiter_name(delimiter: str) -> str:
+    """Return the word for a delimiter."""
+    return _NAMES.get(delimiter, repr(delimiter))
+
+
+def write_rejects(path: Path, layout: Layout, rejects: Iterable[Reject]) -> int:
+    """Write refused records in the file's own layout, with the reason behind; return their number.
+
+    The file appears whole or not at all. Surplus cells of a too long record are kept in
+    `_error_surplus`, so that every column stays under its header.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    count = 0
+    with temporary.open(
+        "w", encoding=layout.encoding, errors="backslashreplace", newline=""
+    ) as out:
+        writer = csv.writer(
+            out, delimiter=layout.delimiter or ",", quotechar=layout.quotechar or '"'
+        )
+        names = layout.header_names if layout.header else [""] * layout.width
+        writer.writerow([*names, "_error_line", "_error_column", "_error_reason", "_error_surplus"])
+        for reject in rejects:
+            writer.writerow(_reject_record(reject, layout))
+            count += 1
+    temporary.replace(path)
+    return count
+
+
+def _reject_record(reject: Reject, layout: Layout) -> list[str | int]:
+    cells = list(reject.fields[: layout.width])
+    cells += [""] * (layout.width - len(cells))
+    surplus = io.StringIO()
+    if len(reject.fields) > layout.width:
+        csv.writer(surplus, delimiter=layout.delimiter or ",").writerow(
+            reject.fields[layout.width :]
+        )
+    reason = surplus.getvalue().rstrip("\r\n")
+    return [*cells, reject.line, reject.column, reject.message, reason]

@@ -1,0 +1,47 @@
+"""How trouble of the infrastructure is waited out: the one place with the policies."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+from dropload.config import RetryConfig
+from dropload.errors import ClaimLostError, FileChangedError, TransientError
+from dropload.logs import get_logger
+
+T = TypeVar("T")
+
+
+def call_with_retries(action: Callable[[], T], settings: RetryConfig) -> T:
+    """Return what `action` returns; call it again when it raises a TransientError.
+
+    Waits grow exponentially with jitter, so that several workers do not come back in step. A file
+    that changed or a claim that was lost cannot be mended by calling again: they pass through.
+    """
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(settings.attempts),
+        wait=tenacity.wait_random_exponential(
+            multiplier=settings.first_wait_seconds, max=settings.max_wait_seconds
+        ),
+        retry=tenacity.retry_if_exception(_is_worth_repeating),
+        before_sleep=_log_retry,
+        reraise=True,
+    )
+    return retrying(action)
+
+
+def back_off_seconds(failures: int, settings: RetryConfig) -> float:
+    """Return how long to leave something alone after `failures` failures in a row (from 1)."""
+    doubled = settings.first_wait_seconds * 2.0 ** min(failures, 30)
+    return min(doubled, settings.max_wait_seconds)
+
+
+def _is_worth_repeating(exc: BaseException) -> bool:
+    passing = (FileChangedError, ClaimLostError)
+    return isinstance(exc, TransientError) and not isinstance(exc, passing)
+
+
+def _log_retry(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0
+    get_logger().warning("step_retried", reason=str(error), wait_seconds=round(wait, 2))

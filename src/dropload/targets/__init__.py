@@ -1,0 +1,38 @@
+"""The databases that rows can go to, found by entry point."""
+
+from importlib.metadata import entry_points
+
+import sqlalchemy as sa
+
+from dropload.config import Config
+from dropload.errors import ConfigError
+from dropload.targets.base import Target
+
+GROUP = "dropload.targets"
+DEFAULT_URL = "sqlite:///data/dropload.db"
+"""The embedded default: nothing to install."""
+
+
+def open_target(config: Config) -> Target:
+    """Return the target that the configuration names; raise ConfigError when there is none."""
+    kind = _target_name(config)
+    known = {point.name: point for point in entry_points(group=GROUP)}
+    if kind not in known:
+        raise ConfigError(
+            f"database: there is no target {kind!r}.", hint=f"Known: {', '.join(sorted(known))}."
+        )
+    target_class: type[Target] = known[kind].load()
+    return target_class(config.database, config.schemas)
+
+
+def _target_name(config: Config) -> str:
+    if config.database.type:
+        return config.database.type
+    url = config.database.url
+    try:
+        return sa.make_url(url.get_secret_value() if url else DEFAULT_URL).get_backend_name()
+    except sa.exc.ArgumentError as exc:
+        raise ConfigError(
+            "database.url is not a database URL.",
+            hint="Write for example sqlite:////srv/dropload.db (four slashes: absolute path).",
+        ) from exc

@@ -1,0 +1,202 @@
+"""What a database must offer to be a target: the whole difference between databases is here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from dropload.config import DatabaseConfig, SchemasConfig
+from dropload.errors import DroploadError
+from dropload.model import Area, ColumnType, Plan, TableInfo, TableName
+
+LOAD_ID = "_load_id"
+SOURCE_ROW = "_source_row"
+LINEAGE = (LOAD_ID, SOURCE_ROW)
+"""Columns that every table made by dropload carries: which load, which record of its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the database can hold."""
+
+    identifier_bytes: int
+    """UTF-8 bytes of a table name; room for the suffix of stages and backups is already off."""
+    columns: int
+    """Columns of a table, lineage not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publishing transaction did, by the database's own count."""
+
+    rows_before: int
+    rows_after: int
+    rows_loaded: int
+    backup: TableName | None
+
+
+class Target(ABC):
+    """One database that rows go to.
+
+    Every method that takes a connection works inside the caller's transaction, so that rows and
+    journal are written together. Driver errors leave `read` and `write` as dropload's own.
+    """
+
+    name: ClassVar[str]
+    limits: ClassVar[Limits]
+    default_schema: ClassVar[str]
+    """Schema of the non-reference area unless the configuration names one."""
+
+    def __init__(self, database: DatabaseConfig, schemas: SchemasConfig) -> None:
+        self.database = database
+        self.schemas = schemas
+        self.engine = self.create_engine()
+
+    # --- connecting
+
+    @abstractmethod
+    def create_engine(self) -> sa.Engine:
+        """Return an engine whose connections are ready to use; raise ConfigError if impossible."""
+
+    @abstractmethod
+    def begin_write(self) -> AbstractContextManager[sa.Connection]:
+        """Open a transaction that takes its write lock at once; commit at the end of the block."""
+
+    @abstractmethod
+    def translate(self, exc: Exception) -> DroploadError:
+        """Return the error of ours that says who must act on this error of the driver."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line that names the database, its version and its driver, no password."""
+
+    @abstractmethod
+    def now(self, conn: sa.Connection) -> datetime:
+        """Return the database's own clock, UTC, naive: machines may disagree, it does not."""
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Run a block in one write transaction; an exception rolls it back."""
+        try:
+            with self.begin_write() as conn:
+                yield conn
+        except (sa.exc.SQLAlchemyError, OSError) as exc:
+            raise self.translate(exc) from exc
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Run a block that only reads, on one consistent view."""
+        try:
+            with self.engine.connect() as conn, conn.begin():
+                yield conn
+        except (sa.exc.SQLAlchemyError, OSError) as exc:
+            raise self.translate(exc) from exc
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+    # --- names
+
+    def schema_of(self, area: Area) -> str:
+        """Return the schema that tables of an area live in."""
+        if area is Area.REFERENCE:
+            return self.schemas.reference
+        return self.schemas.non_reference or self.default_schema
+
+    def stage_name(self, table: TableName, load_id: int) -> TableName:
+        """Return the side table of a load."""
+        return TableName(self.schemas.stage, f"{table.name}__{load_id}")
+
+    def backup_name(self, table: TableName, load_id: int) -> TableName:
+        """Return the table that keeps what a load replaced."""
+        return TableName(self.schemas.backup, f"{table.name}__{load_id}")
+
+    @abstractmethod
+    def physical_name(self, table: TableName) -> tuple[str | None, str]:
+        """Return schema (None: the database has none) and name as the database knows the table."""
+
+    def quoted(self, table: TableName) -> str:
+        """Return the table's name as the dialect quotes it, safe to put into a statement."""
+        schema, name = self.physical_name(table)
+        return self.engine.dialect.identifier_preparer.format_table(
+            sa.Table(sa.quoted_name(name, quote=True), sa.MetaData(), schema=schema)
+        )
+
+    def quoted_column(self, name: str) -> str:
+        """Return a column's name as the dialect quotes it."""
+        return self.engine.dialect.identifier_preparer.quote_identifier(name)
+
+    # --- the journal's own tables
+
+    @abstractmethod
+    def run_script(self, conn: sa.Connection, script: str) -> None:
+        """Run a script of `sql/` statement by statement inside the caller's transaction."""
+
+    # --- tables
+
+    @abstractmethod
+    def has_table(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether the table exists."""
+
+    @abstractmethod
+    def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
+        """Return the table as it is now, None when it does not exist."""
+
+    @abstractmethod
+    def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
+        """Return every stage that exists, with the load it belongs to."""
+
+    @abstractmethod
+    def drop_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Drop a stage or a backup if it exists; no other table is ever dropped."""
+
+    @abstractmethod
+    def column_ddl(self, column_type: ColumnType) -> str:
+        """Return the type as this database declares it, keeping every value unchanged."""
+
+    # --- stage and publish
+
+    @abstractmethod
+    def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Create an empty side table with all columns that the table will have, and lineage."""
+
+    @abstractmethod
+    def write_batch(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        records: pa.RecordBatch,
+        source_rows: pa.Array,
+        load_id: int,
+        batch_rows: int,
+    ) -> None:
+        """Write records (columns of text, in the file's order) to the side table.
+
+        At most `batch_rows` rows go into one statement.
+        """
+
+    @abstractmethod
+    def count_rows(self, conn: sa.Connection, table: TableName) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def publish(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        load_id: int,
+        *,
+        keep_backup: bool,
+    ) -> Published:
+        """Make the staged rows the table's rows, or add them to it; the stage is gone afterwards.
+
+        A fullload keeps the replaced rows in the backup schema when `keep_backup` is set.
+        """

@@ -1,0 +1,431 @@
+"""SQLite, the embedded default: one file, schemas as part of the table's name."""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from dropload import column_types
+from dropload.errors import ConfigError, DroploadError, FileError, TargetError, TransientError
+from dropload.model import ColumnType, Kind, LoadType, Plan, TableColumn, TableInfo, TableName
+from dropload.mounts import is_network
+from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits, Published, Target
+
+_WRITE = "dropload_write"
+
+_DDL = {
+    Kind.TEXT: "TEXT",
+    Kind.BOOLEAN: "BOOLEAN",
+    Kind.INTEGER: "INTEGER",
+    Kind.FLOAT: "REAL",
+    Kind.DATE: "DATE",
+    Kind.TIMESTAMP: "TIMESTAMP",
+}
+
+EXACT_DIGITS = 15
+"""A REAL of SQLite gives back any decimal of up to 15 digits unchanged
+(https://www.sqlite.org/floatingpoint.html); longer ones are kept as text."""
+
+_DECLARED = re.compile(r"^\s*(?P<word>[A-Za-z_ ]*?)\s*(?:\((?P<args>[\d\s,]+)\))?\s*$")
+_KIND_OF_WORD = {
+    "BOOLEAN": Kind.BOOLEAN,
+    "BOOL": Kind.BOOLEAN,
+    "INT": Kind.INTEGER,
+    "INTEGER": Kind.INTEGER,
+    "BIGINT": Kind.INTEGER,
+    "SMALLINT": Kind.INTEGER,
+    "DECIMAL": Kind.DECIMAL,
+    "DECIMAL_TEXT": Kind.DECIMAL,
+    "NUMERIC": Kind.DECIMAL,
+    "REAL": Kind.FLOAT,
+    "FLOAT": Kind.FLOAT,
+    "DOUBLE": Kind.FLOAT,
+    "DOUBLE PRECISION": Kind.FLOAT,
+    "DATE": Kind.DATE,
+    "TIMESTAMP": Kind.TIMESTAMP,
+    "DATETIME": Kind.TIMESTAMP,
+}
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_OWNERS = {
+    sqlite3.SQLITE_FULL: "The disk of the database is full: make room, then the load goes on.",
+    sqlite3.SQLITE_READONLY: "The database file cannot be written: give dropload's user the right.",
+    sqlite3.SQLITE_PERM: "The database file cannot be used: give dropload's user the right.",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: "The file is not an SQLite database: name another in database.url.",
+}
+_REFUSED = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+_TRANSIENT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
+
+
+class SQLiteTarget(Target):
+    """One database file in WAL mode; a commit is on the disk before it is reported."""
+
+    name: ClassVar[str] = "sqlite"
+    default_schema: ClassVar[str] = "dbo"
+    # SQLite has no limit for names; the servers' smallest (63 bytes less `__` and a load id) keeps
+    # a table's name the same when rows move to a server later.
+    limits: ClassVar[Limits] = Limits(identifier_bytes=100, columns=1990)
+
+    # --- connecting
+
+    def create_engine(self) -> sa.Engine:
+        """Return an engine on the file that `database.url` or `database.name` names."""
+        path = self._path()
+        _prepare_folder(path)
+        engine = sa.create_engine(
+            sa.URL.create("sqlite", database=str(path)),
+            connect_args={"timeout": self.database.busy_timeout_seconds},
+        )
+        sa.event.listen(engine, "connect", _set_up_connection)
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+
+    def _path(self) -> Path:
+        from dropload.targets import DEFAULT_URL  # noqa: PLC0415 - the package imports this module
+
+        if self.database.url is None and self.database.name:
+            return Path(self.database.name)
+        secret = self.database.url
+        url = sa.make_url(secret.get_secret_value() if secret else DEFAULT_URL)
+        if not url.database or url.database == ":memory:":
+            raise ConfigError(
+                "database.url names no file: a database in memory is gone with the process.",
+                hint="Write for example sqlite:////srv/dropload.db.",
+            )
+        return Path(url.database)
+
+    @contextmanager
+    def begin_write(self) -> Iterator[sa.Connection]:
+        """Open a transaction with BEGIN IMMEDIATE: a later lock upgrade could fail half-way."""
+        with self.engine.connect().execution_options(**{_WRITE: True}) as conn, conn.begin():
+            yield conn
+
+    def translate(self, exc: Exception) -> DroploadError:
+        """Sort SQLite's result codes by who must act (https://www.sqlite.org/rescode.html)."""
+        original = getattr(exc, "orig", None) or exc
+        code = getattr(original, "sqlite_errorcode", None)
+        primary = None if code is None else code & 0xFF
+        if primary in _BUSY:
+            return TransientError("The database is locked by another process.")
+        if primary in _REFUSED:
+            return FileError(
+                f"The table refuses the rows: {original}.",
+                hint="Correct the rows that break this rule of the table, and drop the file again.",
+                code="constraint",
+            )
+        if primary in _TRANSIENT or isinstance(exc, OSError):
+            return TransientError(f"The database cannot be reached: {original}.")
+        if primary in _OWNERS:
+            return TargetError(f"SQLite says: {original}.", hint=_OWNERS[primary])
+        return TargetError(f"SQLite says: {original}.")
+
+    def describe(self) -> str:
+        """Return the file and the version of the library."""
+        return f"SQLite {sqlite3.sqlite_version}, file {self._path()}"
+
+    def now(self, conn: sa.Connection) -> datetime:  # noqa: ARG002 - other targets ask there
+        """Return the machine's clock: file and machine are one here."""
+        return datetime.now(UTC).replace(tzinfo=None)
+
+    # --- names
+
+    def physical_name(self, table: TableName) -> tuple[str | None, str]:
+        """Return the schema as part of the name: one file keeps every commit atomic."""
+        return None, str(table)
+
+    # --- the journal's own tables
+
+    def run_script(self, conn: sa.Connection, script: str) -> None:
+        """Run the statements one by one; `executescript` would commit what came before."""
+        own = script.replace('"ref.', f'"{self.schemas.reference}.')
+        for statement in _split_statements(own):
+            conn.exec_driver_sql(statement)
+
+    # --- tables
+
+    def has_table(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether the table exists; SQLite compares names without ASCII case."""
+        return self._stored_name(conn, table) is not None
+
+    def _stored_name(self, conn: sa.Connection, table: TableName) -> str | None:
+        query = sa.text("SELECT name FROM sqlite_master WHERE type='table' AND lower(name)=:n")
+        return conn.execute(query, {"n": str(table).lower()}).scalar()
+
+    def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
+        """Return the columns with the types they were declared with."""
+        if not self.has_table(conn, table):
+            return None
+        found = conn.exec_driver_sql(f"PRAGMA table_info({self.quoted(table)})").all()
+        columns = tuple(
+            TableColumn(row.name, _parse_declared(row.type), nullable=not row.notnull)
+            for row in found
+            if row.name not in LINEAGE
+        )
+        names = {row.name for row in found}
+        return TableInfo(table, columns, self.count_rows(conn, table), names.issuperset(LINEAGE))
+
+    def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
+        """Return the tables of the stage schema; their names end in the load's id."""
+        prefix = f"{self.schemas.stage}."
+        query = sa.text("SELECT name FROM sqlite_master WHERE type='table'")
+        names = [name for name in conn.execute(query).scalars() if name.startswith(prefix)]
+        found = [(name, re.search(r"__(\d+)$", name)) for name in names]
+        return [
+            (TableName(self.schemas.stage, name.removeprefix(prefix)), int(match[1]))
+            for name, match in found
+            if match
+        ]
+
+    def drop_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Drop a stage or a backup."""
+        if table.schema not in (self.schemas.stage, self.schemas.backup):
+            raise ValueError(f"{table} is neither a stage nor a backup")
+        conn.exec_driver_sql(f"DROP TABLE IF EXISTS {self.quoted(table)}")
+
+    def column_ddl(self, column_type: ColumnType) -> str:
+        """Return a declaration whose affinity keeps the value (datatype3.html, section 3.1)."""
+        if column_type.kind is not Kind.DECIMAL:
+            return _DDL[column_type.kind]
+        word = "DECIMAL" if column_type.precision <= EXACT_DIGITS else "DECIMAL_TEXT"
+        return f"{word}({column_type.precision},{column_type.scale})"
+
+    # --- stage
+
+    def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Create the side table; it can become the table by a rename."""
+        self._create_table(conn, stage, plan.table_columns, lineage=True)
+
+    def _create_table(
+        self,
+        conn: sa.Connection,
+        table: TableName,
+        columns: Sequence[TableColumn],
+        *,
+        lineage: bool,
+    ) -> None:
+        parts = [f"{self.quoted_column(c.name)} {self.column_ddl(c.type)}" for c in columns]
+        if lineage:
+            parts += [f"{self.quoted_column(name)} INTEGER NOT NULL" for name in LINEAGE]
+        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(table)} ({', '.join(parts)})")
+
+    def write_batch(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        records: pa.RecordBatch,
+        source_rows: pa.Array,
+        load_id: int,
+        batch_rows: int,
+    ) -> None:
+        """Write the records with one prepared INSERT, `batch_rows` rows at a time."""
+        names = [*(c.name for c in plan.columns), *LINEAGE]
+        marks = ", ".join("?" * len(names))
+        columns = ", ".join(self.quoted_column(name) for name in names)
+        statement = f"INSERT INTO {self.quoted(stage)} ({columns}) VALUES ({marks})"  # noqa: S608 - quoted by the dialect
+        arrays = [_storable(records.column(c.position), c.type) for c in plan.columns]
+        for start in range(0, records.num_rows, batch_rows):
+            lists = [a.slice(start, batch_rows).to_pylist() for a in [*arrays, source_rows]]
+            rows = [(*row[:-1], load_id, row[-1]) for row in zip(*lists, strict=True)]
+            conn.exec_driver_sql(statement, rows)
+
+    def count_rows(self, conn: sa.Connection, table: TableName) -> int:
+        """Return the number of rows."""
+        counted = conn.exec_driver_sql(f"SELECT count(*) FROM {self.quoted(table)}")  # noqa: S608
+        return int(counted.scalar_one())
+
+    # --- publish
+
+    def publish(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        load_id: int,
+        *,
+        keep_backup: bool,
+    ) -> Published:
+        """Publish by rename where nothing hangs on the old table, else by copying rows."""
+        staged = self.count_rows(conn, stage)
+        if not self.has_table(conn, plan.table):
+            self._rename(conn, stage, plan.table)
+            return Published(0, staged, staged, None)
+        before = self.count_rows(conn, plan.table)
+        if plan.load_type is LoadType.APPEND:
+            self._copy_into(conn, plan, stage)
+            return Published(before, self.count_rows(conn, plan.table), staged, None)
+        backup = self.backup_name(plan.table, load_id) if keep_backup else None
+        self._replace_rows(conn, plan, stage, backup)
+        return Published(before, self.count_rows(conn, plan.table), staged, backup)
+
+    def _replace_rows(
+        self, conn: sa.Connection, plan: Plan, stage: TableName, backup: TableName | None
+    ) -> None:
+        if backup is not None and plan.has_lineage and self._stands_alone(conn, plan.table):
+            self._rename(conn, plan.table, backup)
+            self._rename(conn, stage, plan.table)
+            return
+        table = self.quoted(plan.table)
+        if backup is not None:
+            conn.exec_driver_sql(f"CREATE TABLE {self.quoted(backup)} AS SELECT * FROM {table}")  # noqa: S608
+        conn.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608
+        self._copy_into(conn, plan, stage)
+
+    def _stands_alone(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether no index, trigger, view or foreign key names the table.
+
+        A rename would take indexes and triggers along to the backup, and leave views behind.
+        """
+        name = str(table).lower()
+        query = sa.text("SELECT lower(name), lower(tbl_name), lower(sql) FROM sqlite_master")
+        for own, of_table, sql in conn.execute(query):
+            if own != name and (of_table == name or _mentions(sql or "", name)):
+                return False
+        return True
+
+    def _rename(self, conn: sa.Connection, old: TableName, new: TableName) -> None:
+        conn.exec_driver_sql(f"ALTER TABLE {self.quoted(old)} RENAME TO {self.quoted(new)}")
+
+    def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        self._change_columns(conn, plan)
+        names = [c.name for c in plan.columns] + (list(LINEAGE) if plan.has_lineage else [])
+        columns = ", ".join(self.quoted_column(name) for name in names)
+        conn.exec_driver_sql(
+            f"INSERT INTO {self.quoted(plan.table)} ({columns}) "  # noqa: S608
+            f"SELECT {columns} FROM {self.quoted(stage)} ORDER BY {SOURCE_ROW}"
+        )
+        self.drop_table(conn, stage)
+
+    def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
+        if any(column.action == "widen" for column in plan.columns):
+            self._rebuild(conn, plan)
+            return
+        for column in plan.columns:
+            if column.action == "add":
+                ddl = f"{self.quoted_column(column.name)} {self.column_ddl(column.type)}"
+                conn.exec_driver_sql(f"ALTER TABLE {self.quoted(plan.table)} ADD COLUMN {ddl}")
+
+    def _rebuild(self, conn: sa.Connection, plan: Plan) -> None:
+        """Give the table its new column types; SQLite cannot alter a column's type.
+
+        The order is SQLite's own (https://www.sqlite.org/lang_altertable.html, section 7): new
+        table, copy, drop, rename, then indexes, triggers and views again.
+        """
+        info = self.reflect(conn, plan.table)
+        assert info is not None  # noqa: S101 - publish has seen it in this transaction
+        attached = self._attached_objects(conn, plan.table)
+        fresh = TableName(plan.table.schema, f"{plan.table.name}__rebuild")
+        self._create_table(conn, fresh, plan.table_columns, lineage=info.has_lineage)
+        wanted = {c.name: c.type for c in plan.table_columns}
+        names = [c.name for c in info.columns]
+        values = [self._converted(c, wanted[c.name]) for c in info.columns]
+        if info.has_lineage:
+            names, values = [*names, *LINEAGE], [*values, LOAD_ID, SOURCE_ROW]
+        conn.exec_driver_sql(
+            f"INSERT INTO {self.quoted(fresh)} ({', '.join(map(self.quoted_column, names))}) "  # noqa: S608
+            f"SELECT {', '.join(values)} FROM {self.quoted(plan.table)}"
+        )
+        conn.exec_driver_sql(f"DROP TABLE {self.quoted(plan.table)}")
+        self._rename(conn, fresh, plan.table)
+        for statement in attached:
+            conn.exec_driver_sql(statement)
+
+    def _attached_objects(self, conn: sa.Connection, table: TableName) -> list[str]:
+        query = sa.text(
+            "SELECT sql FROM sqlite_master WHERE lower(tbl_name)=:n AND sql IS NOT NULL"
+            " AND type IN ('index', 'trigger')"
+        )
+        return list(conn.execute(query, {"n": str(table).lower()}).scalars())
+
+    def _converted(self, column: TableColumn, wanted: ColumnType) -> str:
+        """Return the expression that prints an old value as it was written when it becomes text."""
+        name = self.quoted_column(column.name)
+        if column.type == wanted or wanted.kind is not Kind.TEXT:
+            return name
+        if column.type.kind is Kind.DECIMAL and column.type.precision <= EXACT_DIGITS:
+            text = f"printf('%.{column.type.scale}f', {name})"
+        elif column.type.kind is Kind.BOOLEAN:
+            text = f"CASE {name} WHEN 1 THEN 'true' ELSE 'false' END"
+        else:
+            text = f"CAST({name} AS TEXT)"
+        return f"CASE WHEN {name} IS NULL THEN NULL ELSE {text} END"
+
+
+def _prepare_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(
+            f"The folder of the database, {path.parent}, cannot be made: {exc.strerror}."
+        ) from exc
+    if is_network(path.parent):
+        raise ConfigError(
+            f"The database {path} is on a network share, where SQLite's locks do not hold.",
+            hint="Put it on a local disk, or use a database server.",
+        )
+
+
+def _set_up_connection(connection: sqlite3.Connection, _record: Any) -> None:
+    # Transactions are begun by us, explicitly: the driver's own rules commit before DDL.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=OFF",  # a rebuild drops and renames tables; the owner's keys stay declared
+        "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(conn: sa.Connection) -> None:
+    immediate = conn.get_execution_options().get(_WRITE)
+    conn.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _split_statements(script: str) -> Iterator[str]:
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip() and not all(
+        line.startswith("--") or not line.strip() for line in pending.splitlines()
+    ):
+        yield pending
+
+
+def _parse_declared(declared: str) -> ColumnType:
+    """Return our type for a declared one; what we do not know holds any text."""
+    match = _DECLARED.match(declared)
+    kind = _KIND_OF_WORD.get(match["word"].upper().strip(), Kind.TEXT) if match else Kind.TEXT
+    args = [int(part) for part in (match["args"] or "").split(",") if part] if match else []
+    if kind is Kind.DECIMAL and not args:
+        return ColumnType(Kind.FLOAT)  # NUMERIC without digits holds any number
+    if kind is Kind.DECIMAL:
+        return ColumnType(kind, precision=args[0], scale=args[1] if len(args) > 1 else 0)
+    return ColumnType(kind)
+
+
+def _mentions(sql: str, name: str) -> bool:
+    return any(f"{name}{quote}" in sql for quote in "\"`]'")
+
+
+def _storable(column: pa.Array, column_type: ColumnType) -> pa.Array:
+    """Return the values as SQLite should get them.
+
+    Whole and decimal numbers go in as text: the column's affinity makes them numbers without loss.
+    Floats do not: SQLite's own reading of long digits may differ in the last bit.
+    """
+    if column_type.kind is Kind.FLOAT:
+        return column_types.convert(column, column_type)
+    if column_type.kind is Kind.BOOLEAN:
+        return column_types.convert(column, column_type).cast(pa.int8())
+    return column

@@ -1,0 +1,45 @@
+"""What runs inside a worker process: it loads one drop after the other, over one dock."""
+
+import os
+import resource
+import signal
+import threading
+import time
+
+from dropload.config import Config
+from dropload.dock import Dock, open_dock
+from dropload.identity import worker_name
+from dropload.logs import configure_logs
+from dropload.model import Drop, Outcome
+from dropload.pipeline import process_drop
+
+_PARENT_CHECK_SECONDS = 1.0
+
+_dock: Dock | None = None
+"""One dock per worker process, opened by `start_worker`: connections stay warm between drops."""
+
+
+def start_worker(config: Config) -> None:
+    """Prepare this process: limits, logs, database; run once by the pool."""
+    global _dock  # noqa: PLW0603 - see above
+    # Ctrl-C reaches the whole process group; the daemon alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit = config.workers.memory_limit_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    configure_logs(config.log)
+    _dock = open_dock(config)
+
+
+def work(drop: Drop) -> Outcome:
+    """Load one drop; called in a worker process that `start_worker` has prepared."""
+    if _dock is None:
+        raise RuntimeError("the worker was not started")
+    return process_drop(_dock, drop, worker_name())
+
+
+def _end_with_parent(parent: int) -> None:
+    """End when the daemon is gone: its successor would wait for a claim that nobody watches."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)

@@ -1,0 +1,233 @@
+"""The real daemon: start it, drop files, and find rows, folders and journal as promised."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.daemon import Daemon
+
+ORDERS = "id,name,amount\n1,Ada,10.50\n2,Bob,7.25\n"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path)
+    yield made
+    made.end()
+
+
+def test_a_dropped_file_becomes_rows_and_sigterm_ends_the_daemon_cleanly(daemon: Daemon) -> None:
+    daemon.start()
+    (daemon.inbox() / "orders.csv").write_text(ORDERS)
+    daemon.wait_until_filed(1)
+    assert daemon.query('SELECT id, name, amount FROM "dbo.orders"') == [
+        (1, "Ada", 10.5),
+        (2, "Bob", 7.25),
+    ]
+    [filed] = list((daemon.inbox() / "processed").iterdir())
+    assert filed.name.endswith("Z_orders.csv")
+    [load] = daemon.history()
+    assert (load["state"], load["rows_loaded"], load["table"]) == ("filed", 2, "dbo.orders")
+    assert daemon.stop(signal.SIGTERM) == 0
+    assert daemon.stop() == 0
+
+
+def test_a_broken_file_gets_its_answer_and_the_daemon_goes_on(daemon: Daemon) -> None:
+    """H4"""
+    daemon.start()
+    (daemon.inbox() / "orders.csv").write_text(ORDERS + "3,only\n")
+    daemon.wait_until_filed(1)
+    (daemon.inbox() / "orders.csv").write_text(ORDERS)
+    daemon.wait_until_filed(2)
+    assert daemon.states() == ["failed", "filed"]
+    names = sorted(path.name.partition("Z_")[2] for path in (daemon.inbox() / "error").iterdir())
+    assert names == ["orders.csv", "orders.csv.report.txt", "orders.rejects.csv"]
+
+
+def test_files_that_were_there_before_the_start_are_found(daemon: Daemon) -> None:
+    """A2"""
+    daemon.inbox().mkdir(parents=True)
+    (daemon.inbox() / "orders.csv").write_text(ORDERS)
+    daemon.start("--until-idle")
+    assert daemon.process is not None
+    assert daemon.process.wait(60) == 0
+    assert daemon.states() == ["filed"]
+
+
+def test_a_file_that_grows_is_loaded_whole_when_it_has_settled(daemon: Daemon) -> None:
+    daemon.start()
+    path = daemon.inbox() / "slow.csv"
+    with path.open("w") as out:
+        out.write("n,square\n")
+        for number in range(20):
+            out.write(f"{number},{number * number}\n")
+            out.flush()
+            time.sleep(0.05)
+            assert not daemon.states()
+    daemon.wait_until_filed(1)
+    assert daemon.query('SELECT count(*), max(square) FROM "dbo.slow"') == [(20, 361)]
+
+
+def test_the_done_companion_lets_a_file_through_at_once(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, DROPLOAD_GATE__CHECKS="1000")
+    try:
+        daemon.start()
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        (daemon.inbox() / "orders.csv.done").touch()
+        daemon.wait_until_filed(1)
+        assert sorted(
+            p.name.partition("Z_")[2] for p in (daemon.inbox() / "processed").iterdir()
+        ) == [
+            "orders.csv",
+            "orders.csv.done",
+        ]
+    finally:
+        daemon.end()
+
+
+def test_a_renamed_part_file_is_seen(daemon: Daemon) -> None:
+    """A7"""
+    daemon.start()
+    part = daemon.inbox() / "orders.csv.part"
+    part.write_text(ORDERS)
+    time.sleep(1)
+    assert not daemon.states()
+    part.rename(daemon.inbox() / "orders.csv")
+    daemon.wait_until_filed(1)
+
+
+def test_a_burst_of_files_for_many_tables_is_loaded_completely(daemon: Daemon) -> None:
+    """A1, in small: 4 writers, 200 files, 20 tables."""
+    daemon.start()
+
+    def write(writer: int) -> None:
+        for number in range(50):
+            name = f"t{number % 20}_{writer}_{number}.csv"
+            (daemon.inbox() / name).write_text(f"writer,number\n{writer},{number}\n")
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    daemon.wait_until_filed(200)
+    assert set(daemon.states()) == {"filed"}
+    assert len(list((daemon.inbox() / "processed").iterdir())) == 200
+
+
+def test_files_of_one_table_load_in_the_order_of_their_arrival(daemon: Daemon) -> None:
+    daemon.inbox(kind="fullload").mkdir(parents=True)
+    for number in range(5):
+        path = daemon.inbox(kind="fullload") / f"prices_2026110{9 - number}.csv"
+        path.write_text(f"price\n{number}\n{number}\n")
+        os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
+    daemon.start()
+    daemon.wait_until_filed(5)
+    assert daemon.query('SELECT price FROM "dbo.prices"') == [(4,), (4,)]
+    names = [name for (name,) in daemon.query('SELECT file_name FROM "ref.Load_History"')]
+    assert names == [f"prices_2026110{9 - number}.csv" for number in range(5)]
+
+
+def test_a_killed_daemon_is_succeeded_by_one_that_loads_each_file_once(daemon: Daemon) -> None:
+    """C2, C3"""
+    daemon.start()
+    rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(100_000))
+    for name in ("a", "b", "c"):
+        (daemon.inbox() / f"{name}.csv").write_text(rows)
+    daemon.wait_for(lambda: "staging" in daemon.states())
+    daemon.stop(signal.SIGKILL)
+    daemon.start()
+    daemon.wait_until_filed(3)
+    for name in ("a", "b", "c"):
+        counted = daemon.query(f'SELECT count(*), count(DISTINCT n) FROM "dbo.{name}"')
+        assert counted == [(100_000, 100_000)]
+    stages = daemon.query("SELECT name FROM sqlite_master WHERE name LIKE 'stg.%'")
+    assert stages == []
+
+
+def test_a_worker_that_is_killed_costs_only_a_try(daemon: Daemon) -> None:
+    """Promise 7: a dead worker ends that load only, and the file loads in the next try."""
+    daemon.start()
+    rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(200_000))
+    (daemon.inbox() / "big.csv").write_text(rows)
+    daemon.wait_for(lambda: "staging" in daemon.states())
+    [(worker,)] = daemon.query('SELECT worker FROM "ref.Load_History"')
+    os.kill(int(worker.split("#")[1]), signal.SIGKILL)
+    (daemon.inbox() / "small.csv").write_text(ORDERS)
+    daemon.wait_until_filed(2)
+    assert daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"') == [(200_000, 200_000)]
+
+
+def test_a_file_whose_workers_keep_dying_goes_to_error(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="0.001")
+    try:
+        daemon.start()
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        daemon.wait_for(lambda: "worker_died" in daemon.log.read_text())
+        assert daemon.process is not None
+        assert daemon.process.poll() is None
+    finally:
+        daemon.end()
+
+
+def test_status_says_why_a_file_is_waiting_and_health_is_ok_while_the_daemon_runs(
+    tmp_path: Path,
+) -> None:
+    daemon = Daemon(tmp_path, DROPLOAD_GATE__CHECKS="500")
+    try:
+        daemon.start()
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        (daemon.tree / "stray.csv").write_text(ORDERS)
+        daemon.wait_for(lambda: bool(daemon.try_query('SELECT 1 FROM "ref.File_Monitor_Tracking"')))
+        status = json.loads(daemon.command("status", "--json").stdout)
+        [file] = status["files"]
+        assert file["path"].endswith("orders.csv")
+        assert file["status"] == "waiting"
+        assert "of 500" in file["reason"]
+        assert status["strays"] == [str(daemon.tree / "stray.csv")]
+        health = daemon.command("health")
+        assert health.returncode == 0, health.stdout
+        assert health.stdout.startswith("DROPLOAD OK")
+        assert "waiting=1" in health.stdout
+    finally:
+        daemon.end()
+    after = daemon.command("health", "--json")
+    assert json.loads(after.stdout)["checks"]
+
+
+def test_health_is_critical_when_no_daemon_runs(daemon: Daemon) -> None:
+    daemon.command("init")
+    health = daemon.command("health")
+    assert health.returncode == 2
+    assert "not running" in health.stdout
+
+
+def test_a_held_file_loads_when_it_is_released(daemon: Daemon) -> None:
+    daemon.start()
+    inbox = daemon.inbox(kind="fullload")
+    (inbox / "orders.csv").write_text(ORDERS)
+    daemon.wait_until_filed(1)
+    (inbox / "orders.csv").write_text("id,name,amount\n")
+    held = "SELECT 1 FROM \"ref.File_Monitor_Tracking\" WHERE status = 'held'"
+    daemon.wait_for(lambda: daemon.query(held) == [(1,)])
+    assert daemon.query('SELECT count(*) FROM "dbo.orders"') == [(2,)]
+    released = daemon.command("release", str(inbox / "orders.csv"), "--reason", "closed")
+    assert released.returncode == 0, released.stderr
+    daemon.wait_for(lambda: daemon.query('SELECT count(*) FROM "dbo.orders"') == [(0,)])
+    assert daemon.query('SELECT action, detail FROM "ref.Audit_Log"') == [("release", "closed")]
+
+
+def test_a_wrong_configuration_refuses_to_start_and_says_what_would_be_right(
+    tmp_path: Path,
+) -> None:
+    daemon = Daemon(tmp_path, DROPLOAD_GATE__CHEKCS="3")
+    answer = daemon.command("run")
+    assert answer.returncode == 1
+    assert "gate.checks" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -1,0 +1,115 @@
+"""What many tests need: a dock over a fresh tree and a fresh database, and ways to look into it."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dropload.config import Config
+from dropload.dock import Dock, open_dock
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
+from dropload.journal import apply_scripts
+from dropload.model import Inbox, Outcome
+from dropload.pipeline import process_drop
+
+
+def make_config(root: Path, **sections: dict[str, Any]) -> Config:
+    """Return a configuration over files below `root`; waits are short."""
+    values: dict[str, Any] = {
+        "paths": {"dropoff": str(root / "dropoff")},
+        "database": {"url": f"sqlite:///{root / 'dropload.db'}", "busy_timeout_seconds": 5},
+        "retry": {"attempts": 2, "first_wait_seconds": 0.01, "max_wait_seconds": 0.05},
+        "workers": {"count": 2, "stop_timeout_seconds": 10},
+    }
+    for name, section in sections.items():
+        values[name] = values.get(name, {}) | section
+    return Config.model_validate(values)
+
+
+@dataclass
+class Yard:
+    """A dock and its database file, with the few moves that tests make."""
+
+    dock: Dock
+    root: Path
+
+    def inbox(self, area: str = "non-reference", load_type: str = "append") -> Inbox:
+        return next(
+            inbox
+            for inbox in self.dock.tree.inboxes
+            if inbox.area == area and inbox.load_type == load_type
+        )
+
+    def put(
+        self,
+        name: str,
+        content: str | bytes,
+        area: str = "non-reference",
+        load_type: str = "append",
+    ) -> Path:
+        path = self.inbox(area, load_type).path / name
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(data)
+        return path
+
+    def load(self, path: Path, *, force: bool = False) -> Outcome:
+        drop = drop_of_path(path, self.dock.tree, None, None, force=force, requested_by="somebody")
+        return process_drop(self.dock, drop, worker_name())
+
+    def drop(
+        self,
+        name: str,
+        content: str | bytes,
+        area: str = "non-reference",
+        load_type: str = "append",
+        *,
+        force: bool = False,
+    ) -> Outcome:
+        return self.load(self.put(name, content, area, load_type), force=force)
+
+    def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        connection = sqlite3.connect(self.root / "dropload.db")
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        finally:
+            connection.close()
+
+    def execute(self, sql: str) -> None:
+        connection = sqlite3.connect(self.root / "dropload.db")
+        try:
+            connection.executescript(sql)
+        finally:
+            connection.close()
+
+    def table(self, name: str) -> list[tuple[Any, ...]]:
+        """Return a table's rows without lineage, in the order of the files."""
+        columns = [row[1] for row in self.query(f'PRAGMA table_info("{name}")')]
+        own = ", ".join(f'"{c}"' for c in columns if c not in ("_load_id", "_source_row"))
+        order = " ORDER BY _load_id, _source_row" if "_load_id" in columns else ""
+        return self.query(f'SELECT {own} FROM "{name}"{order}')
+
+    def tables(self) -> set[str]:
+        return {row[0] for row in self.query("SELECT name FROM sqlite_master WHERE type='table'")}
+
+    def states(self) -> list[str]:
+        return [
+            row[0] for row in self.query('SELECT state FROM "ref.Load_History" ORDER BY load_id')
+        ]
+
+
+def open_yard(root: Path, **sections: dict[str, Any]) -> Yard:
+    dock = open_dock(make_config(root, **sections))
+    dock.tree.create()
+    apply_scripts(dock.target)
+    return Yard(dock, root)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    made = open_yard(tmp_path)
+    yield made
+    made.dock.target.close()

@@ -1,0 +1,149 @@
+"""The small things at the bottom: mounts, identities, logs, retries, resources."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import structlog
+
+from dropload.config import LogConfig, RetryConfig
+from dropload.errors import FileChangedError, TransientError
+from dropload.identity import is_dead_worker, worker_name
+from dropload.logs import configure_logs, get_logger, mask_secrets
+from dropload.mounts import file_system_type, is_network
+from dropload.resources import resource_folder
+from dropload.retries import back_off_seconds, call_with_retries
+
+FAST = RetryConfig(attempts=3, first_wait_seconds=0.001, max_wait_seconds=0.002)
+
+
+def test_the_innermost_mount_says_what_file_system_a_path_is_on(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    share = tmp_path / "my share"
+    escaped = str(share).replace(" ", "\\040")
+    mounts.write_text(
+        "/dev/vda / ext4 rw 0 0\n"
+        f"srv:/x {escaped} nfs4 rw 0 0\n"
+        f"x {escaped}/fuse fuse.sshfs rw 0 0\n"
+    )
+    assert file_system_type(tmp_path / "local", mounts) == "ext4"
+    assert file_system_type(share / "inbox", mounts) == "nfs4"
+    assert is_network(share / "inbox", mounts)
+    assert is_network(share / "fuse" / "deep", mounts)
+    assert not is_network(tmp_path, mounts)
+
+
+def test_an_unreadable_mount_table_means_unknown_and_local(tmp_path: Path) -> None:
+    assert file_system_type(tmp_path, tmp_path / "none") == ""
+    assert not is_network(tmp_path, tmp_path / "none")
+
+
+def test_this_process_is_alive_and_one_that_ended_is_dead() -> None:
+    code = "from dropload.identity import worker_name; print(worker_name())"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert not is_dead_worker(worker_name())
+    assert is_dead_worker(ended)
+
+
+def test_a_later_process_of_the_same_id_is_another_worker() -> None:
+    host, pid, started = worker_name().rsplit("#", 2)
+    assert pid == str(os.getpid())
+    assert is_dead_worker(f"{host}#{pid}#{int(started) - 1}")
+
+
+def test_a_worker_of_this_machine_before_its_last_boot_is_dead() -> None:
+    host, pid, started = worker_name().rsplit("#", 2)
+    machine = host.partition("@")[0]
+    assert is_dead_worker(f"{machine}@00000000#{pid}#{started}")
+
+
+def test_nobody_can_say_whether_a_worker_elsewhere_is_alive() -> None:
+    assert not is_dead_worker("elsewhere@0#1#1")
+    assert not is_dead_worker("nonsense")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mssql+pyodbc://sa:s3cret@db/x",
+        "DRIVER=x;PWD=s3cret;SERVER=y",
+        "password=s3cret",
+        "could not connect: postgresql://me:s3cret@db refused",
+    ],
+)
+def test_passwords_are_masked_wherever_they_stand(text: str) -> None:
+    """G9"""
+    assert "s3cret" not in mask_secrets(text)
+    assert "***" in mask_secrets(text)
+
+
+def test_log_lines_are_json_where_no_person_looks_and_hold_no_password() -> None:
+    stream = io.StringIO()
+    configure_logs(LogConfig(level="info"), stream)
+    try:
+        get_logger().debug("not_wanted")
+        get_logger().info("file_loaded", url="x://a:geheim@b", rows=3)
+    finally:
+        structlog.reset_defaults()
+    [line] = stream.getvalue().splitlines()
+    event = json.loads(line)
+    assert (event["event"], event["rows"], event["level"]) == ("file_loaded", 3, "info")
+    assert event["url"] == "x://a:***@b"
+
+
+def test_a_log_file_gets_the_lines_instead(tmp_path: Path) -> None:
+    with configure_logs(LogConfig(file=tmp_path / "logs" / "own.log", format="text")):
+        get_logger().warning("disk_full")
+    structlog.reset_defaults()
+    assert "disk_full" in (tmp_path / "logs" / "own.log").read_text()
+
+
+def test_transient_trouble_is_tried_again_and_given_up_in_the_end() -> None:
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise TransientError("away")
+
+    with pytest.raises(TransientError, match="away"):
+        call_with_retries(fail, FAST)
+    assert len(calls) == FAST.attempts
+
+
+def test_a_success_after_trouble_is_a_success() -> None:
+    troubles = [TransientError("away")]
+
+    def once() -> int:
+        if troubles:
+            raise troubles.pop()
+        return 7
+
+    assert call_with_retries(once, FAST) == 7
+
+
+def test_a_changed_file_is_not_mended_by_trying_again() -> None:
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise FileChangedError("grew")
+
+    with pytest.raises(FileChangedError):
+        call_with_retries(fail, FAST)
+    assert len(calls) == 1
+
+
+def test_waits_double_up_to_their_ceiling() -> None:
+    settings = RetryConfig(first_wait_seconds=1, max_wait_seconds=10)
+    assert [back_off_seconds(n, settings) for n in (1, 2, 3, 9)] == [2, 4, 8, 10]
+
+
+def test_sql_and_configuration_are_found_from_a_checkout() -> None:
+    assert (resource_folder("sql") / "sqlite" / "0001_journal.sql").is_file()
+    assert (resource_folder("config") / "dropload.toml").is_file()

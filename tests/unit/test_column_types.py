@@ -1,0 +1,337 @@
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dropload.column_types import (
+    ColumnTypeDetector,
+    ConversionError,
+    canonical_text,
+    common_type,
+    convert,
+    fits,
+    text_width,
+)
+from dropload.model import ColumnType, Kind
+
+Texts = Sequence[str | None]
+
+
+def column(values: Texts) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def detect(*batches: Texts) -> tuple[ColumnType, str]:
+    detector = ColumnTypeDetector()
+    for batch in batches:
+        detector.observe(column(batch))
+    return detector.decide()
+
+
+def text(max_length: int) -> ColumnType:
+    return ColumnType(Kind.TEXT, max_length=max_length)
+
+
+def decimal(precision: int, scale: int) -> ColumnType:
+    return ColumnType(Kind.DECIMAL, precision=precision, scale=scale)
+
+
+def timestamp(precision: int = 0) -> ColumnType:
+    return ColumnType(Kind.TIMESTAMP, precision=precision)
+
+
+INTEGER, FLOAT, BOOLEAN, DATE = (
+    ColumnType(kind) for kind in (Kind.INTEGER, Kind.FLOAT, Kind.BOOLEAN, Kind.DATE)
+)
+
+TYPED: list[tuple[Texts, ColumnType]] = [
+    (["0", "-5", None, "12"], INTEGER),
+    (["9223372036854775807", "-9223372036854775808"], INTEGER),
+    (["1.50", "-12345.25", "0.05", "-0.05"], decimal(7, 2)),
+    (["0." + "1" * 37], decimal(38, 37)),
+    (["1.5", "2.0"], decimal(2, 1)),
+    (["1.5", "2", "2.25", "100"], FLOAT),
+    (["1.5", "2.0", "2.25", "100.0"], FLOAT),
+    (["0.1", "0.12345678901234566", "0.00001"], FLOAT),
+    (["true", None, "false"], BOOLEAN),
+    (["true"], BOOLEAN),
+    (["2024-02-29", "0001-01-01", "9999-12-31"], DATE),
+    (["2024-02-29 23:59:59", "0001-01-01 00:00:00"], timestamp()),
+    (["2024-02-29T23:59:59.50", "2024-02-29T00:00:00.12"], timestamp(2)),
+    (["2024-02-29 23:59:59.123456"], timestamp(6)),
+]
+
+KEPT_AS_TEXT: list[tuple[Texts, str]] = [
+    (["1", "2", "007"], "'007' in record 3 is kept as text: .* leading zeros"),
+    (["0815", "4711"], "'0815' in record 1 .* leading zeros"),
+    (["1", "-0"], "'-0' in record 2 .* minus"),
+    (["1.5", "-0.0"], "'-0.0' in record 2 .* minus"),
+    (["1", "+5"], "plus sign"),
+    (["1.5", ".5"], "digits around the point"),
+    (["1.1E+11"], "exponent"),
+    (["1,5", "2,25"], "decimal comma"),
+    (["1,234", "5,678"], "decimal comma or a thousands separator"),
+    (["1.234.567,89"], "thousands separators"),
+    (["1'000"], "thousands separators"),
+    ([" 5", "6"], "blanks"),
+    (["9223372036854775808"], "'9223372036854775808' in record 1 has more digits"),
+    (["1" * 39 + ".5"], "need 40 digits"),
+    (["1.5", "0.12345678901234567"], "'0.12345678901234567' in record 2 has more digits"),
+    (["1.5", "9007199254740993"], "'9007199254740993' in record 2 has more digits"),
+    (["1.5", "2.50"], "different counts of decimals .*'2.50' in record 2"),
+    (["1.5", "2", "3.0", "2.25"], "two ways .*'2' in record 2, '3.0' in record 3"),
+    (["True", "False"], "lower-case"),
+    (["TRUE", "false"], "lower-case"),
+    (["2024-02-28", "2023-02-29"], "'2023-02-29' in record 2 .* no day of the calendar"),
+    (["0000-01-01"], "no day of the calendar"),
+    (["03/02/2018"], "'03/02/2018' in record 1 .* day or month first"),
+    (["3.2.18", "24.12.2018"], "day or month first"),
+    (["2024/02/28"], "YYYY-MM-DD"),
+    (["2024-2-8"], "YYYY-MM-DD"),
+    (["2024-02-29 10:11:60"], "no day and time"),
+    (["2024-02-29T10:11:12Z"], "time zone"),
+    (["2024-02-29 10:11:12+01:00"], "time zone"),
+    (["2024-02-29 10:11"], "YYYY-MM-DD HH:MM:SS"),
+    (["2024-02-29 10:11:12.1234567"], "YYYY-MM-DD HH:MM:SS"),
+    (["2024-02-29 10:11:12", "2024-02-29T10:11:12"], "two ways"),
+    (["2024-02-29 10:11:12.5", "2024-02-29 10:11:12"], "two ways"),
+    (["12/24/2018 10:11 PM"], "day or month first"),
+    (["1", "2", "", "3", "4"], 'record 3 holds an empty text \\(""\\)'),
+    ([None, None], "no record has a value"),
+    (["a", "1"], "^$"),
+    (["", ""], "^$"),
+    ([], "^$"),
+]
+
+
+@pytest.mark.parametrize(("values", "expected"), TYPED)
+def test_a_column_whose_values_come_back_gets_its_type(values: Texts, expected: ColumnType) -> None:
+    assert detect(values) == (expected, "")
+
+
+@pytest.mark.parametrize(("values", "note"), KEPT_AS_TEXT)
+def test_other_columns_stay_text_and_say_why(values: Texts, note: str) -> None:
+    found, reason = detect(values)
+    assert found == text(max((len(value or "") for value in values), default=0))
+    assert re.search(note, reason), reason
+
+
+def test_a_surprise_in_a_later_batch_counts_like_one_in_the_first() -> None:
+    assert detect(["1"], ["2.5"])[0] == FLOAT
+    assert detect(["1.5"], [None], ["2.25", "-3.5"])[0] == FLOAT
+    assert detect(["1"] * 500, ["2", "007"])[1].startswith("'007' in record 502 ")
+    assert detect(["2024-01-01"], ["2024-01-01 00:00:00"])[0] == text(19)
+
+
+def test_the_exceptions_among_numbers_are_counted_over_all_batches() -> None:
+    _, note = detect(["1"] * 500, ["2"] * 498 + ["n/a", None, "NULL"], ["3"] * 499, ["-"])
+    assert note == (
+        "looks like a number in all but 3 of 1,500 values, the first of them 'n/a' in record 999: "
+        "kept as text"
+    )
+    assert detect(["1"] * 10, ["x"] * 5)[1] == ""
+
+
+def test_notes_name_the_record_of_the_file_where_rows_were_refused_before() -> None:
+    detector = ColumnTypeDetector()
+    detector.observe(column(["1", None, "x"]), pa.array([2, 5, 9]))
+    assert "'x'" not in detector.decide()[1]
+    detector = ColumnTypeDetector()
+    detector.observe(column([*"123456789", None, "007"]), pa.array([*range(2, 12), 20]))
+    assert detector.decide()[1].startswith("'007' in record 20 ")
+
+
+def test_lengths_and_nulls_are_counted_in_characters_to_the_end() -> None:
+    detector = ColumnTypeDetector()
+    for batch in (["1", None], ["ü", None], ["äöüß😀", "x"]):
+        detector.observe(column(batch))
+    assert (detector.nulls, detector.max_length) == (2, 5)
+    assert detector.decide()[0] == text(5)
+
+
+def test_long_values_are_shortened_in_notes() -> None:
+    _, note = detect(["1"] * 20, ["x" * 5000])
+    assert len(note) < 200
+
+
+PLAIN = st.one_of(
+    st.integers(-(2**70), 2**70).map(str),
+    st.integers(-1000, 1000).map(str),
+    st.decimals(-1000, 1000, places=2).map(str),
+    st.decimals(-10, 10, places=1).map(str),
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.floats(0, 1000).map(lambda number: format(Decimal(repr(number)), "f")),
+    st.dates().map(str),
+    st.datetimes().map(str),
+    st.datetimes().map(datetime.isoformat),
+    st.booleans().map(str),
+    st.booleans().map(lambda value: str(value).lower()),
+    st.text(max_size=6),
+    st.text("0123456789.-+eE", max_size=6),
+    st.text("0123456789-: T.", max_size=22),
+)
+OF_ONE_KIND = st.sampled_from(
+    [
+        st.integers(-(2**63), 2**63 - 1).map(str),
+        st.decimals(-(10**9), 10**9, places=3).map(str),
+        st.floats(-1e6, 1e6).map(lambda number: format(Decimal(repr(number)), "f")),
+        st.integers(-99999, 99999).map(lambda number: repr(number / 100)),
+        st.integers(-99999, 99999).map(lambda number: repr(number / 100).removesuffix(".0")),
+        st.dates().map(str),
+        st.datetimes().map(lambda moment: moment.isoformat(" ", "seconds")),
+        st.datetimes().map(lambda moment: moment.isoformat("T", "milliseconds")),
+        st.sampled_from(["true", "false"]),
+    ]
+).flatmap(lambda values: st.lists(st.none() | values, max_size=20))
+
+
+@settings(max_examples=1500, deadline=None)
+@given(OF_ONE_KIND | st.lists(st.none() | PLAIN, max_size=6), st.integers(0, 6))
+def test_no_value_is_damaged(values: Texts, cut: int) -> None:
+    found, _ = detect(values[:cut], values[cut:])
+    stored = convert(column(values), found).to_pylist()
+    written = [None if value is None else canonical_text(value, found) for value in stored]
+    assert written == list(values)
+
+
+def test_columns_of_one_kind_are_not_left_as_text() -> None:
+    assert detect([repr(number / 100) for number in range(300)])[0] == FLOAT
+    assert detect([f"{number / 100:.2f}" for number in range(-300, 300) if number])[0].scale == 2
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "expected"),
+    [
+        (INTEGER, ["1", None, "-7"], [1, None, -7]),
+        (decimal(6, 2), ["1", "-3.25"], [Decimal("1.00"), Decimal("-3.25")]),
+        (FLOAT, ["1", "2.5", None], [1.0, 2.5, None]),
+        (BOOLEAN, ["true", "false", None], [True, False, None]),
+        (DATE, ["2024-02-29"], [date(2024, 2, 29)]),
+        (timestamp(), ["2024-02-29T10:00:00"], [datetime(2024, 2, 29, 10)]),
+        (timestamp(), ["2024-02-29"], [datetime(2024, 2, 29)]),
+        (timestamp(3), ["2024-02-29 10:00:00.25"], [datetime(2024, 2, 29, 10, 0, 0, 250000)]),
+        (text(3), ["abcd", "", None], ["abcd", "", None]),
+        (INTEGER, [None, None], [None, None]),
+        (DATE, [], []),
+    ],
+)
+def test_text_becomes_typed_values(
+    type_: ColumnType, values: Texts, expected: list[object]
+) -> None:
+    assert convert(column(values), type_).to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        (INTEGER, "007"),
+        (INTEGER, "+1"),
+        (INTEGER, " 1"),
+        (INTEGER, "0x1F"),
+        (INTEGER, "9223372036854775808"),
+        (INTEGER, ""),
+        (decimal(4, 2), "1.005"),
+        (decimal(4, 2), "123.4"),
+        (decimal(4, 2), "1e1"),
+        (decimal(4, 2), "-0.00"),
+        (FLOAT, "9007199254740993"),
+        (FLOAT, "0.12345678901234567"),
+        (FLOAT, "nan"),
+        (FLOAT, "1e5"),
+        (BOOLEAN, "True"),
+        (BOOLEAN, "1"),
+        (DATE, "2023-02-29"),
+        (DATE, "0000-12-31"),
+        (timestamp(), "2024-01-01 10:00:00.5"),
+        (timestamp(6), "2024-01-01 10:00:00Z"),
+        (timestamp(6), "0000-01-01 10:00:00"),
+    ],
+)
+def test_a_value_that_would_change_is_refused_with_its_position(
+    type_: ColumnType, value: str
+) -> None:
+    values = [None] * 3 + [value] * 2
+    with pytest.raises(ConversionError) as caught:
+        convert(column(values), type_)
+    assert (caught.value.position, caught.value.value) == (3, value)
+    assert isinstance(caught.value, ValueError)
+
+
+EVERY_TYPE = [
+    *(INTEGER, FLOAT, BOOLEAN, DATE, text(0), text(4), text(400)),
+    *(timestamp(), timestamp(3), timestamp(6)),
+    *(decimal(4, 2), decimal(2, 2), decimal(15, 3), decimal(21, 2)),
+    *(decimal(38, 30), decimal(38, 0)),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "column_type", "expected"),
+    [
+        (INTEGER, decimal(21, 2), True),
+        (INTEGER, decimal(20, 2), False),
+        (INTEGER, FLOAT, False),
+        (INTEGER, text(20), True),
+        (INTEGER, text(19), False),
+        (decimal(4, 2), decimal(5, 3), True),
+        (decimal(4, 2), decimal(4, 3), False),
+        (decimal(15, 3), FLOAT, True),
+        (decimal(16, 3), FLOAT, False),
+        (decimal(4, 2), INTEGER, False),
+        (DATE, timestamp(), True),
+        (timestamp(), DATE, False),
+        (timestamp(3), timestamp(), False),
+        (BOOLEAN, INTEGER, False),
+        (text(5), text(4), False),
+        (text(5), text(0), True),
+        (text(0), text(4), True),
+        (text(0), INTEGER, False),
+        (FLOAT, decimal(38, 10), False),
+    ],
+)
+def test_a_type_fits_only_where_every_value_does(
+    values: ColumnType, column_type: ColumnType, expected: bool
+) -> None:
+    assert fits(values, column_type) is expected
+
+
+@pytest.mark.parametrize("one", EVERY_TYPE, ids=str)
+@pytest.mark.parametrize("other", EVERY_TYPE, ids=str)
+def test_the_common_type_holds_both(one: ColumnType, other: ColumnType) -> None:
+    common = common_type(one, other)
+    assert fits(one, common)
+    assert fits(other, common)
+    assert common.spelling == ""
+
+
+def test_the_common_type_is_no_wider_than_needed() -> None:
+    assert common_type(decimal(4, 2), INTEGER) == decimal(21, 2)
+    assert common_type(decimal(4, 2), decimal(5, 4)) == decimal(6, 4)
+    assert common_type(decimal(38, 30), INTEGER) == text(40)
+    assert common_type(INTEGER, text(3)) == text(20)
+    assert common_type(INTEGER, text(0)) == text(20)
+    assert common_type(DATE, timestamp(3)) == timestamp(3)
+    assert common_type(FLOAT, decimal(9, 2)) == FLOAT
+    assert common_type(INTEGER, BOOLEAN) == text(20)
+    assert common_type(text(0), text(9)) == text(0)
+
+
+def test_how_a_file_spells_its_values_is_no_part_of_the_type() -> None:
+    spelled = ColumnType(Kind.FLOAT, spelling=".0")
+    assert spelled == FLOAT
+    assert common_type(INTEGER, DATE) == text(20)
+    assert common_type(decimal(4, 2), spelled).spelling == ""
+
+
+@pytest.mark.parametrize(
+    ("type_", "written"),
+    [(INTEGER, str(-(2**63))), (BOOLEAN, "false"), (DATE, "2024-12-31"), (decimal(2, 2), "-0.05")],
+)
+def test_the_text_width_is_enough_for_the_longest_value(type_: ColumnType, written: str) -> None:
+    assert text_width(type_) == len(written)
+    assert canonical_text(convert(column([written]), type_)[0].as_py(), type_) == written

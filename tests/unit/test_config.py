@@ -1,0 +1,114 @@
+"""The configuration says what is wrong, where, and what would be right."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from dropload.config import Config, known_keys, load_config
+from dropload.errors import ConfigError
+from dropload.resources import resource_folder
+
+
+def load(tmp_path: Path, toml: str = "", **environ: str) -> Config:
+    file = tmp_path / "own.toml"
+    file.write_text(toml, encoding="utf-8")
+    return load_config(file, environ, tmp_path / ".env").config
+
+
+def test_without_any_file_the_gate_is_six_checks_fifteen_seconds_apart(tmp_path: Path) -> None:
+    config = load(tmp_path)
+    assert (config.gate.checks, config.gate.interval_seconds) == (6, 15)
+    assert config.load.batch_rows == 990
+    assert config.load.max_rejected_rows == 0
+
+
+def test_the_environment_wins_over_dotenv_and_dotenv_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DROPLOAD_GATE__CHECKS=4\nDROPLOAD_WORKERS__COUNT=3\n")
+    config = load(
+        tmp_path, "[gate]\nchecks = 2\n[load]\nbatch_rows = 10\n", DROPLOAD_GATE__CHECKS="5"
+    )
+    assert (config.gate.checks, config.workers.count, config.load.batch_rows) == (5, 3, 10)
+
+
+def test_a_list_from_the_environment_is_split_at_commas(tmp_path: Path) -> None:
+    assert load(tmp_path, DROPLOAD_WATCH__IGNORE="*.bak, .*").watch.ignore == ("*.bak", ".*")
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "expected"),
+    [
+        ("[gate]\nchekcs = 3", {}, ["own.toml", "gate.chekcs", "Did you mean 'gate.checks'?"]),
+        ("[gates]\nchecks = 3", {}, ["own.toml", "gates", "Did you mean 'gate'?"]),
+        ("", {"DROPLOAD_GATE__INTERVAL": "3"}, ["DROPLOAD_GATE__INTERVAL", "interval_seconds"]),
+        ("[gate]\nchecks = 0", {}, ["own.toml", "gate.checks", "0", "greater than or equal to 1"]),
+        ("", {"DROPLOAD_GATE__INTERVAL_SECONDS": "soon"}, ["gate.interval_seconds", "'soon'"]),
+        ("[load]\nhash_algorithm = 'crc'", {}, ["load.hash_algorithm", "sha256"]),
+        ("checks = 3", {}, ["own.toml", "outside a section"]),
+        ("[gate", {}, ["own.toml", "not valid TOML"]),
+        ("", {"DROPLOAD_CHECKS": "3"}, ["DROPLOAD_CHECKS", "SECTION__KEY"]),
+    ],
+)
+def test_a_wrong_key_or_value_names_itself_its_origin_and_the_way_out(
+    tmp_path: Path, toml: str, environ: dict[str, str], expected: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, toml, **environ)
+    for part in expected:
+        assert part in str(caught.value)
+
+
+def test_a_missing_named_file_is_an_error_and_not_a_default(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
+        load_config(tmp_path / "nowhere.toml", {})
+
+
+def test_variables_for_tests_and_the_file_name_are_not_keys(tmp_path: Path) -> None:
+    file = tmp_path / "named.toml"
+    file.write_text("[gate]\nchecks = 7\n", encoding="utf-8")
+    environ = {"DROPLOAD_CONFIG": str(file), "DROPLOAD_TEST_SQLSERVER_URL": "x"}
+    assert load_config(None, environ, tmp_path / ".env").config.gate.checks == 7
+
+
+def test_every_key_with_its_source_is_listed_and_passwords_are_masked(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[gate]\nchecks = 2\n", encoding="utf-8")
+    environ = {"DROPLOAD_DATABASE__URL": "postgresql://me:geheim@db/x"}
+    loaded = load_config(tmp_path / "own.toml", environ, tmp_path / ".env")
+    settings = {setting.key: setting for setting in loaded.settings()}
+    assert set(settings) == set(known_keys())
+    assert settings["gate.checks"].source.endswith("own.toml")
+    assert settings["load.batch_rows"].source == "default"
+    assert "geheim" not in "".join(str(setting.value) for setting in settings.values())
+
+
+def test_a_wrong_password_value_is_not_repeated_in_the_message(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "[database]\nurl = 5\nport = 99999999\n")
+    assert "database.url = ***" in str(caught.value)
+
+
+def test_the_shipped_file_shows_every_key_commented_at_its_default() -> None:
+    text = (resource_folder("config") / "dropload.toml").read_text(encoding="utf-8")
+    assert tomllib.loads(text) == {section: {} for section in Config.model_fields}
+    uncommented = "\n".join(
+        line.removeprefix("# ") if " = " in line and line.startswith("# ") else line
+        for line in text.splitlines()
+        if not line.startswith("# ") or _is_key(line)
+    )
+    values = tomllib.loads(uncommented)
+    shown = {f"{section}.{key}" for section, keys in values.items() for key in keys}
+    secrets = {"database.password"}
+    assert shown == set(known_keys()) - secrets
+    examples = {"paths.state", "schemas.non_reference", "workers.count", "log.file"}
+    for section, keys in values.items():
+        if section == "database":
+            continue
+        defaults = getattr(Config(), section).model_dump(mode="json")
+        for key, value in keys.items():
+            if f"{section}.{key}" not in examples:
+                assert value == defaults[key], f"{section}.{key}"
+
+
+def _is_key(line: str) -> bool:
+    name, separator, _ = line.removeprefix("# ").partition(" = ")
+    return bool(separator) and name.isidentifier()

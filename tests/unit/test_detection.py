@@ -1,0 +1,227 @@
+"""What must be true of the answer to: how is this file written?"""
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dropload.detection import detect_layout
+from dropload.detection.codepage import guess_codepage
+from dropload.detection.sample import split_lines
+from dropload.detection.splitting import Dialect, Splitter
+from dropload.errors import FileError
+from dropload.model import Layout
+
+LAYOUTS = Path(__file__).parent.parent / "files" / "layouts"
+EXPECTED = sorted(LAYOUTS.glob("*.json"))
+
+
+def describe(layout: Layout) -> dict[str, Any]:
+    """Return the layout under the names that the expectations use."""
+    return {
+        "encoding": layout.encoding,
+        "delimiter": layout.delimiter,
+        "quotechar": layout.quotechar,
+        "escapechar": layout.escapechar,
+        "header": layout.header,
+        "skip_lines": layout.skip_lines,
+        "columns": layout.width,
+        "column_names": list(layout.header_names),
+        "skip_initial_space": layout.skip_initial_space,
+        "has_bom": layout.has_bom,
+    }
+
+
+def detect_bytes(folder: Path, data: bytes) -> Layout:
+    """Return the layout of a file with these bytes."""
+    path = folder / "dropped.csv"
+    path.write_bytes(data)
+    return detect_layout(path)
+
+
+@pytest.mark.parametrize("expectation", EXPECTED, ids=lambda path: path.stem)
+def test_sample_file_is_recognised_as_its_expectation_says(expectation: Path) -> None:
+    expected = json.loads(expectation.read_text(encoding="utf-8"))
+    path = expectation.with_suffix("")
+    if "error" in expected:
+        with pytest.raises(FileError) as caught:
+            detect_layout(path)
+        assert caught.value.code == expected["error"]
+        assert caught.value.hint
+        return
+    layout = detect_layout(path)
+    found = {key: describe(layout)[key] for key in expected}
+    assert found == expected, layout.evidence
+
+
+def test_every_sample_file_has_an_expectation() -> None:
+    samples = {path.name for path in LAYOUTS.iterdir() if path.suffix != ".json"}
+    assert samples == {path.stem for path in EXPECTED}
+    assert len(samples) >= 60
+
+
+@pytest.mark.parametrize("expectation", EXPECTED, ids=lambda path: path.stem)
+def test_answer_comes_with_a_confidence_and_sentences(expectation: Path) -> None:
+    try:
+        layout = detect_layout(expectation.with_suffix(""))
+    except FileError:
+        return
+    assert 0 <= layout.confidence <= 1
+    assert layout.evidence
+    assert all(layout.evidence)
+
+
+def test_missing_file_is_reported_as_the_system_says(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        detect_layout(tmp_path / "gone.csv")
+
+
+def test_workbook_error_names_the_workbook_and_the_way_out() -> None:
+    with pytest.raises(FileError, match=r"Excel workbook.*Save it as CSV"):
+        detect_layout(LAYOUTS / "workbook.csv")
+
+
+def test_encoding_error_names_line_and_byte_of_the_first_bad_place(tmp_path: Path) -> None:
+    good = "1;Müller;Köln;größer\n".encode() * 4
+    with pytest.raises(FileError) as caught:
+        detect_bytes(tmp_path, good + b"2;M\xfcller;x;y\n" + good)
+    assert caught.value.code == "encoding"
+    assert f"Line 5, byte {len(good) + 3}: 0xFC" in caught.value.message
+
+
+def test_foreign_byte_far_behind_the_sample_is_seen(tmp_path: Path) -> None:
+    data = b"id,name\n" + b"1,plain\n" * 300_000 + "2,Zoë\n".encode("cp1252")
+    assert detect_bytes(tmp_path, data).encoding == "cp1252"
+
+
+def test_utf8_character_on_the_border_of_two_chunks_is_whole(tmp_path: Path) -> None:
+    filler = b"x,y\n" * (1024 * 1024 // 4 - 1) + b"a,b"
+    assert detect_bytes(tmp_path, filler + "ü,1\n".encode() * 9).encoding == "utf-8"
+
+
+def test_quote_that_comes_after_the_sample_is_found(tmp_path: Path) -> None:
+    data = b"'id','text'\n" + b"'1','a, b'\n" * 20 + b"'2','c'\n" * 20_000
+    assert detect_bytes(tmp_path, data).quotechar == "'"
+    plain = b"id\tsize\n" + b"1\t5\n" * 40_000
+    late = plain + b'2\t"7\t8"\n' * 3 + plain[8:]
+    assert detect_bytes(tmp_path, late).quotechar == '"'
+
+
+def test_all_text_table_says_so_in_its_evidence(tmp_path: Path) -> None:
+    layout = detect_bytes(tmp_path, b"name,city\nAnna,Rome\nBob,Oslo\nCem,Bern\n")
+    assert any("all columns are text" in sentence for sentence in layout.evidence)
+
+
+def test_certain_layout_is_more_confident_than_a_doubtful_one(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n * 1.5},2024-01-{n % 28 + 1:02}\n" for n in range(100))
+    certain = detect_bytes(tmp_path, f"id,amount,day\n{rows}".encode())
+    assert certain.confidence > 0.9
+    assert detect_bytes(tmp_path, b"a b, c\nd\n").confidence < 0.6
+
+
+def test_header_names_are_as_written(tmp_path: Path) -> None:
+    layout = detect_bytes(tmp_path, b'"Order ID", "Net ""amount""" , X.Y\n1, 2.5, 3\n4, 5.5, 6\n')
+    assert layout.header_names == ("Order ID", 'Net "amount"', "X.Y")
+
+
+def test_ten_thousand_columns_are_told_apart_in_time(tmp_path: Path) -> None:
+    head = ",".join(f"sensor_{n}" for n in range(10_000))
+    row = ",".join(str(n / 7) for n in range(10_000))
+    started = time.perf_counter()
+    layout = detect_bytes(tmp_path, f"{head}\n{row}\n{row}\n{row}\n".encode())
+    assert (layout.width, layout.header) == (10_000, True)
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("piece", [b"a", b'"', b"a,", b'",', b"' ", b'\\"', b"1;", b"- "])
+def test_one_endless_line_is_answered_in_time(tmp_path: Path, piece: bytes) -> None:
+    started = time.perf_counter()
+    detect_bytes(tmp_path, piece * (8_000_000 // len(piece)))
+    assert time.perf_counter() - started < 10
+
+
+def test_lines_end_where_people_see_them_end() -> None:
+    assert split_lines("a\r\nb\rc\nd\x0be\x85f\n") == ["a", "b", "c", "d\x0be\x85f"]
+
+
+def test_quote_that_never_closes_costs_one_row_only() -> None:
+    lines = ["a,b", '1,"x', "2,y", '3,"z, z"', "4,w"]
+    cells = Splitter(Dialect(",")).split(lines).cells
+    assert cells == [["a", "b"], ["1", '"x'], ["2", "y"], ["3", "z, z"], ["4", "w"]]
+
+
+def test_quoted_cell_may_go_on_over_lines() -> None:
+    records = Splitter(Dialect(";")).split(['1;"a', "", 'b""c";2', "3;d;4"])
+    assert records.cells == [["1", 'a\n\nb"c', "2"], ["3", "d", "4"]]
+    assert records.lines == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Hôtel de la Forêt, à côté du café; déjà réservé pour août\nnoël, élève"),
+        ("cp1252", "El Niño comió jamón y piñones en la montaña de Cáceres"),
+        ("cp1252", "Ærø og Åbenrå, Østerbro, Malmö, Gävle, Tromsø, Jyväskylä"),
+        ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy, Plzeň, Břeclav"),
+        ("cp1250", "Árvíztűrő tükörfúrógép, Győr, Székesfehérvár, Hódmezővásárhely"),
+        ("cp1251", "Быстрая коричневая лиса прыгает через ленивую собаку"),
+        ("cp866", "Быстрая коричневая лиса прыгает через ленивую собаку"),
+        ("iso-8859-7", "Η γρήγορη καφέ αλεπού πηδάει πάνω από το τεμπέλικο σκυλί"),
+        ("cp1255", "ירושלים, תל אביב, חיפה, באר שבע, נתניה ואשדוד"),
+        ("cp1256", "القاهرة، بغداد، دمشق، الرياض، بيروت والدار البيضاء"),
+        ("euc-jp", "東京都の天気は晴れのち曇り、大阪は雨でしょう"),
+        ("big5", "臺北市的天氣晴朗，高雄市下雨，學生們都回家了"),
+        ("cp949", "대한민국 서울은 맑고 부산은 비가 오겠습니다"),
+    ],
+)
+def test_text_in_a_code_page_is_read_back_as_it_was(encoding: str, text: str) -> None:
+    sample = text.encode(encoding)
+    assert sample.decode(guess_codepage(sample)[0].name) == text
+
+
+@settings(
+    deadline=None, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    data=st.binary(max_size=400)
+    | st.text(alphabet="a1,;\t|\"' \\\n\r#:é.-", max_size=200).map(str.encode)
+)
+def test_no_bytes_whatever_end_in_anything_but_a_layout_or_a_file_error(
+    tmp_path: Path, data: bytes
+) -> None:
+    try:
+        layout = detect_bytes(tmp_path, data)
+    except FileError as error:
+        assert error.code in {"not_delimited", "binary", "encoding"}  # noqa: PT017
+    else:
+        assert 0 <= layout.confidence <= 1
+        assert layout.header_names or not data.strip() or not layout.confidence
+        data.decode(layout.encoding)
+
+
+WORD = st.text(alphabet="abcdefghijklmnopqrstuvwxyzABCDE", min_size=1, max_size=9)
+CELLS = st.tuples(WORD, st.integers(0, 10**6).map(str), st.dates().map(str), WORD)
+
+
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    delimiter=st.sampled_from(",;\t|"),
+    rows=st.lists(CELLS, min_size=4, max_size=30),
+    width=st.integers(3, 4),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+)
+def test_table_written_with_a_delimiter_is_read_with_it(
+    tmp_path: Path, delimiter: str, rows: list[tuple[str, ...]], width: int, quoting: Any
+) -> None:
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter, quoting=quoting).writerows(row[:width] for row in rows)
+    layout = detect_bytes(tmp_path, out.getvalue().encode())
+    assert (layout.delimiter, layout.width, layout.skip_lines) == (delimiter, width, 0)

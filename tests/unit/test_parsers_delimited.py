@@ -1,0 +1,382 @@
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dropload.errors import FileError
+from dropload.model import Layout, Reject
+from dropload.parsers import find_parser
+from dropload.parsers.base import Batch, Parser, UnfaithfulError
+from dropload.parsers.delimited import DelimitedParser
+from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
+from dropload.parsers.delimited.tolerant import read_tolerant
+
+MAX_RECORD_BYTES = 1 << 22
+
+
+class Found(NamedTuple):
+    records: list[tuple[Any, ...]]
+    """(source row, cells...) of every good record."""
+    rejects: list[Reject]
+
+
+def layout(width: int = 2, **changes: Any) -> Layout:
+    values: dict[str, Any] = {
+        "encoding": "utf-8",
+        "delimiter": ",",
+        "quotechar": '"',
+        "escapechar": "",
+        "header": True,
+        "skip_lines": 0,
+        "confidence": 1.0,
+    } | changes
+    names = tuple(f"h{i}" for i in range(width)) if values["header"] else ("",) * width
+    return Layout(header_names=names, **values)
+
+
+def collect(batches: Iterator[Batch]) -> Found:
+    found = Found([], [])
+    for batch in batches:
+        assert len(batch.source_rows) == batch.records.num_rows
+        columns = [column.to_pylist() for column in batch.records.columns]
+        found.records.extend(zip(batch.source_rows.to_pylist(), *columns, strict=True))
+        found.rejects.extend(batch.rejects)
+    return found
+
+
+def tolerant(data: bytes | str, how: Layout, max_record_bytes: int = MAX_RECORD_BYTES) -> Found:
+    source = io.BytesIO(data.encode() if isinstance(data, str) else data)
+    return collect(read_tolerant(source, how, max_record_bytes=max_record_bytes))
+
+
+def columnar(data: bytes | str, how: Layout, max_record_bytes: int = MAX_RECORD_BYTES) -> Found:
+    source = io.BytesIO(data.encode() if isinstance(data, str) else data)
+    return collect(read_columnar(source, how, max_record_bytes=max_record_bytes))
+
+
+ONE_COLUMN = layout(1, delimiter="")
+
+Case = tuple[str, Layout, list[tuple[str | None, ...]]]
+
+BOTH_READ: dict[str, Case] = {
+    "null and empty": ('a,b\n,""\n"",\n', layout(), [(None, ""), ("", None)]),
+    "doubled quotes": ('a,b\n"x""y",""""\n', layout(), [('x"y', '"')]),
+    "delimiter in quotes": ('a,b\n"x,y",z\n', layout(), [("x,y", "z")]),
+    "line breaks in quotes": ('a,b\n"x\ny","p\r\nq"\n', layout(), [("x\ny", "p\r\nq")]),
+    "mixed line ends": ("a,b\n1,2\r\n3,4\r5,6\n", layout(), [("1", "2"), ("3", "4"), ("5", "6")]),
+    "bare returns": ("a,b\r1,2\r3,4\r", layout(), [("1", "2"), ("3", "4")]),
+    "no final line end": ("a,b\n1,2", layout(), [("1", "2")]),
+    "no final line end behind a quoted cell": ('a,b\n"1",', layout(), [("1", None)]),
+    "trailing Ctrl-Z": ("a,b\n1,2\r\n\x1a", layout(), [("1", "2")]),
+    "Ctrl-Z within": ("a,b\n\x1a1,2\x1a\n3,4\n", layout(), [("\x1a1", "2\x1a"), ("3", "4")]),
+    "blank lines": ("a,b\n\n1,2\n\r\n\n3,4\n\n", layout(), [("1", "2"), ("3", "4")]),
+    "byte-order mark": ("\ufeffa,b\n1,2\n", layout(has_bom=True), [("1", "2")]),
+    "skipped lines": ('t"\n\na,b\n1,2\n', layout(skip_lines=2), [("1", "2")]),
+    "header over two lines": ('"a\nb",c\n1,2\n', layout(), [("1", "2")]),
+    "no header": ("1,2\n", layout(header=False), [("1", "2")]),
+    "one column": ("a\nx,y\n\nz\n", ONE_COLUMN, [("x,y",), ("z",)]),
+    "one column with an empty text": ('a\n""\n \n', ONE_COLUMN, [("",), (" ",)]),
+    "quotes that mean nothing": ('a,b\n5",6"\n', layout(quotechar=""), [('5"', '6"')]),
+    "single quotes": ("a;b\n'x;y';\"\n", layout(delimiter=";", quotechar="'"), [("x;y", '"')]),
+    "odd line separators": ("a,b\nx\u2028y,\x0b\x85\n", layout(), [("x\u2028y", "\x0b\x85")]),
+    "header only": ("a,b\n", layout(), []),
+    "nothing behind the skipped lines": ("t", layout(skip_lines=3), []),
+}
+
+TOLERANT_READS: dict[str, Case] = {
+    "bare quote": ('a,b\n5" pipe,x"\n', layout(), [('5" pipe', 'x"')]),
+    "text behind a closing quote": ('a,b\n"q"z,"x"y"\n', layout(), [("qz", 'xy"')]),
+    "surplus empty cells": ('a,b\n1,2,,""\n', layout(), [("1", "2")]),
+    "a line of blanks": ("a,b\n   \n1,2\n", layout(), [("1", "2")]),
+    "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
+    "escaped delimiter": ("a,b\nx\\,y,\\\\\n", layout(escapechar="\\"), [("x,y", "\\")]),
+    "escape before a letter": ("a,b\nC:\\new,\\N\n", layout(escapechar="\\"), [("C:\\new", "\\N")]),
+    "escape and doubled quotes": (
+        'a,b\n"x""y\\\\","\\""\n',
+        layout(escapechar="\\"),
+        [('x"y\\', '"')],
+    ),
+    "escaped line break": ("a,b\nx\\\r\ny,z\n", layout(escapechar="\\"), [("x\r\ny", "z")]),
+    "escape at the very end": ("a,b\n1,\\", layout(escapechar="\\"), [("1", "\\")]),
+    "blanks after delimiters": (
+        'a, b\n1, "x, y"\n 2,  z\n',
+        layout(skip_initial_space=True),
+        [("1", "x, y"), ("2", "z")],
+    ),
+    "delimiter of two characters": (
+        'a||b\n1||"x||y"\n2|3||z\n',
+        layout(delimiter="||"),
+        [("1", "x||y"), ("2|3", "z")],
+    ),
+    "delimiter beyond ASCII": ("a§b\n1§2\n", layout(delimiter="§"), [("1", "2")]),
+    "second byte-order mark": ("\ufeff\ufeff1,2\n", layout(header=False), [("\ufeff1", "2")]),
+}
+
+
+@pytest.mark.parametrize("name", BOTH_READ)
+def test_both_readers_return_what_is_written(name: str) -> None:
+    text, how, rows = BOTH_READ[name]
+    numbered = [(number, *row) for number, row in enumerate(rows, 1)]
+    assert columnar(text, how) == Found(numbered, [])
+    assert tolerant(text, how) == Found(numbered, [])
+
+
+@pytest.mark.parametrize("name", TOLERANT_READS)
+def test_what_the_columnar_reader_refuses_the_tolerant_one_reads(name: str) -> None:
+    text, how, rows = TOLERANT_READS[name]
+    numbered = [(number, *row) for number, row in enumerate(rows, 1)]
+    with pytest.raises(UnfaithfulError):
+        columnar(text, how)
+    assert tolerant(text, how) == Found(numbered, [])
+
+
+PIECES = st.sampled_from(
+    [*'ab,"\n\r é', '""', "\r\n", '","', "\x1a", "\x1f", "\ufeff", "\0", "\\", '"x\ny"', ",,"]
+)
+WILD = st.lists(PIECES, max_size=40).map("".join)
+CELLS = st.sampled_from(["", '""', "a", '"a,b"', '"l\nm"', '"q""q"', '"\r\n"', "é", '5"', '"q"z'])
+RECORDS = st.lists(CELLS, min_size=1, max_size=3).map(",".join)
+ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
+TABLES = st.lists(st.builds(str.__add__, RECORDS, ENDS), max_size=8).map("".join)
+LAYOUTS = st.builds(
+    layout,
+    st.integers(1, 3),
+    delimiter=st.just(","),
+    quotechar=st.sampled_from(['"', '"', ""]),
+    escapechar=st.sampled_from(["", "", "\\"]),
+    header=st.booleans(),
+    skip_lines=st.integers(0, 2),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(WILD | TABLES, LAYOUTS, st.sampled_from([4, 7, 16, 64, 1 << 20]))
+def test_the_columnar_reader_agrees_with_the_tolerant_one_or_refuses(
+    text: str, how: Layout, block_bytes: int
+) -> None:
+    source = io.BytesIO(text.encode())
+    try:
+        fast = collect(
+            read_columnar(source, how, max_record_bytes=MAX_RECORD_BYTES, block_bytes=block_bytes)
+        )
+    except UnfaithfulError:
+        return
+    assert fast == tolerant(text, how)
+    assert source.read() == b""
+
+
+@settings(max_examples=500, deadline=None)
+@given(WILD | TABLES, LAYOUTS, st.integers(1, 9))
+def test_where_chunks_end_makes_no_difference(text: str, how: Layout, chunk_bytes: int) -> None:
+    def outcome(size: int) -> Found | str:
+        source = io.BytesIO(text.encode())
+        try:
+            return collect(
+                read_tolerant(source, how, max_record_bytes=MAX_RECORD_BYTES, chunk_bytes=size)
+            )
+        except FileError as exc:
+            return f"{exc.code} {exc}"
+
+    assert outcome(chunk_bytes) == outcome(1 << 20)
+
+
+TEXT_CELLS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(TEXT_CELLS, TEXT_CELLS), max_size=6),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"]),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_what_the_csv_module_writes_comes_back_in_every_encoding(
+    rows: list[tuple[str, str]], encoding: str, line_end: str
+) -> None:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator=line_end, quoting=csv.QUOTE_ALL)
+    writer.writerows([("h0", "h1"), *rows])
+    data = file.getvalue().encode(encoding)
+    expected = Found([(number, *row) for number, row in enumerate(rows, 1)], [])
+    how = layout(encoding=encoding)
+    assert columnar(data, how) == expected
+    assert tolerant(data, how) == expected
+
+
+def test_a_line_break_in_quotes_survives_the_border_of_a_block() -> None:
+    row = "1," + "2" * 997 + "\n"
+    for shift in range(-3, 4):
+        room = BLOCK_BYTES + shift - len('1,"\r')
+        rows, rest = divmod(room, len(row))
+        text = "a,b\n" + row * rows + '1,"' + "x" * rest + '\r\nend"\n'
+        assert columnar(text, layout()) == tolerant(text, layout())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a,b,c\n1,"x,y\n2,"def",4\n',
+        'a,b,c,d\n1,"x,3,9\n2,"de,f",4\n',
+        'a\n"never closed\nx\n',
+    ],
+)
+def test_a_quote_that_swallows_rows_is_never_read_silently(text: str) -> None:
+    how = layout(text.split("\n", maxsplit=1)[0].count(",") + 1)
+    with pytest.raises(UnfaithfulError):
+        columnar(text, how)
+    with pytest.raises(FileError, match=r"^Line 2: a quote \(\"\) was opened here") as caught:
+        tolerant(text, how)
+    assert caught.value.code == "unbalanced_quote"
+    assert caught.value.hint
+
+
+def test_an_unclosed_quote_is_reported_with_the_line_where_it_opened() -> None:
+    text = 'title\na,b\n"1\n2",3\n4,5\n\n6,"7\n' + "8,9\n" * 100
+    with pytest.raises(FileError, match=r"^Line 7: a quote"):
+        tolerant(text, layout(skip_lines=1))
+
+
+def test_an_unclosed_quote_in_the_header_is_reported_too() -> None:
+    with pytest.raises(UnfaithfulError):
+        columnar('a,"b\n1,2\n', layout())
+    with pytest.raises(FileError, match=r"^Line 1: a quote"):
+        tolerant('a,"b\n1,2\n', layout())
+
+
+def test_a_record_beyond_the_limit_ends_the_reading_before_memory_does() -> None:
+    text = 'a,b\n1,2\n3,"' + "x,\n" * 2000
+    with pytest.raises(FileError, match=r"^Line 3: a quote") as caught:
+        tolerant(text, layout(), max_record_bytes=1024)
+    assert caught.value.code == "unbalanced_quote"
+    with pytest.raises(FileError, match=r"^Line 2: the record that starts here") as caught:
+        tolerant("a,b\n" + "x" * 3000 + ",2\n", layout(), max_record_bytes=1024)
+    assert caught.value.code == "record_too_long"
+
+
+def test_the_columnar_reader_accepts_no_record_beyond_the_limit() -> None:
+    with pytest.raises(UnfaithfulError):
+        columnar("a,b\n" + "x" * 3000 + ",2\n", layout(), max_record_bytes=1024)
+
+
+def test_fields_of_megabytes_are_read() -> None:
+    long = "x\n" * 1_500_000
+    text = f'a,b\n1,"{long}"\n2,3\n'
+    assert tolerant(text, layout()).records == [(1, "1", long), (2, "2", "3")]
+
+
+def test_rows_with_a_wrong_number_of_cells_are_refused_with_their_line() -> None:
+    text = 'a,b\n1,2\n\n"3\n4"\n5,6,7\n8,9\n'
+    found = tolerant(text, layout())
+    assert found.records == [(1, "1", "2"), (4, "8", "9")]
+    short, long = found.rejects
+    assert (short.source_row, short.line, short.code) == (2, 4, "too_few_cells")
+    assert short.message.startswith("has 1 cell where the header has 2; a quoted cell runs over")
+    assert short.fields == ("3\n4",)
+    assert (long.source_row, long.line, long.code) == (3, 6, "too_many_cells")
+    assert long.message == "has 3 cells where the header has 2"
+    assert long.fields == ("5", "6", "7")
+
+
+def test_ragged_rows_are_left_to_the_tolerant_reader() -> None:
+    for text in ("a,b\n1\n", "a,b\n1,2,3\n", "a,b\n1,2,\n"):
+        with pytest.raises(UnfaithfulError):
+            columnar(text, layout())
+
+
+def test_a_nul_is_refused_with_its_column() -> None:
+    text = 'a,b\n1,2\n3,4\0\n\0,""\n5,\n'
+    found = tolerant(text, layout())
+    assert found.records == [(1, "1", "2"), (4, "5", None)]
+    assert [(r.source_row, r.line, r.column, r.value, r.code) for r in found.rejects] == [
+        (2, 3, "h1", "4\0", "nul_byte"),
+        (3, 4, "h0", "\0", "nul_byte"),
+    ]
+    assert found.rejects[1].fields == ("\0", "")
+    with pytest.raises(UnfaithfulError):
+        columnar(text, layout())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        ("utf-8", b"a,b\r\n1,2\r\r\n3,\xff\n"),
+        ("utf-8", b"a,b\n1,2\n\n3,\xc3"),
+        ("cp1252", b"a,b\n1,\x80\n\n3,\x81\n"),
+        ("utf-16-le", "a,b\n1,2\n\n3".encode("utf-16-le") + b"\x00\xd8,\x00"),
+    ],
+)
+def test_bytes_that_are_not_text_are_reported_with_their_line(encoding: str, data: bytes) -> None:
+    how = layout(encoding=encoding)
+    with pytest.raises(UnfaithfulError):
+        columnar(data, how)
+    with pytest.raises(FileError, match=r"^Line 4: the byte 0x") as caught:
+        tolerant(data, how)
+    assert caught.value.code == "encoding"
+
+
+def test_trouble_with_the_disk_is_not_taken_for_trouble_with_the_file() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise OSError(5, "Input/output error")
+            return data
+
+    for reader in (read_columnar, read_tolerant):
+        with pytest.raises(OSError, match="Input/output error"):
+            collect(reader(Broken(b"a,b\n1,2\n"), layout(), max_record_bytes=MAX_RECORD_BYTES))
+
+
+@pytest.mark.parametrize("reader", DelimitedParser.readers)
+def test_the_source_is_read_to_its_end_even_without_columns(reader: str) -> None:
+    for how in (layout(2), layout(0)):
+        source = io.BytesIO(b"a,b\n1,2\n")
+        batches = DelimitedParser().read(source, how, reader, max_record_bytes=MAX_RECORD_BYTES)
+        assert len(list(batches)) == min(1, how.width)
+        assert source.read() == b""
+
+
+def test_batches_stay_small_and_name_their_columns_by_position() -> None:
+    data = io.BytesIO(b"a,b\n" + b"12345,some text that is not short\n" * 100_000)
+    for reader in (read_columnar, read_tolerant):
+        data.seek(0)
+        sizes = []
+        for batch in reader(data, layout(), max_record_bytes=MAX_RECORD_BYTES):
+            assert batch.records.schema.names == ["c0", "c1"]
+            sizes.append(batch.records.nbytes)
+        assert max(sizes) < 4_000_000
+
+
+@pytest.mark.parametrize("name", ["x.csv", "X.CSV", "a.b.tsv", "20261120T101500Z_x.Txt", "y.psv"])
+def test_the_parser_is_found_by_the_ending_of_the_name(name: str) -> None:
+    parser: Parser = DelimitedParser()
+    assert find_parser(Path(name), [parser]) is parser
+
+
+def test_an_unknown_ending_is_answered_with_the_known_ones() -> None:
+    for name in ("report.xlsx", "README"):
+        with pytest.raises(FileError, match=name) as caught:
+            find_parser(Path(name), [DelimitedParser()])
+        assert caught.value.code == "unknown_format"
+        assert ".csv, .dat, .psv, .tab, .tsv, .txt" in caught.value.hint
+
+
+def test_the_longest_ending_decides() -> None:
+    class Packed(DelimitedParser):
+        suffixes: tuple[str, ...] = (".csv.gz", ".gz")
+
+    class Listing(DelimitedParser):
+        suffixes: tuple[str, ...] = (".gz",)
+
+    packed = Packed()
+    assert find_parser(Path("x.csv.gz"), [Listing(), packed, DelimitedParser()]) is packed
+
+
+def test_the_installed_parser_is_found_and_kept() -> None:
+    parser = find_parser(Path("orders.csv"))
+    assert parser.name == "delimited"
+    assert find_parser(Path("orders.tsv")) is parser

@@ -1,0 +1,440 @@
+"""One file on its way: what each kind of file becomes, in the table, the folders, the journal."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dropload.model import Verdict
+from tests.conftest import Yard, open_yard
+
+ORDERS = "id,name,amount,on\n1,Ada,10.50,2026-01-02\n2,,7.25,2026-01-03\n"
+
+
+def only_file(folder: Path, ending: str = "") -> Path:
+    [found] = [path for path in folder.iterdir() if path.name.endswith(ending)]
+    return found
+
+
+# --- what becomes of a good file
+
+
+def test_an_append_creates_the_table_with_types_rows_and_lineage(yard: Yard) -> None:
+    outcome = yard.drop("orders_20260102.csv", ORDERS)
+    assert (outcome.verdict, outcome.table, outcome.rows_loaded) == (
+        Verdict.LOADED,
+        "dbo.orders",
+        2,
+    )
+    assert yard.table("dbo.orders") == [
+        (1, "Ada", 10.5, "2026-01-02"),
+        (2, None, 7.25, "2026-01-03"),
+    ]
+    assert yard.query('SELECT _load_id, _source_row FROM "dbo.orders"') == [(1, 1), (1, 2)]
+    declared = {row[1]: row[2] for row in yard.query('PRAGMA table_info("dbo.orders")')}
+    assert declared == {
+        "id": "INTEGER",
+        "name": "TEXT",
+        "amount": "DECIMAL(4,2)",
+        "on": "DATE",
+        "_load_id": "INTEGER",
+        "_source_row": "INTEGER",
+    }
+
+
+def test_a_loaded_file_stands_in_processed_under_its_utc_name(yard: Yard) -> None:
+    outcome = yard.drop("orders.csv", ORDERS)
+    filed = only_file(yard.inbox().path / "processed")
+    assert outcome.filed_path == filed
+    assert filed.name.endswith("Z_orders.csv")
+    assert filed.read_text() == ORDERS
+    assert not (yard.inbox().path / "orders.csv").exists()
+    assert yard.states() == ["filed"]
+
+
+def test_the_journal_counts_what_was_read_staged_and_loaded(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", "id,name,amount,on\n3,Eve,1.00,2026-01-04\n")
+    rows = yard.query(
+        "SELECT rows_read, rows_staged, rows_loaded, rows_rejected, rows_before, rows_after "
+        'FROM "ref.Load_History" ORDER BY load_id'
+    )
+    assert rows == [(2, 2, 2, 0, 0, 2), (1, 1, 1, 0, 2, 3)]
+    [(status, delimiter, headers, reference)] = yard.query(
+        "SELECT status, detected_delimiter, detected_headers, is_reference_data "
+        'FROM "ref.File_Monitor_Tracking"'
+    )
+    assert (status, delimiter, reference) == ("filed", ",", 0)
+    assert json.loads(headers) == ["id", "name", "amount", "on"]
+
+
+def test_an_append_adds_and_matches_columns_by_name_not_by_position(yard: Yard) -> None:
+    """G4"""
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders_2.csv", "x\n")
+    yard.drop("orders-20260201.csv", "Amount,ID,NAME,On\n3.00,3,Eve,2026-01-04\n")
+    assert yard.table("dbo.orders")[-1] == (3, "Eve", 3, "2026-01-04")
+
+
+def test_a_fullload_replaces_the_rows_and_keeps_the_old_ones(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    yard.drop("orders.csv", ORDERS.replace("Ada", "Bob"), load_type="fullload")
+    assert [row[1] for row in yard.table("dbo.orders")] == ["Bob", None]
+    assert [row[1] for row in yard.table("bkp.orders__2")] == ["Ada", None]
+
+
+def test_only_the_newest_backups_of_a_table_are_kept(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, retention={"backups_per_table": 2})
+    for number in range(5):
+        yard.drop("orders.csv", ORDERS.replace("Ada", f"A{number}"), load_type="fullload")
+    backups = sorted(name for name in yard.tables() if name.startswith("bkp."))
+    assert backups == ["bkp.orders__4", "bkp.orders__5"]
+    yard.dock.target.close()
+
+
+def test_no_stage_is_left_when_a_load_is_over(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS + "x\n")
+    yard.drop("orders.csv", ORDERS + "5,Eve,1.00,2026-01-04\n")
+    assert not [name for name in yard.tables() if name.startswith("stg.")]
+
+
+def test_the_reference_area_goes_to_its_own_schema_and_is_configured_once(yard: Yard) -> None:
+    yard.drop("airports.csv", "iata,name\nOSL,Oslo\n", "reference", "fullload")
+    yard.drop("airports.csv", "iata,name\nOSL,Oslo!\n", "reference", "fullload")
+    assert yard.table("ref.airports") == [("OSL", "Oslo!")]
+    assert yard.query('SELECT table_name, load_id FROM "ref.Reference_Data_Cfg"') == [
+        ("airports", 2)
+    ]
+    assert yard.query('SELECT reference_config_inserted FROM "ref.File_Monitor_Tracking"') == [(1,)]
+
+
+def test_the_other_area_is_not_configured_as_reference_data(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    assert yard.query('SELECT count(*) FROM "ref.Reference_Data_Cfg"') == [(0,)]
+
+
+def test_a_companion_is_filed_with_its_file(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    (path.parent / "orders.csv.done").touch()
+    yard.load(path)
+    filed = only_file(path.parent / "processed", ".csv")
+    assert (filed.parent / f"{filed.name}.done").exists()
+    assert not (path.parent / "orders.csv.done").exists()
+
+
+# --- duplicates
+
+
+def test_the_same_bytes_are_appended_once_whatever_the_file_is_called(yard: Yard) -> None:
+    """C4"""
+    yard.drop("orders.csv", ORDERS)
+    outcome = yard.drop("orders_20260103.csv", ORDERS)
+    assert outcome.verdict is Verdict.DUPLICATE
+    assert "load 1 of orders.csv" in outcome.message
+    assert len(yard.table("dbo.orders")) == 2
+    assert len(list((yard.inbox().path / "processed").iterdir())) == 2
+    assert yard.states() == ["filed", "duplicate"]
+
+
+def test_a_forced_load_takes_the_same_bytes_again(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    assert yard.drop("orders.csv", ORDERS, force=True).verdict is Verdict.LOADED
+    assert len(yard.table("dbo.orders")) == 4
+
+
+def test_the_configuration_can_allow_the_same_bytes_again(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"reload_duplicates": True})
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS)
+    assert len(yard.table("dbo.orders")) == 4
+    yard.dock.target.close()
+
+
+def test_a_fullload_is_a_duplicate_only_of_what_the_table_holds_now(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    assert yard.drop("orders.csv", ORDERS, load_type="fullload").verdict is Verdict.DUPLICATE
+    yard.drop("orders.csv", "id,name,amount,on\n9,Z,1.00,2026-01-09\n", load_type="append")
+    assert yard.drop("orders.csv", ORDERS, load_type="fullload").verdict is Verdict.LOADED
+
+
+def test_a_failed_file_that_is_mended_loads_under_the_same_name(yard: Yard) -> None:
+    """C4"""
+    yard.drop("orders.csv", "id,name\n1,Ada,too,much\n2,Bob\n")
+    outcome = yard.drop("orders.csv", "id,name\n1,Ada\n2,Bob\n")
+    assert outcome.verdict is Verdict.LOADED
+    assert yard.states() == ["failed", "filed"]
+
+
+def test_a_filed_name_that_is_dropped_again_goes_to_the_same_table(yard: Yard) -> None:
+    outcome = yard.drop("orders.csv", "id,name\n1,Ada,too,much\n2,Bob\n")
+    assert outcome.filed_path is not None
+    again = yard.drop(outcome.filed_path.name, "id,name\n1,Ada\n2,Bob\n")
+    assert (again.verdict, again.table) == (Verdict.LOADED, "dbo.orders")
+
+
+# --- what becomes of a bad file
+
+
+def test_a_bad_row_sends_the_whole_file_to_error_with_a_report(yard: Yard) -> None:
+    """F6"""
+    outcome = yard.drop("orders.csv", ORDERS + "3,Eve\n4,Zoe,1.00,2026-02-01,extra\n")
+    assert outcome.verdict is Verdict.FAILED
+    error = yard.inbox().path / "error"
+    report = only_file(error, ".report.txt").read_text()
+    assert "orders.csv was not loaded." in report
+    assert "2 rows cannot be loaded, of 4" in report
+    assert "line 4 (row 3)" in report
+    assert "line 5 (row 4)" in report
+    assert "dropload show 1" in report
+    assert "dbo.orders" not in yard.tables()
+    assert only_file(error, "Z_orders.csv").read_text().startswith("id,name")
+
+
+def test_every_bad_row_is_listed_in_the_rejects_file_in_the_files_own_layout(yard: Yard) -> None:
+    rows = "".join(f"{n};only\n" for n in range(1, 251))
+    yard.drop("orders.csv", "id;name;note\n0;a;b\n" + rows)
+    rejects = only_file(yard.inbox().path / "error", ".rejects.csv").read_text().splitlines()
+    assert rejects[0] == "id;name;note;_error_line;_error_column;_error_reason;_error_surplus"
+    assert len(rejects) == 251
+    assert rejects[1].startswith("1;only;;3;;")
+
+
+def test_allowed_rejects_come_back_and_can_be_dropped_again(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 1})
+    outcome = yard.drop("orders.csv", ORDERS + "3,Eve\n")
+    assert (outcome.verdict, outcome.rows_loaded, outcome.rows_rejected) == (Verdict.LOADED, 2, 1)
+    processed = yard.inbox().path / "processed"
+    assert (
+        "was loaded into dbo.orders, except for 1"
+        in only_file(processed, ".report.txt").read_text()
+    )
+    rejects = only_file(processed, ".rejects.csv")
+    mended = rejects.read_text().replace("3,Eve,,", "3,Eve,5.00,2026-02-02")
+    again = yard.drop(rejects.name, mended)
+    assert (again.verdict, again.table) == (Verdict.LOADED, "dbo.orders"), again
+    assert yard.table("dbo.orders")[-1] == (3, "Eve", 5, "2026-02-02")
+    assert yard.query('SELECT count(*) FROM "ref.Load_Reject"') == [(1,)]
+    yard.dock.target.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("empty.csv", b"", "0 bytes"),
+        ("blank.csv", b"\n\n  \n", "blanks"),
+        ("header.csv", b"id,name\n", "a header and no rows"),
+        ("binary.csv", bytes(range(256)) * 20, "not"),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n" + bytes(200), "PNG"),
+        ("notes.docx", b"hello", ".docx"),
+        ("noending", b"a,b\n1,2\n", "without an ending"),
+        ("quote.csv", b'id,name\n1,"open\n2,b\n3,c\n', "quote"),
+        ("20261120.csv", b"id,name\n1,a\n", "name"),
+        ("load_history.csv", b"id,name\n1,a\n", "load_history"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_goes_to_error_and_says_why(
+    yard: Yard, name: str, content: bytes, expected: str
+) -> None:
+    outcome = yard.drop(name, content)
+    assert outcome.verdict is Verdict.FAILED, outcome
+    error = yard.inbox().path / "error"
+    report = only_file(error, ".report.txt").read_text()
+    assert expected in report
+    assert "What to do" in report
+    assert only_file(error, f"Z_{name}").read_bytes() == content
+    assert yard.states() == ["failed"]
+    [(status, message)] = yard.query(
+        'SELECT status, error_message FROM "ref.File_Monitor_Tracking"'
+    )
+    assert status == "failed"
+    assert expected in message
+
+
+def test_a_file_that_vanished_is_cancelled_and_nothing_is_said_to_be_loaded(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    from dropload.identity import worker_name
+    from dropload.intake import drop_of_path
+    from dropload.pipeline import process_drop
+
+    drop = drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="x")
+    path.unlink()
+    outcome = process_drop(yard.dock, drop, worker_name())
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed")
+    assert yard.states() == ["cancelled"]
+
+
+# --- guard rails
+
+
+def test_an_empty_fullload_is_held_and_the_table_keeps_its_rows(yard: Yard) -> None:
+    """B5"""
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    for content in ("", "id,name,amount,on\n"):
+        outcome = yard.drop("orders.csv", content, load_type="fullload")
+        assert outcome.verdict is Verdict.HELD
+        assert "without rows" in outcome.message
+    assert len(yard.table("dbo.orders")) == 2
+    assert (yard.inbox(load_type="fullload").path / "orders.csv").exists()
+
+
+def test_a_fullload_that_shrinks_or_narrows_its_table_is_held_with_the_numbers(yard: Yard) -> None:
+    many = "id,name\n" + "".join(f"{n},x{n}\n" for n in range(1, 11))
+    yard.drop("orders.csv", many, load_type="fullload")
+    shrunk = yard.drop("orders.csv", "id,name\n1,a\n2,b\n3,c\n4,d\n", load_type="fullload")
+    assert (shrunk.verdict, "60% fewer" in shrunk.message) == (Verdict.HELD, True)
+    wide = yard.drop("wide.csv", "a,b,c,d\n1,2,3,4\n", load_type="fullload")
+    assert wide.verdict is Verdict.LOADED
+    narrow = yard.drop("wide.csv", "a,b,c\n1,2,3\n", load_type="fullload")
+    assert (narrow.verdict, '"d"' in narrow.message) == (Verdict.HELD, True)
+
+
+def test_a_held_file_stays_held_until_it_is_forced_or_changed(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    path = yard.put("orders.csv", "id,name,amount,on\n", load_type="fullload")
+    assert yard.load(path).verdict is Verdict.HELD
+    assert yard.load(path).verdict is Verdict.HELD
+    assert yard.states() == ["filed", "cancelled"], "the second look makes no second load"
+    path.write_text(ORDERS.replace("Ada", "Bob"))
+    assert yard.load(path).verdict is Verdict.LOADED
+
+
+def test_a_forced_fullload_may_empty_a_table_and_can_be_taken_from_the_backup(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    outcome = yard.drop("orders.csv", "id,name,amount,on\n", load_type="fullload", force=True)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, 0)
+    assert yard.table("dbo.orders") == []
+    assert len(yard.table("bkp.orders__2")) == 2
+
+
+# --- known tables
+
+
+def test_a_file_of_another_table_is_refused_with_the_mismatch(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    outcome = yard.drop("orders.csv", "city,zip,id\nOslo,0150,1\n")
+    assert outcome.verdict is Verdict.FAILED
+    assert "1 of the 4 columns" in outcome.message
+    assert '"name", "amount", "on"' in outcome.message
+    assert '"city", "zip"' in outcome.message
+
+
+def test_new_columns_are_added_and_missing_ones_are_null(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", "id,name,amount,colour\n3,Eve,1.00,red\n")
+    rows = yard.table("dbo.orders")
+    assert rows[0] == (1, "Ada", 10.5, "2026-01-02", None)
+    assert rows[-1] == (3, "Eve", 1, None, "red")
+
+
+def test_a_wider_value_widens_a_table_of_ours_and_old_values_read_as_written(yard: Yard) -> None:
+    """G5"""
+    yard.drop("orders.csv", ORDERS)
+    yard.execute('CREATE INDEX "own index" ON "dbo.orders" (name)')
+    yard.drop("orders.csv", "id,name,amount,on\nA7,Eve,n/a,2026-01-04\n")
+    assert yard.table("dbo.orders") == [
+        ("1", "Ada", "10.50", "2026-01-02"),
+        ("2", None, "7.25", "2026-01-03"),
+        ("A7", "Eve", "n/a", "2026-01-04"),
+    ]
+    assert yard.query("SELECT count(*) FROM sqlite_master WHERE name='own index'") == [(1,)]
+
+
+def test_a_table_of_somebody_else_is_filled_but_not_changed(yard: Yard) -> None:
+    yard.execute('CREATE TABLE "dbo.orders" (id INTEGER, name TEXT)')
+    assert yard.drop("orders.csv", "id,name\n1,Ada\n").verdict is Verdict.LOADED
+    assert yard.table("dbo.orders") == [(1, "Ada")]
+    refused = yard.drop("orders.csv", "id,name\nx7,Ada\n")
+    assert refused.verdict is Verdict.FAILED
+    assert "holds integer" in refused.message
+
+
+def test_a_table_with_indexes_triggers_and_views_keeps_them_across_a_fullload(yard: Yard) -> None:
+    """G3"""
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    yard.execute(
+        'CREATE INDEX own_index ON "dbo.orders" (name);'
+        'CREATE VIEW names AS SELECT name FROM "dbo.orders";'
+        "CREATE TABLE seen (n);"
+        'CREATE TRIGGER own_trigger AFTER INSERT ON "dbo.orders" '
+        "BEGIN INSERT INTO seen VALUES (new.id); END;"
+    )
+    yard.drop("orders.csv", ORDERS.replace("Ada", "Bob"), load_type="fullload")
+    assert yard.query("SELECT name FROM names WHERE name IS NOT NULL") == [("Bob",)]
+    assert yard.query("SELECT n FROM seen") == [(1,), (2,)]
+    owners = yard.query("SELECT tbl_name FROM sqlite_master WHERE name LIKE 'own_%'")
+    assert owners == [("dbo.orders",)] * 2
+    assert [row[1] for row in yard.table("bkp.orders__2")] == ["Ada", None]
+
+
+def test_a_constraint_that_refuses_a_row_leaves_the_table_as_it_was(yard: Yard) -> None:
+    """G1"""
+    yard.execute(
+        'CREATE TABLE "dbo.orders" (id INTEGER PRIMARY KEY, name TEXT);'
+        "INSERT INTO \"dbo.orders\" VALUES (1, 'old')"
+    )
+    outcome = yard.drop("orders.csv", "id,name\n2,b\n2,c\n3,d\n", load_type="fullload")
+    assert outcome.verdict is Verdict.FAILED
+    assert "UNIQUE" in outcome.message
+    assert yard.table("dbo.orders") == [(1, "old")]
+
+
+def test_hostile_names_are_names_and_nothing_else(yard: Yard) -> None:
+    """E2"""
+    header = '"x]; DROP TABLE y;--","a""b",`c`,"d\'e"'
+    outcome = yard.drop("a'; DROP TABLE t;--.csv", f"{header}\n1,2,3,4\n")
+    assert outcome.verdict is Verdict.LOADED
+    assert outcome.table == "dbo.a_drop_table_t"
+    columns = [row[1] for row in yard.query('PRAGMA table_info("dbo.a_drop_table_t")')]
+    assert columns[:4] == ["x]; DROP TABLE y;--", 'a"b', "`c`", "d'e"]
+
+
+def test_a_table_wider_than_the_database_can_hold_is_refused(yard: Yard) -> None:
+    header = ",".join(f"c{n}" for n in range(2500))
+    outcome = yard.drop("wide.csv", f"{header}\n{','.join('1' * 2500)}\n")
+    assert outcome.verdict is Verdict.FAILED
+    assert "2,500 columns" in outcome.message
+
+
+def test_null_and_empty_text_stay_apart(yard: Yard) -> None:
+    """F7"""
+    yard.drop("texts.csv", 'code,count\nx,\ny,""\n,z\n')
+    assert yard.table("dbo.texts") == [("x", None), ("y", ""), (None, "z")]
+
+
+def test_values_that_no_number_could_give_back_stay_text(yard: Yard) -> None:
+    """F7"""
+    yard.drop(
+        "codes.csv",
+        "zip,day,big,exp,amount\n007,03/02/2018,12345678901234567890123456789012345678901,1.1E+11,"
+        '"1,5"\n010,04/02/2018,1,2,"2,5"\n',
+    )
+    assert yard.table("dbo.codes")[0] == (
+        "007",
+        "03/02/2018",
+        "12345678901234567890123456789012345678901",
+        "1.1E+11",
+        "1,5",
+    )
+
+
+def test_a_file_outside_the_tree_is_loaded_and_left_where_it_is(yard: Yard) -> None:
+    from dropload.identity import worker_name
+    from dropload.intake import drop_of_path
+    from dropload.model import Area, LoadType
+    from dropload.pipeline import process_drop
+
+    path = yard.root / "elsewhere.csv"
+    path.write_text(ORDERS)
+    drop = drop_of_path(
+        path,
+        yard.dock.tree,
+        Area.NON_REFERENCE,
+        LoadType.APPEND,
+        force=False,
+        requested_by="x",
+    )
+    outcome = process_drop(yard.dock, drop, worker_name())
+    assert (outcome.verdict, outcome.filed_path) == (Verdict.LOADED, None)
+    assert path.exists()
+    assert yard.states() == ["filed"]

@@ -1,0 +1,204 @@
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pytest
+
+from dropload.errors import FileError
+from dropload.model import ColumnType, Kind, Layout, Profile
+from dropload.parsers.base import Batch, UnfaithfulError
+from dropload.parsers.delimited import DelimitedParser
+from dropload.profiling import MAX_KEPT_REJECTS, open_hashed, profile_file
+
+
+def layout(*names: str, header: bool = True) -> Layout:
+    return Layout("utf-8", ",", '"', "", header, 0, names, 1.0)
+
+
+def profile(path: Path, data: bytes, how: Layout, algorithm: str = "sha256") -> Profile:
+    path.write_bytes(data)
+    return profile_file(
+        path, how, DelimitedParser(), hash_algorithm=algorithm, max_record_bytes=1 << 20
+    )
+
+
+def test_a_profile_tells_everything_about_a_file(tmp_path: Path) -> None:
+    data = 'Id,Name,Since,Price\n1,Łódź,2024-01-31,9.50\n2,"",,10.00\n03,x,2024-02-01,\n'.encode()
+    found = profile(tmp_path / "a.csv", data, layout("Id", "Name", "Since", "Price"))
+    assert found.file_hash == hashlib.sha256(data).hexdigest()
+    assert (found.hash_algorithm, found.size_bytes) == ("sha256", len(data))
+    assert (found.rows, found.rejected_rows, found.rejects) == (3, 0, ())
+    assert found.reader == "columnar"
+    ids, names, since, price = found.columns
+    assert (ids.type, ids.max_length) == (ColumnType(Kind.TEXT, max_length=2), 2)
+    assert ids.note.startswith("'03' in record 3 ")
+    assert names.type == ColumnType(Kind.TEXT, max_length=4)
+    assert (since.type, since.nulls) == (ColumnType(Kind.DATE), 1)
+    assert (price.type, price.source_name) == (ColumnType(Kind.DECIMAL, 4, 2), "Price")
+
+
+def test_columns_get_clean_names_that_differ(tmp_path: Path) -> None:
+    found = profile(tmp_path / "a.csv", b"A b,A b,\n1,2,3\n", layout("A b", "A b", ""))
+    assert [column.source_name for column in found.columns] == ["A b", "A b", ""]
+    assert len({column.name for column in found.columns}) == 3
+    assert all(column.name for column in found.columns)
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha1", "blake2b", "md5"])
+@pytest.mark.parametrize("data", [b"", b"a,b\n", b"a,b\n1,2\n\n\x1a", b"a,b\n1\n2,3\n"])
+def test_the_hash_is_of_every_byte(tmp_path: Path, data: bytes, algorithm: str) -> None:
+    for how in (layout("a", "b"), layout()):
+        found = profile(tmp_path / "a.csv", data, how, algorithm)
+        assert found.file_hash == hashlib.new(algorithm, data).hexdigest()
+        assert found.size_bytes == len(data)
+
+
+def test_a_file_without_columns_has_no_rows(tmp_path: Path) -> None:
+    found = profile(tmp_path / "a.csv", b"\n\n", layout())
+    assert (found.rows, found.columns) == (0, ())
+
+
+def test_a_header_alone_has_no_rows_and_columns_of_text(tmp_path: Path) -> None:
+    found = profile(tmp_path / "a.csv", b"a,b\n", layout("a", "b"))
+    assert found.rows == 0
+    assert [column.type for column in found.columns] == [ColumnType(Kind.TEXT)] * 2
+
+
+def test_bad_rows_are_all_counted_and_the_first_are_kept(tmp_path: Path) -> None:
+    data = b"a,b\n" + b"1,2\n3\n" * 250
+    found = profile(tmp_path / "a.csv", data, layout("a", "b"))
+    assert found.reader == "tolerant"
+    assert (found.rows, found.rejected_rows, found.good_rows) == (500, 250, 250)
+    assert len(found.rejects) == MAX_KEPT_REJECTS
+    assert (found.rejects[99].source_row, found.rejects[99].line) == (200, 201)
+    assert [str(column.type) for column in found.columns] == ["integer", "integer"]
+
+
+def test_notes_count_records_that_were_refused(tmp_path: Path) -> None:
+    found = profile(tmp_path / "a.csv", b"a,b\n1,2\n3\n4,05\n", layout("a", "b"))
+    assert found.columns[1].note.startswith("'05' in record 3 ")
+
+
+def test_a_fault_at_the_end_of_a_long_file_changes_the_reader_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    good = b"a,b\n" + b"1,some text\n" * 300_000
+    smooth = profile(tmp_path / "a.csv", good, layout("a", "b"))
+    rough = profile(tmp_path / "b.csv", good + b'2,5" pipe\n', layout("a", "b"))
+    assert (smooth.reader, smooth.rows) == ("columnar", 300_000)
+    assert (rough.reader, rough.rows) == ("tolerant", 300_001)
+    assert rough.file_hash == hashlib.sha256(good + b'2,5" pipe\n').hexdigest()
+    assert rough.columns == smooth.columns
+
+
+def test_progress_is_told_in_records(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000 + b"3\n")
+    seen: list[int] = []
+    profile_file(
+        path,
+        layout("a", "b"),
+        DelimitedParser(),
+        hash_algorithm="sha256",
+        max_record_bytes=1 << 20,
+        on_progress=seen.append,
+    )
+    assert len(seen) > 2
+    assert seen[-1] == 500_001
+
+
+def test_what_no_reader_can_read_is_the_files_fault(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"^Line 2: a quote") as caught:
+        profile(tmp_path / "a.csv", b'a,b\n1,"2\n', layout("a", "b"))
+    assert caught.value.code == "unbalanced_quote"
+
+
+class FastOnly(DelimitedParser):
+    readers: tuple[str, ...] = ("columnar",)
+
+
+def test_a_parser_without_a_tolerant_reader_ends_in_a_file_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1\n")
+    with pytest.raises(FileError, match=r"a\.csv cannot be read as delimited"):
+        profile_file(
+            path, layout("a", "b"), FastOnly(), hash_algorithm="md5", max_record_bytes=1 << 20
+        )
+
+
+class LateDoubt:
+    """A parser whose first reader gives up after it has already delivered."""
+
+    name = "doubt"
+    suffixes: tuple[str, ...] = (".doubt",)
+    readers: tuple[str, ...] = ("rash", "slow")
+
+    def detect(self, path: Path) -> Layout:  # noqa: ARG002 - the protocol has it
+        return layout("a")
+
+    def read(
+        self,
+        source: BinaryIO,
+        layout: Layout,  # noqa: ARG002 - the protocol has it
+        reader: str,
+        *,
+        max_record_bytes: int,  # noqa: ARG002 - the protocol has it
+    ) -> Iterator[Batch]:
+        text = source.read().decode()
+        records = pa.RecordBatch.from_arrays([pa.array([text])], names=["c0"])
+        yield Batch(records, pa.array([1], pa.int64()))
+        if reader == "rash":
+            raise UnfaithfulError("second thoughts")
+
+
+def test_nothing_of_an_unfaithful_reading_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "a.doubt"
+    path.write_bytes(b"12")
+    found = profile_file(
+        path, layout("a"), LateDoubt(), hash_algorithm="sha256", max_record_bytes=1 << 20
+    )
+    assert (found.rows, found.reader, found.size_bytes) == (1, "slow", 2)
+    assert found.file_hash == hashlib.sha256(b"12").hexdigest()
+
+
+def test_the_second_reading_hashes_like_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    found = profile(path, b"a,b\n1,2\n", layout("a", "b"))
+    with open_hashed(path, found.hash_algorithm) as stream:
+        rows = DelimitedParser().read(
+            stream, layout("a", "b"), found.reader, max_record_bytes=1 << 20
+        )
+        assert sum(batch.records.num_rows for batch in rows) == found.rows
+        assert stream.hexdigest() == found.file_hash
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from dropload.model import Layout
+from dropload.parsers.delimited import DelimitedParser
+from dropload.profiling import profile_file
+class Parser(DelimitedParser):
+    readers = (sys.argv[2],)
+how = Layout("utf-8", ",", '"', "", True, 0, tuple("abcd"), 1.0)
+profile_file(Path(sys.argv[1]), how, Parser(), hash_algorithm="sha256", max_record_bytes=1 << 26)
+status = Path("/proc/self/status").read_text()
+print(int(status.split("VmHWM:")[1].split()[0]) // 1024)
+"""
+
+
+@pytest.mark.parametrize("reader", DelimitedParser.readers)
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, reader: str) -> None:
+    peaks_mb = []
+    for repeats in (100_000, 600_000):
+        path = tmp_path / f"{repeats}.csv"
+        path.write_bytes(b"a,b,c,d\n" + b'12345,2024-01-31,"some text, quoted",19.99\n' * repeats)
+        command = [sys.executable, "-c", MEASURE, str(path), reader]
+        peaks_mb.append(int(subprocess.run(command, check=True, capture_output=True).stdout))
+    small, large = peaks_mb
+    assert large < 250
+    assert large - small < 60
