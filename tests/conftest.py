@@ -1,5 +1,6 @@
 """What many tests need: a dock over a fresh tree and a fresh database, and ways to look into it."""
 
+import io
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
-from dropload.config import Config
+from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
+from dropload.logs import configure_logs
 from dropload.model import Inbox, Outcome
 from dropload.pipeline import process_drop
 
@@ -106,6 +109,15 @@ def open_yard(root: Path, **sections: dict[str, Any]) -> Yard:
     dock.tree.create()
     apply_scripts(dock.target)
     return Yard(dock, root)
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[io.StringIO]:
+    """Keep log lines out of what tests read as output; tests may look into them."""
+    stream = io.StringIO()
+    configure_logs(LogConfig(level="debug", format="json"), stream)
+    yield stream
+    structlog.reset_defaults()
 
 
 @pytest.fixture

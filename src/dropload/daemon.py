@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
-from dropload.errors import DroploadError, TargetError, TransientError
+from dropload.durable import path_text
+from dropload.errors import ConfigError, DroploadError, TargetError, TransientError
 from dropload.gate import Gate
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.intake import drop_of_observation, name_drop
@@ -83,7 +84,8 @@ class Daemon:
     def _prepare(self) -> None:
         try:
             self._dock.tree.create()
-        except OSError as exc:
+            self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except (OSError, ConfigError) as exc:
             # A share that is not mounted yet: the scan says so until it is there.
             self._log.error("tree_not_made", reason=str(exc))
         self._log.info(
@@ -198,7 +200,9 @@ class Daemon:
         """Count the death of a worker against its file; the third one is the file's fault."""
         if self._stopping:
             return  # cut off by us: the claim of the dead worker is freed at the next start
-        self._log.error("worker_died", file=finished.drop.path.name, reason=finished.crash)
+        self._log.error(
+            "worker_died", file=path_text(finished.drop.path.name), reason=finished.crash
+        )
         try:
             with self._dock.target.write() as conn:
                 self._dock.journal.loads.record_crash(conn, finished.drop.path)
@@ -259,7 +263,7 @@ class Daemon:
         with self._dock.target.read() as conn:
             rows = self._dock.journal.tracking.with_status(conn, RELEASED)
         released = {row.file_path for row in rows}
-        for path in [path for path in self._held if str(path) in released]:
+        for path in [path for path in self._held if path_text(path) in released]:
             self._enqueue(self._held.pop(path))
 
     def _recover_when_due(self) -> None:
@@ -285,8 +289,10 @@ class Daemon:
     def _say_problems(self, scan: Scan) -> None:
         """Log what is wrong with the tree when it changes, not at every scan."""
         problems = [*scan.failed.values()]
-        problems += [f"stray: {path}" for path in scan.strays]
-        problems += [f"no file for the companion {path}" for path in scan.companions_without_file]
+        problems += [f"stray: {path_text(path)}" for path in scan.strays]
+        problems += [
+            f"no file for the companion {path_text(path)}" for path in scan.companions_without_file
+        ]
         for problem in problems:
             if problem not in self._said_problems:
                 self._log.warning("tree_problem", problem=problem)

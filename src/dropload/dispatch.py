@@ -11,6 +11,7 @@ from pathlib import Path
 from pebble import ProcessPool
 
 from dropload.config import Config
+from dropload.durable import path_text
 from dropload.model import Drop, Outcome
 from dropload.workers import start_worker, work
 
@@ -129,7 +130,7 @@ class Dispatcher:
     @property
     def running(self) -> list[str]:
         """Return the names of the files being loaded."""
-        return [drop.path.name for drop, _ in self._running.values()]
+        return [path_text(drop.path.name) for drop, _ in self._running.values()]
 
     @property
     def is_idle(self) -> bool:

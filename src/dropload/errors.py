@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+from dropload.durable import path_text
 from dropload.model import Reject
 
 
@@ -12,9 +13,10 @@ class DroploadError(Exception):
     category: ClassVar[str] = "internal"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Messages name files, and must fit into a database and a log whatever the name's bytes.
+        self.message = path_text(message)
+        self.hint = path_text(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         """Return the message and, where there is one, the next step."""

@@ -42,7 +42,8 @@ class Heartbeat:
 
 def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:
     """Replace the heartbeat file; a reader sees the old one or the new, never half."""
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    # Not its parents: a drop tree that was taken away must not come back as an empty folder.
+    folder.mkdir(mode=0o750, exist_ok=True)
     temporary = folder / f".{FILE_NAME}.{os.getpid()}"
     temporary.write_text(json.dumps(asdict(heartbeat)), encoding="utf-8")
     temporary.replace(folder / FILE_NAME)

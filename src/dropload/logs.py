@@ -29,7 +29,7 @@ def configure_logs(settings: LogConfig, stream: TextIO | None = None) -> TextIO:
     out = stream or sys.stderr
     if settings.file is not None:
         settings.file.parent.mkdir(parents=True, exist_ok=True)
-        out = settings.file.open("a", encoding="utf-8", buffering=1)
+        out = settings.file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
     structlog.configure(
         processors=_processors(settings, out),
         wrapper_class=structlog.make_filtering_bound_logger(
@@ -38,7 +38,23 @@ def configure_logs(settings: LogConfig, stream: TextIO | None = None) -> TextIO:
         logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+    _take_over_standard_logging()
     return out
+
+
+class _Forwarder(logging.Handler):
+    """Sends what libraries log through our own lines, secrets masked like everything else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one line of a library."""
+        message = mask_secrets(record.getMessage())
+        get_logger().log(record.levelno, "library_message", library=record.name, message=message)
+
+
+def _take_over_standard_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forwarder()], force=True)
+    # It warns about its own threads whenever it is stopped, which is no news.
+    logging.getLogger("watchdog").setLevel(logging.ERROR)
 
 
 def _processors(settings: LogConfig, out: TextIO) -> list[Processor]:

@@ -11,10 +11,12 @@ NETWORK_TYPES = frozenset(
 _MOUNTS = Path("/proc/self/mounts")
 
 
-def file_system_type(path: Path, mounts: Path = _MOUNTS) -> str:
+def file_system_type(path: Path, mounts: Path | None = None) -> str:
     """Return the type of the mount that holds `path`, for example `ext4`; empty when unknown."""
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (
+            (mounts or _MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        )
         resolved = path.resolve()
     except OSError:
         return ""
@@ -27,7 +29,7 @@ def file_system_type(path: Path, mounts: Path = _MOUNTS) -> str:
     return best_type
 
 
-def is_network(path: Path, mounts: Path = _MOUNTS) -> bool:
+def is_network(path: Path, mounts: Path | None = None) -> bool:
     """Return whether `path` is on a share or a user-space file system."""
     kind = file_system_type(path, mounts)
     return kind in NETWORK_TYPES or kind.startswith("fuse.")

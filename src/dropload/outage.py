@@ -50,6 +50,8 @@ class Outage:
     def begin(self, error: DroploadError) -> None:
         """Note that the database did not answer; one log line per outage, not per try."""
         self._failures += 1
+        # A database that comes back may be another one: an older backup, or a new file.
+        self._prepared = False
         wait = back_off_seconds(self._failures, self._settings)
         self._next_try = self._clock() + wait
         self.next_try_at = datetime.now(UTC) + timedelta(seconds=wait)

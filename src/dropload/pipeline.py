@@ -9,6 +9,7 @@ from typing import TypeVar
 from structlog.contextvars import bound_contextvars
 
 from dropload.dock import Dock
+from dropload.durable import path_text
 from dropload.errors import (
     ClaimLostError,
     DroploadError,
@@ -58,7 +59,7 @@ def process_drop(
 
     Only what nobody foresaw is raised: the caller counts it against the file.
     """
-    with bound_contextvars(file=drop.path.name):
+    with bound_contextvars(file=path_text(drop.path.name)):
         named = name_drop(drop, dock.target)
         try:
             claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
@@ -167,9 +168,9 @@ class _Voyage:
         try:
             return self._run_steps()
         except FileNotFoundError as exc:
-            raise FileChangedError(f"{self._path.name} is no longer there.") from exc
+            raise FileChangedError(f"{self._file_name} is no longer there.") from exc
         except OSError as exc:
-            problem = f"{self._path.name} cannot be read: {exc.strerror or exc}."
+            problem = f"{self._file_name} cannot be read: {exc.strerror or exc}."
             raise TransientError(problem) from exc
 
     def _run_steps(self) -> Outcome:
@@ -241,7 +242,7 @@ class _Voyage:
     def _partial_findings(self, plan: Plan) -> Findings:
         profile = plan.profile
         return self._findings(
-            f"{self._path.name} was loaded into {plan.table}, except for "
+            f"{self._file_name} was loaded into {plan.table}, except for "
             f"{profile.rejected_rows:,} of its {profile.rows:,} rows.",
             "",
             "Correct the rows in the rejects file and drop that file into an append inbox.",
@@ -254,7 +255,7 @@ class _Voyage:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=True)
         self._close(State.FAILED, error, filed_path)
         self._log.error("load_failed", code=error.code, reason=str(error))
-        title = f"{self._path.name} was not loaded."
+        title = f"{self._file_name} was not loaded."
         findings = self._findings(title, error.message, error.hint)
         return self._file_away(self._outcome(Verdict.FAILED, error), filed_path, findings)
 
@@ -342,6 +343,10 @@ class _Voyage:
     @property
     def _path(self) -> Path:
         return self._load.drop.path
+
+    @property
+    def _file_name(self) -> str:
+        return path_text(self._path.name)
 
     @property
     def _counts_once(self) -> bool:

@@ -1,7 +1,7 @@
 """Decide what a load will do, before anything is written: a plan, a refusal, or a hold."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dropload.column_types import common_type, fits
 from dropload.config import LoadConfig
@@ -59,9 +59,10 @@ def make_plan(
             code="too_many_columns",
         )
     if info is None:
-        plan = _plan_new_table(request, layout, profile, sources)
+        plan = _plan_new_table(request, layout, profile, sources, limits)
     else:
-        plan = _plan_known_table(request, layout, profile, info, sources, settings)
+        _check_match(info, sources, settings)
+        plan = _plan_known_table(request, layout, profile, info, sources, limits)
         if not request.force:
             _check_guard_rails(plan, info, settings)
     return plan
@@ -131,9 +132,10 @@ def _plan_new_table(
     layout: Layout,
     profile: Profile,
     sources: Iterable[tuple[int, ColumnProfile]],
+    limits: Limits,
 ) -> Plan:
     columns = tuple(
-        PlannedColumn(column.name, column.type, position, "create", column.note)
+        PlannedColumn(column.name, _with_room(column.type, limits), position, "create", column.note)
         for position, column in sources
     )
     return Plan(
@@ -160,13 +162,12 @@ def _plan_known_table(
     profile: Profile,
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],
-    settings: LoadConfig,
+    limits: Limits,
 ) -> Plan:
     by_key = {match_key(c.name): c for c in info.columns}
-    _check_match(info, sources, by_key, settings)
     columns = tuple(
-        _match_column(position, column, by_key.get(match_key(column.name)), info)
-        for position, column in sources
+        _place_column(position, source, by_key.get(match_key(source.name)), info, profile, limits)
+        for position, source in sources
     )
     filled = {c.name for c in columns}
     missing = tuple(c for c in info.columns if c.name not in filled)
@@ -189,9 +190,9 @@ def _plan_known_table(
 def _check_match(
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],
-    by_key: dict[str, TableColumn],
     settings: LoadConfig,
 ) -> None:
+    by_key = {match_key(c.name): c for c in info.columns}
     keys = [match_key(column.name) for _, column in sources]
     found = [key for key in by_key if key in keys]
     share = len(found) / len(by_key) if by_key else 1.0
@@ -225,13 +226,20 @@ def _check_missing(info: TableInfo, missing: Iterable[TableColumn]) -> None:
         )
 
 
-def _match_column(
-    position: int, source: ColumnProfile, column: TableColumn | None, info: TableInfo
+def _place_column(
+    position: int,
+    source: ColumnProfile,
+    column: TableColumn | None,
+    info: TableInfo,
+    profile: Profile,
+    limits: Limits,
 ) -> PlannedColumn:
+    """Return where the values of one column of the file go."""
     if column is None:
-        return PlannedColumn(source.name, source.type, position, "add", "new in this file")
-    holds_nothing = source.nulls and source.max_length == 0 and source.type.kind is Kind.TEXT
-    if holds_nothing or fits(source.type, column.type):
+        room = _with_room(source.type, limits)
+        return PlannedColumn(source.name, room, position, "add", "new in this file")
+    only_nulls = source.nulls == profile.good_rows
+    if only_nulls or fits(source.type, column.type):
         return PlannedColumn(column.name, column.type, position, "keep", source.note)
     if not info.has_lineage:
         raise FileError(
@@ -241,8 +249,16 @@ def _match_column(
             "changes only columns of tables that it made.",
             code="type_mismatch",
         )
-    wide = common_type(column.type, source.type)
+    wide = _with_room(common_type(column.type, source.type), limits)
     return PlannedColumn(column.name, wide, position, "widen", _widening(column.type, source))
+
+
+def _with_room(column_type: ColumnType, limits: Limits) -> ColumnType:
+    """Return the type with digits to spare: widening a large table later is dear."""
+    if column_type.kind is not Kind.DECIMAL:
+        return column_type
+    digits = max(column_type.precision, limits.decimal_digits)
+    return replace(column_type, precision=digits)
 
 
 def _widening(old: ColumnType, source: ColumnProfile) -> str:

@@ -195,9 +195,7 @@ class Watcher:
     is said once, scanning alone goes on, and events are taken up again when they work.
     """
 
-    def __init__(
-        self, tree: DropTree, *, events: bool = True, mounts: Path = Path("/proc/self/mounts")
-    ) -> None:
+    def __init__(self, tree: DropTree, *, events: bool = True, mounts: Path | None = None) -> None:
         self._tree = tree
         self._events = events
         self._mounts = mounts

@@ -85,6 +85,13 @@ class Daemon:
         finally:
             connection.close()
 
+    def execute(self, sql: str) -> None:
+        connection = sqlite3.connect(self.database, timeout=30)
+        try:
+            connection.executescript(sql)
+        finally:
+            connection.close()
+
     def try_query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return what is there, nothing while the table is not."""
         try:

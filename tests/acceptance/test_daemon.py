@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -231,3 +232,65 @@ def test_a_wrong_configuration_refuses_to_start_and_says_what_would_be_right(
     assert answer.returncode == 1
     assert "gate.checks" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_trouble_of_one_table_pauses_that_table_only_and_ends_when_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    """Promise 6: here a view has the table's name, which only the database owner can mend."""
+    daemon = Daemon(tmp_path, DROPLOAD_RETRY__PAUSE_SECONDS="0.5")
+    try:
+        daemon.command("init")
+        daemon.execute('CREATE VIEW "dbo.orders" AS SELECT 1 AS id')
+        daemon.start()
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        daemon.wait_for(lambda: "table_paused" in daemon.log.read_text())
+        (daemon.inbox() / "other.csv").write_text(ORDERS)
+        daemon.wait_until_filed(1)
+        assert (daemon.inbox() / "orders.csv").exists()
+        health = daemon.command("health")
+        assert (health.returncode, "dbo.orders pauses" in health.stdout) == (1, True), health
+        daemon.execute('DROP VIEW "dbo.orders"')
+        daemon.wait_until_filed(2)
+        assert daemon.query('SELECT count(*) FROM "dbo.orders"') == [(2,)]
+        assert not list((daemon.inbox() / "error").iterdir())
+    finally:
+        daemon.end()
+
+
+def test_a_locked_database_makes_files_wait_and_all_load_afterwards(tmp_path: Path) -> None:
+    """G7, in small: nothing goes to error/ while the database is away."""
+    daemon = Daemon(
+        tmp_path,
+        DROPLOAD_DATABASE__BUSY_TIMEOUT_SECONDS="0.2",
+        DROPLOAD_RETRY__ATTEMPTS="1",
+        DROPLOAD_RETRY__MAX_WAIT_SECONDS="0.5",
+    )
+    try:
+        daemon.start()
+        daemon.wait_for(lambda: "journal_created" in daemon.log.read_text())
+        blocker = sqlite3.connect(daemon.database)
+        blocker.execute("BEGIN IMMEDIATE")
+        for number in range(5):
+            (daemon.inbox() / f"t{number}.csv").write_text(f"n\n{number}\n{number}\n")
+        daemon.wait_for(lambda: "database_away" in daemon.log.read_text())
+        time.sleep(2)
+        assert daemon.log.read_text().count("database_away") < 5, "said per change, not per try"
+        blocker.rollback()
+        blocker.close()
+        daemon.wait_until_filed(5)
+        assert set(daemon.states()) == {"filed"}
+        assert not list((daemon.inbox() / "error").iterdir())
+    finally:
+        daemon.end()
+
+
+def test_a_tree_that_is_taken_away_and_comes_back_is_watched_again(daemon: Daemon) -> None:
+    """A3"""
+    daemon.start()
+    away = daemon.root / "away"
+    daemon.tree.rename(away)
+    daemon.wait_for(lambda: "is not there" in daemon.log.read_text())
+    away.rename(daemon.tree)
+    (daemon.inbox() / "orders.csv").write_text(ORDERS)
+    daemon.wait_until_filed(1)

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import structlog
 
 from dropload.config import LogConfig, RetryConfig
 from dropload.errors import FileChangedError, TransientError
@@ -86,11 +85,8 @@ def test_passwords_are_masked_wherever_they_stand(text: str) -> None:
 def test_log_lines_are_json_where_no_person_looks_and_hold_no_password() -> None:
     stream = io.StringIO()
     configure_logs(LogConfig(level="info"), stream)
-    try:
-        get_logger().debug("not_wanted")
-        get_logger().info("file_loaded", url="x://a:geheim@b", rows=3)
-    finally:
-        structlog.reset_defaults()
+    get_logger().debug("not_wanted")
+    get_logger().info("file_loaded", url="x://a:geheim@b", rows=3)
     [line] = stream.getvalue().splitlines()
     event = json.loads(line)
     assert (event["event"], event["rows"], event["level"]) == ("file_loaded", 3, "info")
@@ -100,7 +96,6 @@ def test_log_lines_are_json_where_no_person_looks_and_hold_no_password() -> None
 def test_a_log_file_gets_the_lines_instead(tmp_path: Path) -> None:
     with configure_logs(LogConfig(file=tmp_path / "logs" / "own.log", format="text")):
         get_logger().warning("disk_full")
-    structlog.reset_defaults()
     assert "disk_full" in (tmp_path / "logs" / "own.log").read_text()
 
 

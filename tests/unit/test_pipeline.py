@@ -35,7 +35,7 @@ def test_an_append_creates_the_table_with_types_rows_and_lineage(yard: Yard) -> 
     assert declared == {
         "id": "INTEGER",
         "name": "TEXT",
-        "amount": "DECIMAL(4,2)",
+        "amount": "DECIMAL(15,2)",
         "on": "DATE",
         "_load_id": "INTEGER",
         "_source_row": "INTEGER",
@@ -438,3 +438,32 @@ def test_a_file_outside_the_tree_is_loaded_and_left_where_it_is(yard: Yard) -> N
     assert (outcome.verdict, outcome.filed_path) == (Verdict.LOADED, None)
     assert path.exists()
     assert yard.states() == ["filed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "verdict"),
+    [
+        (b"odd\xff_name.csv", ORDERS, Verdict.LOADED),
+        (b"odd\xff_name.csv", "id,name\n1\n", Verdict.FAILED),
+        (b"odd\xff_name.docx", "hello", Verdict.FAILED),
+    ],
+)
+def test_a_name_that_is_not_utf_8_is_loaded_or_filed_like_any_other(
+    yard: Yard, name: bytes, content: str, verdict: Verdict
+) -> None:
+    """A10"""
+    import os
+
+    path = yard.inbox().path / os.fsdecode(name)
+    path.write_text(content)
+    assert yard.load(path).verdict is verdict
+    assert not path.exists()
+    [(file_path, message)] = yard.query('SELECT file_path, error_message FROM "ref.Load_History"')
+    assert r"odd\xff_name" in file_path
+    if verdict is Verdict.FAILED:
+        assert message
+        folder = yard.inbox().path / "error"
+        assert any(entry.name.endswith(os.fsdecode(name)) for entry in folder.iterdir())
+        [report] = folder.glob("*.report.txt")
+        assert "What to do" in report.read_text()
+    assert "dbo.odd_name" in yard.tables() or verdict is Verdict.FAILED

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session, place_options
+from dropload.durable import path_text
 from dropload.errors import DroploadError, FileError, RefusedError
 from dropload.health import check_health
 from dropload.intake import drop_of_path, name_drop
@@ -41,7 +42,7 @@ def inspect(session: Session, files: tuple[Path, ...], as_json: bool) -> int:
         if as_json or not output.is_terminal():
             output.print_json(answer)
         elif examined is None:
-            click.echo(f"{file}: {answer['error']}")
+            click.echo(f"{path_text(file)}: {answer['error']}")
         else:
             _print_examined(file, examined)
     return 1 if failed else 0
@@ -60,8 +61,8 @@ def _inspect(session: Session, file: Path) -> tuple[dict[str, Any], Examined | N
         examined = examine(session.dock, drop)
     except (DroploadError, OSError) as exc:
         code = exc.code if isinstance(exc, FileError) else type(exc).__name__
-        return {"file": str(file), "error": str(exc), "error_code": code}, None
-    return {"file": str(file), **_examined_as_json(examined)}, examined
+        return {"file": path_text(file), "error": str(exc), "error_code": code}, None
+    return {"file": path_text(file), **_examined_as_json(examined)}, examined
 
 
 def _examined_as_json(examined: Examined) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def _rejects_as_json(profile: Profile) -> list[dict[str, Any]]:
 
 def _print_examined(file: Path, examined: Examined) -> None:
     profile = examined.profile
-    click.echo(f"{file}: {describe_layout(examined.layout)}")
+    click.echo(f"{path_text(file)}: {describe_layout(examined.layout)}")
     click.echo(f"  {profile.rows:,} rows, {profile.rejected_rows:,} of them cannot be loaded")
     for sentence in examined.layout.evidence:
         click.echo(f"  {sentence}")
@@ -170,7 +171,7 @@ def _print_plan(made: Plan, file: Path) -> None:
     verb = "replace the rows of" if made.replaces_rows else "be added to"
     if made.creates_table:
         verb = "create"
-    click.echo(f"{made.rows_planned:,} rows of {file.name} would {verb} {made.table}.")
+    click.echo(f"{made.rows_planned:,} rows of {path_text(file.name)} would {verb} {made.table}.")
     click.echo(f"  {describe_layout(made.layout)}")
     if not made.creates_table:
         click.echo(f"  the table has {made.rows_before:,} rows now")
@@ -239,7 +240,7 @@ def _print_status(answer: Status) -> None:
                 (Path(f.path).name, f"{f.area} {f.load_type}", f.size_bytes, f.status, f.reason)
                 for f in answer.files
             ],
-            title=f"{len(answer.files):,} files in the inboxes",
+            title=f"In the inboxes: {len(answer.files):,}",
         )
     else:
         click.echo("Nothing is waiting.")

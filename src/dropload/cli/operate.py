@@ -88,7 +88,7 @@ def load(
         force=force,
         requested_by=getpass.getuser(),
     )
-    with _Bar(file.name, shown=not as_json and output.is_terminal()) as bar:
+    with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
         outcome = process_drop(dock, drop, worker_name(), bar.on_step)
     if as_json:
         output.print_json(_outcome_as_json(outcome))
@@ -174,7 +174,7 @@ def release(session: Session, path: Path, reason: str) -> None:
             conn, row.id, RELEASED, reason=f"released by {getpass.getuser()}"
         )
         dock.journal.audit.add(conn, getpass.getuser(), "release", row.load_id, reason)
-    click.echo(f"Released: {path.name} loads at the daemon's next look.")
+    click.echo(f"Released: {path_text(path.name)} loads at the daemon's next look.")
 
 
 COMMANDS: tuple[click.Command, ...] = (run, init, load, release)

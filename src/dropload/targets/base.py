@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -28,6 +28,8 @@ class Limits:
     """UTF-8 bytes of a table name; room for the suffix of stages and backups is already off."""
     columns: int
     """Columns of a table, lineage not counted."""
+    decimal_digits: int
+    """Digits that a new decimal column has at least, so that a larger value need not widen it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,10 @@ class Target(ABC):
     @abstractmethod
     def column_ddl(self, column_type: ColumnType) -> str:
         """Return the type as this database declares it, keeping every value unchanged."""
+
+    @abstractmethod
+    def text_of(self, value: Any, column_type: ColumnType) -> str | None:
+        """Return a value read from this database as its file wrote it; null stays None."""
 
     # --- stage and publish
 

@@ -1,10 +1,12 @@
 """SQLite, the embedded default: one file, schemas as part of the table's name."""
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +20,8 @@ from dropload.mounts import is_network
 from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits, Published, Target
 
 _WRITE = "dropload_write"
+_PRINT = "dropload_print"
+_FILE = "dropload_file"
 
 _DDL = {
     Kind.TEXT: "TEXT",
@@ -71,7 +75,9 @@ class SQLiteTarget(Target):
     default_schema: ClassVar[str] = "dbo"
     # SQLite has no limit for names; the servers' smallest (63 bytes less `__` and a load id) keeps
     # a table's name the same when rows move to a server later.
-    limits: ClassVar[Limits] = Limits(identifier_bytes=100, columns=1990)
+    limits: ClassVar[Limits] = Limits(
+        identifier_bytes=100, columns=1990, decimal_digits=EXACT_DIGITS
+    )
 
     # --- connecting
 
@@ -84,6 +90,7 @@ class SQLiteTarget(Target):
             connect_args={"timeout": self.database.busy_timeout_seconds},
         )
         sa.event.listen(engine, "connect", _set_up_connection)
+        sa.event.listen(engine, "checkout", _check_same_file)
         sa.event.listen(engine, "begin", _begin)
         return engine
 
@@ -195,6 +202,10 @@ class SQLiteTarget(Target):
             return _DDL[column_type.kind]
         word = "DECIMAL" if column_type.precision <= EXACT_DIGITS else "DECIMAL_TEXT"
         return f"{word}({column_type.precision},{column_type.scale})"
+
+    def text_of(self, value: Any, column_type: ColumnType) -> str | None:
+        """Return a number in its column's form; everything else is stored as it was written."""
+        return _text_of(value, column_type)
 
     # --- stage
 
@@ -345,17 +356,12 @@ class SQLiteTarget(Target):
         return list(conn.execute(query, {"n": str(table).lower()}).scalars())
 
     def _converted(self, column: TableColumn, wanted: ColumnType) -> str:
-        """Return the expression that prints an old value as it was written when it becomes text."""
+        """Return the expression that keeps an old value as it was written under its new type."""
         name = self.quoted_column(column.name)
-        if column.type == wanted or wanted.kind is not Kind.TEXT:
+        if not _is_kept_as_text(wanted) or _is_kept_as_text(column.type):
             return name
-        if column.type.kind is Kind.DECIMAL and column.type.precision <= EXACT_DIGITS:
-            text = f"printf('%.{column.type.scale}f', {name})"
-        elif column.type.kind is Kind.BOOLEAN:
-            text = f"CASE {name} WHEN 1 THEN 'true' ELSE 'false' END"
-        else:
-            text = f"CAST({name} AS TEXT)"
-        return f"CASE WHEN {name} IS NULL THEN NULL ELSE {text} END"
+        decimals = wanted.scale if wanted.kind is Kind.DECIMAL else column.type.scale
+        return f"{_PRINT}({name}, '{column.type.kind}', {decimals})"
 
 
 def _prepare_folder(path: Path) -> None:
@@ -372,9 +378,31 @@ def _prepare_folder(path: Path) -> None:
         )
 
 
-def _set_up_connection(connection: sqlite3.Connection, _record: Any) -> None:
+def _is_kept_as_text(column_type: ColumnType) -> bool:
+    if column_type.kind is Kind.DECIMAL:
+        return column_type.precision > EXACT_DIGITS
+    return column_type.kind in (Kind.TEXT, Kind.DATE, Kind.TIMESTAMP)
+
+
+def _print(value: Any, kind: str, decimals: int) -> str | None:
+    """Return a stored value as text, as a function of SQL; SQLite's own CAST keeps 15 digits."""
+    return _text_of(value, ColumnType(Kind(kind), scale=decimals))
+
+
+def _text_of(value: Any, column_type: ColumnType) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if column_type.kind is Kind.DECIMAL:
+        # repr() gives a float's shortest digits, and with them the decimal that was stored.
+        return column_types.canonical_text(Decimal(repr(value)), column_type)
+    return column_types.canonical_text(value, column_type)
+
+
+def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
+    record.info[_FILE] = _file_identity(connection)
     # Transactions are begun by us, explicitly: the driver's own rules commit before DDL.
     connection.isolation_level = None
+    connection.create_function(_PRINT, 3, _print, deterministic=True)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -382,6 +410,21 @@ def _set_up_connection(connection: sqlite3.Connection, _record: Any) -> None:
         "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _check_same_file(connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+    """Reconnect when another file has taken the name: rows would go into one that is deleted."""
+    if _file_identity(connection) != record.info[_FILE]:
+        raise sa.exc.DisconnectionError("the database file was replaced or removed")
+
+
+def _file_identity(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    [(_, _, path)] = connection.execute("PRAGMA database_list").fetchall()[:1]
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the path is text that SQLite gives
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _begin(conn: sa.Connection) -> None:

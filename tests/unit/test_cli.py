@@ -1,0 +1,325 @@
+"""The command line as people and scripts see it, run in this process."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dropload import __version__
+from dropload.cli import main
+from tests.conftest import Yard, open_yard
+
+ORDERS = "id,name,amount\n1,Ada,10.50\n2,Bob,7.25\n"
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run one command over the tree and database of `yard`; return status, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DROPLOAD_PATHS__DROPOFF", str(tmp_path / "dropoff"))
+    monkeypatch.setenv("DROPLOAD_DATABASE__URL", f"sqlite:///{tmp_path / 'dropload.db'}")
+    monkeypatch.setenv("DROPLOAD_LOG__LEVEL", "error")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dropload", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def put(yard: Yard, name: str = "orders.csv", content: str = ORDERS) -> str:
+    return str(yard.put(name, content))
+
+
+def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:
+    status, text, _ = run("--help")
+    assert status == 0
+    commands = re.findall(r"^  ([a-z]+) {2,}(\S.*)$", text, re.MULTILINE)
+    names = {name for name, _ in commands}
+    wanted = "config health history init inspect load plan release run show status"
+    assert " ".join(sorted(names)) == wanted
+    for name in names:
+        status, text, _ = run(name, "--help")
+        assert status == 0
+        assert len(text.split()) > 20, name
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version")[1].strip() == f"dropload {__version__}"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["show", "x"], ["inspect"], ["load"]])
+def test_wrong_usage_ends_with_status_two(run: Run, arguments: list[str]) -> None:
+    status, _, errors = run(*arguments)
+    assert status == 2
+    assert "Usage:" in errors
+
+
+def test_init_makes_folders_and_tables_and_may_be_repeated(run: Run, tmp_path: Path) -> None:
+    status, text, _ = run("init")
+    assert status == 0
+    assert "made " in text
+    assert "0001_journal.sql" in text
+    assert (tmp_path / "dropoff/reference_data_table/fullload/processed").is_dir()
+    assert "Everything was there already." in run("init")[1]
+
+
+def test_inspect_prints_one_json_object_a_line_also_for_files_it_cannot_read(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(ORDERS)
+    (tmp_path / "b.csv").write_bytes(b"%PDF-1.4\n" + bytes(100))
+    status, text, _ = run("inspect", "a.csv", "b.csv", "nowhere.csv")
+    assert status == 1
+    good, pdf, missing = [json.loads(line) for line in text.splitlines()]
+    assert good["encoding"] == "utf-8"
+    assert (good["delimiter"], good["quotechar"], good["escapechar"]) == (",", '"', "")
+    assert (good["header"], good["skip_lines"]) == (True, 0)
+    assert (good["columns"], good["rows"], good["rejects"]) == (3, 2, [])
+    assert good["column_names"] == ["id", "name", "amount"]
+    assert len(good["file_hash"]) == 64
+    assert 0 < good["confidence"] <= 1
+    assert [t["type"] for t in good["types"]] == ["integer", "text", "decimal(4,2)"]
+    assert set(good["types"][0]) == {"name", "type", "nullable", "max_length", "note"}
+    assert pdf["error_code"] == "not_delimited"
+    assert "PDF" in pdf["error"]
+    assert "cannot be read" in missing["error"]
+
+
+def test_inspect_needs_neither_tree_nor_database(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(ORDERS)
+    assert run("inspect", "a.csv")[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv"}
+
+
+def test_plan_says_what_would_happen_and_writes_nothing(run: Run, yard: Yard) -> None:
+    path = put(yard)
+    status, text, _ = run("plan", path)
+    assert status == 0
+    assert "2 rows of orders.csv would create dbo.orders." in text
+    assert "decimal(15,2)" in text
+    assert "dbo.orders" not in yard.tables()
+    assert yard.states() == []
+    made = json.loads(run("plan", path, "--json")[1])
+    assert made["table"] == {"schema": "dbo", "name": "orders"}
+    assert [column["action"] for column in made["columns"]] == ["create"] * 3
+
+
+def test_plan_of_a_file_elsewhere_needs_to_be_told_where_it_belongs(
+    run: Run, yard: Yard, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text(ORDERS)
+    status, _, errors = run("plan", "a.csv")
+    assert status == 1
+    assert "--area" in errors
+    status, text, _ = run("plan", "a.csv", "--area", "reference", "--load-type", "fullload")
+    assert (status, "ref.a" in text) == (0, True)
+
+
+def test_load_loads_now_and_says_where_the_file_is(run: Run, yard: Yard) -> None:
+    status, text, _ = run("load", put(yard))
+    assert status == 0
+    assert "2 rows loaded into dbo.orders (load 1)." in text
+    assert "Z_orders.csv" in text
+    assert len(yard.table("dbo.orders")) == 2
+
+
+def test_load_of_a_bad_file_names_the_report_and_ends_with_status_one(run: Run, yard: Yard) -> None:
+    status, text, _ = run("load", put(yard, content=ORDERS + "3\n"))
+    assert status == 1
+    assert "1 row cannot be loaded" in text
+    assert ".report.txt" in text
+    answer = json.loads(run("load", put(yard, content=ORDERS + "4\n"), "--json")[1])
+    assert (answer["verdict"], answer["rows_rejected"]) == ("failed", 1)
+    assert answer["error_category"] == "file"
+
+
+def test_load_refuses_a_contradiction_between_inbox_and_options(run: Run, yard: Yard) -> None:
+    status, _, errors = run("load", put(yard), "--load-type", "fullload")
+    assert status == 1
+    assert "inbox for non-reference append" in errors
+
+
+def test_history_lists_loads_newest_first_with_the_keys_of_the_contract(
+    run: Run, yard: Yard
+) -> None:
+    assert "No loads yet." in run("history")[1]
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("prices.csv", "p\n1\n2\n")
+    yard.drop("orders.csv", ORDERS + "x\n")
+    lines = run("history", "--json")[1].splitlines()
+    loads = [json.loads(line) for line in lines]
+    assert [load["load_id"] for load in loads] == [3, 2, 1]
+    assert {
+        "load_id",
+        "file_name",
+        "table",
+        "load_type",
+        "state",
+        "rows_read",
+        "rows_loaded",
+        "rows_rejected",
+        "committed_at",
+        "error_category",
+        "error_message",
+    } <= set(loads[0])
+    assert (loads[0]["state"], loads[0]["error_category"]) == ("failed", "file")
+    assert [
+        json.loads(line)["load_id"] for line in run("history", "orders", "--json")[1].splitlines()
+    ] == [3, 1]
+    assert len(run("history", "dbo.prices", "--json")[1].splitlines()) == 1
+    assert "No loads of nothing yet." in run("history", "nothing")[1]
+    plain = run("history")[1].splitlines()
+    assert plain[0].split("\t")[:3] == ["load", "when (UTC)", "file"]
+    assert len(plain) == 4
+
+
+def test_show_tells_everything_about_a_load_and_refuses_an_unknown_one(
+    run: Run, yard: Yard
+) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS + "x\n")
+    good = json.loads(run("show", "1", "--json")[1])
+    assert good["layout"]["delimiter"] == ","
+    assert [column["name"] for column in good["plan"]["columns"]] == ["id", "name", "amount"]
+    text = run("show", "2")[1]
+    assert "Rejected rows" in text
+    assert "1 row cannot be loaded" in text
+    status, _, errors = run("show", "99")
+    assert status == 1
+    assert "There is no load 99." in errors
+
+
+def test_status_lists_what_waits_and_what_ended(run: Run, yard: Yard) -> None:
+    assert "Nothing is waiting." in run("status")[1]
+    yard.drop("orders.csv", ORDERS)
+    put(yard, "new.csv")
+    text = run("status")[1]
+    assert "new.csv" in text
+    assert "no daemon is running" in text
+    assert "orders.csv" in text
+    answer = json.loads(run("status", "--json")[1])
+    assert answer["daemon"] is None
+    assert [Path(file["path"]).name for file in answer["files"]] == ["new.csv"]
+    assert answer["last"][0]["state"] == "filed"
+
+
+def test_status_still_answers_while_the_database_is_away(run: Run, tmp_path: Path) -> None:
+    inbox = tmp_path / "dropoff/reference_data_table/append"
+    inbox.mkdir(parents=True)
+    (inbox / "a.csv").write_text(ORDERS)
+    status, text, _ = run("status")
+    assert status == 0
+    assert "a.csv" in text
+    assert "Problem:" in text
+
+
+def test_health_follows_the_plugin_convention(run: Run, yard: Yard) -> None:
+    status, text, _ = run("health")
+    assert status == 2
+    assert text.startswith("DROPLOAD CRITICAL - daemon: not running")
+    answer = json.loads(run("health", "--json")[1])
+    assert answer["status"] == "critical"
+    assert {check["name"] for check in answer["checks"]} >= {
+        "folders",
+        "daemon",
+        "disk",
+        "database",
+    }
+    assert all(set(check) == {"name", "status", "message"} for check in answer["checks"])
+
+
+def test_health_is_critical_when_the_database_was_never_prepared(run: Run, tmp_path: Path) -> None:
+    text = run("health")[1]
+    assert "dropload init" in text
+    assert "reference_data_table" in text
+
+
+def test_health_of_a_wrong_configuration_is_critical_and_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DROPLOAD_GATE__CHECKS", "0")
+    status, text, _ = run("health")
+    assert status == 2
+    assert "gate.checks" in text
+    assert json.loads(run("health", "--json")[1])["status"] == "critical"
+
+
+def test_config_check_and_show_name_every_value_and_its_source(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DROPLOAD_DATABASE__PASSWORD", "geheim")
+    assert "The configuration is right." in run("config", "check")[1]
+    text = run("config", "show")[1]
+    assert "gate.checks\t6\tdefault" in text
+    assert "environment DROPLOAD_PATHS__DROPOFF" in text
+    assert "geheim" not in text
+    values = json.loads(run("config", "show", "--json")[1])
+    assert values["load.batch_rows"] == {"value": 990, "from": "default"}
+
+
+def test_a_named_configuration_file_is_used(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("[gate]\nchecks = 9\n")
+    assert "gate.checks\t9\town.toml" in run("--config", "own.toml", "config", "show")[1]
+    status, _, errors = run("--config", "none.toml", "config", "check")
+    assert (status, "none.toml cannot be read" in errors) == (1, True)
+
+
+def test_release_refuses_a_file_that_is_not_held(run: Run, yard: Yard) -> None:
+    status, _, errors = run("release", put(yard))
+    assert status == 1
+    assert "is not held" in errors
+
+
+def test_a_released_file_loads_past_the_guard_rail(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    path = yard.put("orders.csv", "id,name,amount\n", load_type="fullload")
+    yard.load(path)
+    assert run("release", str(path), "--reason", "closing")[0] == 0
+    yard.load(path)
+    assert yard.table("dbo.orders") == []
+
+
+def test_an_unforeseen_error_is_one_line_and_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(*_: object) -> None:
+        raise RuntimeError("postgresql://me:geheim@db went wrong")
+
+    monkeypatch.setattr("dropload.cli.look.read_status", explode)
+    status, _, errors = run("status")
+    assert status == 1
+    assert "internal error: RuntimeError" in errors
+    assert "geheim" not in errors
+    assert "Traceback" not in errors
+
+
+def test_people_on_a_terminal_get_tables(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
+    yard.drop("orders.csv", ORDERS)
+    path = put(yard, content=ORDERS + "3\n")
+    assert "2 of 2" not in run("inspect", path)[1]
+    for arguments in (["inspect", path], ["plan", path], ["status"], ["history"], ["show", "1"]):
+        text = run(*arguments)[1]
+        assert "\t" not in text
+    assert "decimal(4,2)" in run("inspect", path)[1]
+
+
+def test_a_held_row_of_the_journal_survives_odd_markup_in_names(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    yard = open_yard(tmp_path)
+    yard.drop("[red]x.csv", ORDERS)
+    assert "[red]x.csv" in run("history")[1].replace("\n", "")
+    yard.dock.target.close()

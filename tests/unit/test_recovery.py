@@ -1,0 +1,267 @@
+"""What a crash can leave behind, and what recovery makes of it."""
+
+from pathlib import Path
+from typing import Any
+
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path, name_drop
+from dropload.journal import ClaimRefused
+from dropload.model import Drop, Load, State, Verdict
+from dropload.pipeline import process_drop
+from dropload.recovery import Recovered, recover
+from tests.conftest import Yard
+
+ORDERS = "id,name\n1,Ada\n2,Bob\n"
+DEAD = "nobody@00000000#1#1"
+
+
+def drop_of(yard: Yard, path: Path) -> Drop:
+    return drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="somebody")
+
+
+def claim(yard: Yard, path: Path, worker: str) -> Load | ClaimRefused:
+    named = name_drop(drop_of(yard, path), yard.dock.target)
+    with yard.dock.target.write() as conn:
+        return yard.dock.journal.loads.claim(conn, named.drop, named.table, worker)
+
+
+def dead_worker() -> str:
+    """Return a worker of this machine whose process cannot be running."""
+    host, pid, _started = worker_name().rsplit("#", 2)
+    return f"{host}#{pid}#1"
+
+
+def test_nothing_to_do_changes_nothing(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    assert recover(yard.dock) == Recovered()
+
+
+def test_a_committed_file_that_was_not_moved_is_only_moved(yard: Yard) -> None:
+    """C3"""
+    path = yard.put("orders.csv", ORDERS)
+    stat = path.stat()
+    yard.load(path)
+    [filed] = list((path.parent / "processed").iterdir())
+    filed.rename(path)
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, worker=NULL")
+    assert path.stat().st_mtime_ns == stat.st_mtime_ns
+    assert yard.load(path).verdict is Verdict.SKIPPED, "not loaded again before it is moved"
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert not path.exists()
+    assert filed.exists()
+    assert yard.states() == ["filed"]
+    assert len(yard.table("dbo.orders")) == 2
+
+
+def test_a_file_that_was_moved_before_the_crash_is_only_noted(yard: Yard) -> None:
+    """C3"""
+    yard.drop("orders.csv", ORDERS)
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, worker=NULL")
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert yard.states() == ["filed"]
+    assert len(list((yard.inbox().path / "processed").iterdir())) == 1
+
+
+def test_a_new_version_in_the_place_of_an_unmoved_one_stays_and_loads(yard: Yard) -> None:
+    """B2"""
+    path = yard.put("orders.csv", ORDERS)
+    yard.load(path)
+    yard.execute(
+        "UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, worker=NULL,"
+        " filed_path=filed_path || '.gone'"
+    )
+    path.write_text("id,name\n3,Eve\n")
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert path.exists()
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert [row[0] for row in yard.table("dbo.orders")] == [1, 2, 3]
+
+
+def test_a_failed_file_that_was_not_moved_gets_its_report_and_its_place(yard: Yard) -> None:
+    path = yard.put("orders.csv", "id,name\n1\n")
+    yard.load(path)
+    error = path.parent / "error"
+    for found in list(error.iterdir()):
+        if found.name.endswith("Z_orders.csv"):
+            found.rename(path)
+        else:
+            found.unlink()
+    yard.execute('UPDATE "ref.Load_History" SET filed_at=NULL, worker=NULL')
+    assert recover(yard.dock) == Recovered(moved=1)
+    names = sorted(p.name.partition("Z_")[2] for p in error.iterdir())
+    assert names == ["orders.csv", "orders.csv.report.txt"]
+    [report] = error.glob("*.report.txt")
+    assert "cannot be loaded" in report.read_text()
+
+
+def test_a_move_that_fails_is_tried_again_and_the_file_is_not_loaded_twice(yard: Yard) -> None:
+    """C3: a folder that is gone when the file should be moved."""
+    path = yard.put("orders.csv", ORDERS)
+    processed = path.parent / "processed"
+    processed.rename(path.parent.parent / "elsewhere")
+    outcome = yard.load(path)
+    assert (outcome.verdict, outcome.moved) == (Verdict.LOADED, False)
+    assert yard.states() == ["committed"]
+    assert recover(yard.dock) == Recovered(stuck=1)
+    assert yard.load(path).verdict is Verdict.SKIPPED
+    (path.parent.parent / "elsewhere").rename(processed)
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert yard.states() == ["filed"]
+    assert len(yard.table("dbo.orders")) == 2
+
+
+def test_the_claim_of_a_dead_worker_is_freed_and_its_stage_replaced(yard: Yard) -> None:
+    """C2"""
+    path = yard.put("orders.csv", ORDERS)
+    load = claim(yard, path, dead_worker())
+    assert isinstance(load, Load)
+    yard.execute(
+        f'CREATE TABLE "stg.orders__{load.load_id}" (id, name, _load_id, _source_row);'
+        "UPDATE \"ref.Load_History\" SET state='staging'"
+    )
+    assert recover(yard.dock) == Recovered(freed=1)
+    outcome = yard.load(path)
+    assert (outcome.verdict, outcome.load_id) == (Verdict.LOADED, load.load_id)
+    assert len(yard.table("dbo.orders")) == 2
+    assert yard.query('SELECT attempts FROM "ref.Load_History"') == [(2,)]
+
+
+def test_the_claim_of_a_living_worker_is_left_alone_and_refused_to_others(yard: Yard) -> None:
+    """C1"""
+    path = yard.put("orders.csv", ORDERS)
+    assert isinstance(claim(yard, path, worker_name()), Load)
+    assert recover(yard.dock) == Recovered()
+    refused = claim(yard, path, "another@0#1#1")
+    assert isinstance(refused, ClaimRefused)
+    assert worker_name() in refused.reason
+
+
+def test_a_claim_from_elsewhere_is_taken_over_when_its_lease_has_run_out(yard: Yard) -> None:
+    """C1"""
+    path = yard.put("orders.csv", ORDERS)
+    claim(yard, path, "elsewhere@0#1#1")
+    assert yard.load(path).verdict is Verdict.SKIPPED
+    yard.execute("UPDATE \"ref.Load_History\" SET lease_until='2000-01-01 00:00:00.000000'")
+    assert yard.load(path).verdict is Verdict.LOADED
+
+
+def test_a_worker_that_lost_its_claim_can_neither_stage_nor_publish(yard: Yard) -> None:
+    """C1: the loser of a take-over finds out inside its own transaction."""
+    path = yard.put("orders.csv", ORDERS)
+    drop = drop_of(yard, path)
+
+    def steal(step: str, _rows: int) -> None:
+        if step == "staging":
+            yard.execute("UPDATE \"ref.Load_History\" SET worker='thief@0#1#1'")
+
+    outcome = process_drop(yard.dock, drop, worker_name(), steal)
+    assert outcome.verdict is Verdict.SKIPPED
+    assert "dbo.orders" not in yard.tables()
+    assert path.exists()
+
+
+def test_an_open_load_whose_file_is_gone_is_cancelled_and_its_stage_dropped(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    load = claim(yard, path, dead_worker())
+    assert isinstance(load, Load)
+    yard.execute(f'CREATE TABLE "stg.orders__{load.load_id}" (n)')
+    path.unlink()
+    assert recover(yard.dock) == Recovered(cancelled=1, stages_dropped=1)
+    assert yard.states() == [State.CANCELLED]
+    [(status,)] = yard.query('SELECT status FROM "ref.File_Monitor_Tracking"')
+    assert status == "vanished"
+
+
+def test_a_stage_without_a_load_is_swept(yard: Yard) -> None:
+    yard.execute('CREATE TABLE "stg.orders__77" (n); CREATE TABLE "stg.note" (n)')
+    assert recover(yard.dock) == Recovered(stages_dropped=1)
+    assert "stg.note" in yard.tables(), "a table that no load made is not ours to drop"
+
+
+def test_the_third_death_of_a_worker_on_one_file_is_the_files_fault(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    for _ in range(3):
+        claim(yard, path, dead_worker())
+        with yard.dock.target.write() as conn:
+            yard.dock.journal.loads.record_crash(conn, path)
+    outcome = yard.load(path)
+    assert outcome.verdict is Verdict.FAILED
+    assert "died on this file 3 times" in outcome.message
+    assert "workers.memory_limit_mb" in outcome.hint
+
+
+def test_a_file_that_changes_between_the_two_reads_is_not_loaded(yard: Yard) -> None:
+    """B6"""
+    path = yard.put("orders.csv", ORDERS)
+    drop = drop_of(yard, path)
+
+    def rewrite(step: str, _rows: int) -> None:
+        if step == "profiling":
+            path.write_text(ORDERS.replace("Ada", "Eve"))
+
+    outcome = process_drop(yard.dock, drop, worker_name(), rewrite)
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed")
+    assert yard.states() == ["cancelled"]
+    assert "dbo.orders" not in yard.tables()
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert [row[1] for row in yard.table("dbo.orders")] == ["Eve", "Bob"]
+
+
+def test_a_file_that_changes_while_it_is_staged_is_not_published(yard: Yard) -> None:
+    """B6: same size, same time, same inode; only the hash tells."""
+    import os
+
+    path = yard.put("orders.csv", ORDERS)
+    stat = path.stat()
+    drop = drop_of(yard, path)
+    steps: list[str] = []
+
+    def rewrite(step: str, _rows: int) -> None:
+        if step == "profiling" and not steps:
+            steps.append(step)
+            with path.open("r+") as file:
+                file.write(ORDERS.replace("Ada", "Eve"))
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    outcome = process_drop(yard.dock, drop, worker_name(), rewrite)
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed")
+    assert "dbo.orders" not in yard.tables()
+
+
+def test_a_locked_database_leaves_the_file_where_it_is(yard: Yard) -> None:
+    """G7, B4"""
+    import sqlite3
+
+    from tests.conftest import open_yard
+
+    impatient = open_yard(yard.root, database={"busy_timeout_seconds": 0.05})
+    path = yard.put("orders.csv", ORDERS)
+    blocker = sqlite3.connect(yard.root / "dropload.db")
+    blocker.execute("BEGIN IMMEDIATE")
+    outcome = impatient.load(path)
+    blocker.rollback()
+    blocker.close()
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "transient")
+    assert path.exists()
+    assert impatient.load(path).verdict is Verdict.LOADED
+    impatient.dock.target.close()
+
+
+def test_a_full_disk_pauses_the_table_and_the_file_waits(yard: Yard) -> None:
+    """G8: SQLite says FULL, here because the database may not grow beyond some pages."""
+    import sqlalchemy as sa
+
+    path = yard.put("orders.csv", "id,text\n" + "".join(f"{n},{'x' * 500}\n" for n in range(2000)))
+
+    @sa.event.listens_for(yard.dock.target.engine, "checkout")
+    def limit(connection: Any, _record: object, _proxy: object) -> None:
+        connection.execute("PRAGMA max_page_count = 60")
+
+    outcome = yard.load(path)
+    assert (outcome.verdict, outcome.category) == (Verdict.PAUSED, "target")
+    assert "disk of the database is full" in outcome.hint
+    assert path.exists()
+    sa.event.remove(yard.dock.target.engine, "checkout", limit)
+    yard.dock.target.close()
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert len(yard.table("dbo.orders")) == 2000
