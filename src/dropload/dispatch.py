@@ -151,5 +151,8 @@ class Dispatcher:
         while self._running and self._clock() < deadline:
             self.collect()
             time.sleep(0.05)
-        self._pool.stop()
+        if self._running:
+            self._pool.stop()
+        else:
+            self._pool.close()
         self._pool.join()

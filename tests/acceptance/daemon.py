@@ -56,9 +56,15 @@ class Daemon:
         return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def end(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+            raise
 
     def inbox(self, area: str = "none_reference_data_table", kind: str = "append") -> Path:
         return self.tree / area / kind

@@ -165,16 +165,31 @@ def test_a_worker_that_is_killed_costs_only_a_try(daemon: Daemon) -> None:
     assert daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"') == [(200_000, 200_000)]
 
 
-def test_a_file_whose_workers_keep_dying_goes_to_error(tmp_path: Path) -> None:
-    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="0.001")
-    try:
-        daemon.start()
-        (daemon.inbox() / "orders.csv").write_text(ORDERS)
-        daemon.wait_for(lambda: "worker_died" in daemon.log.read_text())
-        assert daemon.process is not None
-        assert daemon.process.poll() is None
-    finally:
-        daemon.end()
+def test_a_file_whose_workers_keep_dying_goes_to_error(daemon: Daemon) -> None:
+    daemon.start()
+    rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(200_000))
+    (daemon.inbox() / "big.csv").write_text(rows)
+    killed: set[int] = set()
+
+    def next_worker() -> int | None:
+        open_loads = daemon.try_query(
+            "SELECT worker FROM \"ref.Load_History\" WHERE state='staging'"
+        )
+        pids = [int(worker.split("#")[1]) for (worker,) in open_loads if worker]
+        return next((pid for pid in pids if pid not in killed), None)
+
+    for _ in range(3):
+        daemon.wait_for(lambda: next_worker() is not None, "for a worker to kill")
+        pid = next_worker()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
+    daemon.wait_until_filed(1)
+    [load] = daemon.history()
+    assert (load["state"], load["crashes"]) == ("failed", 3)
+    assert "died on this file 3 times" in load["error_message"]
+    [report] = (daemon.inbox() / "error").glob("*.report.txt")
+    assert "workers.memory_limit_mb" in report.read_text()
 
 
 def test_status_says_why_a_file_is_waiting_and_health_is_ok_while_the_daemon_runs(

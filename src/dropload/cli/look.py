@@ -1,6 +1,7 @@
 """The commands that only look: inspect, plan, status, history, show, health, config."""
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -301,12 +302,18 @@ def _print_loads(rows: Sequence[LoadRecord], title: str) -> None:
                 row.state,
                 row.rows_loaded,
                 row.rows_rejected,
-                (row.error_message or "") if row.state != "filed" else "",
+                _first_sentence(row.error_message or "") if row.state != "filed" else "",
             )
             for row in rows
         ],
         title=title,
     )
+
+
+def _first_sentence(text: str) -> str:
+    """Return what fits into a list; `show` tells the rest."""
+    end = re.search(r"\.(?=\s+[A-Z])", text)
+    return text[: end.end()] if end else text
 
 
 @click.command()

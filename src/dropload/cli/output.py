@@ -29,6 +29,9 @@ STATE_STYLES = {
     "waiting": "blue",
 }
 
+_NEVER_WRAPPED = ("load", "when (UTC)", "state", "status", "rows", "type")
+"""Short columns that are read at a glance; long texts beside them make room."""
+
 
 def is_terminal() -> bool:
     """Return whether a person is looking."""
@@ -53,7 +56,8 @@ def print_table(
         return
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None)
     for column in columns:
-        table.add_column(column, overflow="fold", header_style="dim")
+        whole = column in _NEVER_WRAPPED
+        table.add_column(column, overflow="fold", no_wrap=whole, header_style="dim")
     for row in texts:
         # Text, not str: a file's name must not be read as markup.
         table.add_row(*(Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row))
