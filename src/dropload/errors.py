@@ -65,6 +65,10 @@ class FileError(DroploadError):
         self.rejects = tuple(rejects)
 
 
+class ConstraintError(FileError):
+    """A rule of the table (key, check, type) refuses rows of the file."""
+
+
 class HeldError(DroploadError):
     """Somebody must decide: the file waits in its inbox until released or replaced."""
 

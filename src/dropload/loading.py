@@ -140,6 +140,7 @@ def publish_rows(
             return Published(
                 done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
             )
+        target.lock_queue(conn, plan.table)
         if once:
             check_not_duplicate(journal, conn, load, plan.profile.file_hash)
         published = target.publish(conn, plan, stage, load.load_id, keep_backup=backups_kept > 0)

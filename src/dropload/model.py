@@ -33,6 +33,10 @@ class Inbox:
     path: Path
 
 
+_INODE_BITS = 2**63 - 1
+"""Some file systems use all 64 bits; databases have signed integers."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileVersion:
     """What the gate compares: two equal versions are taken for the same bytes."""
@@ -44,7 +48,7 @@ class FileVersion:
     @classmethod
     def from_stat(cls, stat: os.stat_result) -> "FileVersion":
         """Return the version that a stat result describes."""
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino & _INODE_BITS)
 
 
 class Observation(NamedTuple):
@@ -70,7 +74,7 @@ class Observation(NamedTuple):
     @property
     def version(self) -> FileVersion:
         """Return the version of the file that was seen."""
-        return FileVersion(self.size_bytes, self.mtime_ns, self.inode)
+        return FileVersion(self.size_bytes, self.mtime_ns, self.inode & _INODE_BITS)
 
 
 @dataclass(frozen=True, slots=True)

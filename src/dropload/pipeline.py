@@ -102,7 +102,7 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
     with dock.target.read() as conn:
         info = dock.target.reflect(conn, named.table)
     return make_plan(
-        request, examined.layout, examined.profile, info, dock.config.load, dock.target.limits
+        request, examined.layout, examined.profile, info, dock.config.load, dock.target
     )
 
 

@@ -9,7 +9,6 @@ from dropload.errors import FileError, HeldError
 from dropload.model import (
     ColumnProfile,
     ColumnType,
-    Kind,
     Layout,
     LoadType,
     Plan,
@@ -20,7 +19,7 @@ from dropload.model import (
     TableName,
 )
 from dropload.naming import match_key
-from dropload.targets.base import Limits
+from dropload.targets.base import Rules
 
 REJECT_COLUMNS = ("_error_line", "_error_column", "_error_reason", "_error_surplus")
 """Columns that a rejects file carries behind the sender's own; a file dropped again with them is
@@ -44,25 +43,25 @@ def make_plan(
     profile: Profile,
     info: TableInfo | None,
     settings: LoadConfig,
-    limits: Limits,
+    rules: Rules,
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
     Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
     """
     _check_content(request, profile, info, settings)
-    sources = _loadable_columns(profile)
-    if len(sources) > limits.columns:
+    sources = _loadable_columns(profile, rules)
+    if len(sources) > rules.limits.columns:
         raise FileError(
-            f"The file has {len(sources):,} columns; a table can have {limits.columns:,}.",
+            f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
             hint="Split it into several files with fewer columns.",
             code="too_many_columns",
         )
     if info is None:
-        plan = _plan_new_table(request, layout, profile, sources, limits)
+        plan = _plan_new_table(request, layout, profile, sources, rules)
     else:
         _check_match(info, sources, settings)
-        plan = _plan_known_table(request, layout, profile, info, sources, limits)
+        plan = _plan_known_table(request, layout, profile, info, sources, rules)
         if not request.force:
             _check_guard_rails(plan, info, settings)
     return plan
@@ -116,11 +115,17 @@ def _rejects_sentence(profile: Profile, allowed: int) -> str:
     return f"{bad} be loaded, of {rows:,} ({rule}: load.max_rejected_rows)."
 
 
-def _loadable_columns(profile: Profile) -> list[tuple[int, ColumnProfile]]:
-    return [
+def _loadable_columns(profile: Profile, rules: Rules) -> list[tuple[int, ColumnProfile]]:
+    """Return position and profile of the columns that go to the table, under their names there."""
+    loadable = [
         (position, column)
         for position, column in enumerate(profile.columns)
         if column.source_name.strip().lower() not in REJECT_COLUMNS
+    ]
+    names = rules.column_names([column.name for _, column in loadable])
+    return [
+        (position, replace(column, name=name))
+        for (position, column), name in zip(loadable, names, strict=True)
     ]
 
 
@@ -132,10 +137,10 @@ def _plan_new_table(
     layout: Layout,
     profile: Profile,
     sources: Iterable[tuple[int, ColumnProfile]],
-    limits: Limits,
+    rules: Rules,
 ) -> Plan:
     columns = tuple(
-        PlannedColumn(column.name, _with_room(column.type, limits), position, "create", column.note)
+        PlannedColumn(column.name, rules.with_room(column.type), position, "create", column.note)
         for position, column in sources
     )
     return Plan(
@@ -162,11 +167,11 @@ def _plan_known_table(
     profile: Profile,
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],
-    limits: Limits,
+    rules: Rules,
 ) -> Plan:
     by_key = {match_key(c.name): c for c in info.columns}
     columns = tuple(
-        _place_column(position, source, by_key.get(match_key(source.name)), info, profile, limits)
+        _place_column(position, source, by_key.get(match_key(source.name)), info, profile, rules)
         for position, source in sources
     )
     filled = {c.name for c in columns}
@@ -232,11 +237,11 @@ def _place_column(
     column: TableColumn | None,
     info: TableInfo,
     profile: Profile,
-    limits: Limits,
+    rules: Rules,
 ) -> PlannedColumn:
     """Return where the values of one column of the file go."""
     if column is None:
-        room = _with_room(source.type, limits)
+        room = rules.with_room(source.type)
         return PlannedColumn(source.name, room, position, "add", "new in this file")
     only_nulls = source.nulls == profile.good_rows
     if only_nulls or fits(source.type, column.type):
@@ -249,16 +254,8 @@ def _place_column(
             "changes only columns of tables that it made.",
             code="type_mismatch",
         )
-    wide = _with_room(common_type(column.type, source.type), limits)
+    wide = rules.with_room(common_type(column.type, source.type))
     return PlannedColumn(column.name, wide, position, "widen", _widening(column.type, source))
-
-
-def _with_room(column_type: ColumnType, limits: Limits) -> ColumnType:
-    """Return the type with digits to spare: widening a large table later is dear."""
-    if column_type.kind is not Kind.DECIMAL:
-        return column_type
-    digits = max(column_type.precision, limits.decimal_digits)
-    return replace(column_type, precision=digits)
 
 
 def _widening(old: ColumnType, source: ColumnProfile) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -28,8 +28,20 @@ class Limits:
     """UTF-8 bytes of a table name; room for the suffix of stages and backups is already off."""
     columns: int
     """Columns of a table, lineage not counted."""
-    decimal_digits: int
-    """Digits that a new decimal column has at least, so that a larger value need not widen it."""
+
+
+class Rules(Protocol):
+    """What a plan must know of the database; every target answers it without a connection."""
+
+    limits: ClassVar[Limits]
+
+    def column_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return names for new columns, unique, as this database's users like to write them."""
+        ...
+
+    def with_room(self, column_type: ColumnType) -> ColumnType:
+        """Return the type with room to spare: widening a large table later is dear."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,8 @@ class Target(ABC):
     limits: ClassVar[Limits]
     default_schema: ClassVar[str]
     """Schema of the non-reference area unless the configuration names one."""
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.SQLAlchemyError, OSError)
+    """What is translated; targets that call their driver past SQLAlchemy add its errors."""
 
     def __init__(self, database: DatabaseConfig, schemas: SchemasConfig) -> None:
         self.database = database
@@ -87,7 +101,7 @@ class Target(ABC):
         try:
             with self.begin_write() as conn:
                 yield conn
-        except (sa.exc.SQLAlchemyError, OSError) as exc:
+        except self.driver_errors as exc:
             raise self.translate(exc) from exc
 
     @contextmanager
@@ -96,7 +110,7 @@ class Target(ABC):
         try:
             with self.engine.connect() as conn, conn.begin():
                 yield conn
-        except (sa.exc.SQLAlchemyError, OSError) as exc:
+        except self.driver_errors as exc:
             raise self.translate(exc) from exc
 
     def close(self) -> None:
@@ -134,6 +148,14 @@ class Target(ABC):
         """Return a column's name as the dialect quotes it."""
         return self.engine.dialect.identifier_preparer.quote_identifier(name)
 
+    def column_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return names for new columns; unless a target folds them, as the file has them."""
+        return tuple(names)
+
+    def with_room(self, column_type: ColumnType) -> ColumnType:
+        """Return the type that a new column gets for values of `column_type`."""
+        return column_type
+
     # --- the journal's own tables
 
     @abstractmethod
@@ -167,6 +189,13 @@ class Target(ABC):
         """Return a value read from this database as its file wrote it; null stays None."""
 
     # --- stage and publish
+
+    @abstractmethod
+    def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
+        """Let only one publishing transaction at a time have this table; wait for the other.
+
+        Held until the caller's transaction ends.
+        """
 
     @abstractmethod
     def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import ConfigError, DroploadError, FileError, TargetError, TransientError
+from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, LoadType, Plan, TableColumn, TableInfo, TableName
 from dropload.mounts import is_network
 from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits, Published, Target
@@ -75,9 +76,7 @@ class SQLiteTarget(Target):
     default_schema: ClassVar[str] = "dbo"
     # SQLite has no limit for names; the servers' smallest (63 bytes less `__` and a load id) keeps
     # a table's name the same when rows move to a server later.
-    limits: ClassVar[Limits] = Limits(
-        identifier_bytes=100, columns=1990, decimal_digits=EXACT_DIGITS
-    )
+    limits: ClassVar[Limits] = Limits(identifier_bytes=100, columns=1990)
 
     # --- connecting
 
@@ -122,7 +121,7 @@ class SQLiteTarget(Target):
         if primary in _BUSY:
             return TransientError("The database is locked by another process.")
         if primary in _REFUSED:
-            return FileError(
+            return ConstraintError(
                 f"The table refuses the rows: {original}.",
                 hint="Correct the rows that break this rule of the table, and drop the file again.",
                 code="constraint",
@@ -146,6 +145,12 @@ class SQLiteTarget(Target):
     def physical_name(self, table: TableName) -> tuple[str | None, str]:
         """Return the schema as part of the name: one file keeps every commit atomic."""
         return None, str(table)
+
+    def with_room(self, column_type: ColumnType) -> ColumnType:
+        """Return a decimal with all the digits that a number of SQLite keeps."""
+        if column_type.kind is not Kind.DECIMAL:
+            return column_type
+        return replace(column_type, precision=max(column_type.precision, EXACT_DIGITS))
 
     # --- the journal's own tables
 
@@ -253,6 +258,9 @@ class SQLiteTarget(Target):
         return int(counted.scalar_one())
 
     # --- publish
+
+    def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
+        """Do nothing: a write transaction has the whole file to itself."""
 
     def publish(
         self,
