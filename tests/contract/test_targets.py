@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from dropload.errors import ConfigError, DroploadError, TargetError, TransientError
+from dropload.journal import apply_scripts
 from dropload.model import (
     Area,
     ColumnProfile,
@@ -25,15 +26,15 @@ from dropload.targets import open_target
 from dropload.targets.base import Target
 from tests.conftest import make_config
 
-ORDERS = TableName("dbo", "orders")
+ORDERS = TableName("ref", "orders")
 LAYOUT = Layout("utf-8", ",", '"', "", True, 0, ("id", "name"), 1.0)
 INTEGER, TEXT = ColumnType(Kind.INTEGER), ColumnType(Kind.TEXT)
 
 
-@pytest.fixture(params=["sqlite"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
-    made = open_target(make_config(tmp_path))
-    assert made.name == request.param
+@pytest.fixture
+def target(database_url: str, tmp_path: Path) -> Iterator[Target]:
+    made = open_target(make_config(tmp_path, database={"url": database_url}))
+    apply_scripts(made)
     yield made
     made.close()
 

@@ -9,6 +9,7 @@ from dropload.errors import ConfigError
 from dropload.targets.base import Target
 
 GROUP = "dropload.targets"
+_EXTRAS = {"mssql": "sqlserver"}
 DEFAULT_URL = "sqlite:///data/dropload.db"
 """The embedded default: nothing to install."""
 
@@ -21,7 +22,13 @@ def open_target(config: Config) -> Target:
         raise ConfigError(
             f"database: there is no target {kind!r}.", hint=f"Known: {', '.join(sorted(known))}."
         )
-    target_class: type[Target] = known[kind].load()
+    try:
+        target_class: type[Target] = known[kind].load()
+    except ImportError as exc:
+        raise ConfigError(
+            f"database: the driver for {kind} is not installed ({exc.name}).",
+            hint=f"Install it: pip install 'dropload[{_EXTRAS.get(kind, kind)}]'.",
+        ) from exc
     return target_class(config.database, config.schemas)
 
 

@@ -1,0 +1,320 @@
+"""PostgreSQL: COPY into an unlogged side table, one transaction to publish."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import sqlalchemy as sa
+
+from dropload import column_types
+from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
+from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
+from dropload.naming import clean_column_names
+from dropload.targets.base import LINEAGE, Limits
+from dropload.targets.server import ServerTarget, database_password
+
+_DDL = {
+    Kind.TEXT: "text",
+    Kind.BOOLEAN: "boolean",
+    Kind.INTEGER: "bigint",
+    Kind.FLOAT: "double precision",
+    Kind.DATE: "date",
+}
+_KIND_OF_TYPE = {
+    "boolean": Kind.BOOLEAN,
+    "bigint": Kind.INTEGER,
+    "integer": Kind.INTEGER,
+    "smallint": Kind.INTEGER,
+    "numeric": Kind.DECIMAL,
+    "double precision": Kind.FLOAT,
+    "date": Kind.DATE,
+    "timestamp without time zone": Kind.TIMESTAMP,
+}
+_DECIMAL_ROOM = 19
+"""Digits of a new decimal column; PostgreSQL stores only those that a value has."""
+
+# SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_TRANSIENT = ("08", "40", "53300", "55P03", "57014", "57P", "58030", "25006")
+_DATA = ("22", "23")
+_CONFIG = ("28", "3D")
+_HINTS = {
+    "53100": "The disk of the database is full: make room, then the load goes on.",
+    "42501": "Grant dropload's user the right that is named; docs/postgresql.md lists them all.",
+}
+
+
+class PostgreSQLTarget(ServerTarget):
+    """A PostgreSQL server, by psycopg 3."""
+
+    name: ClassVar[str] = "postgresql"
+    default_schema: ClassVar[str] = "public"
+    # 63 bytes for a name, less the two underscores and the load's number of stages and backups.
+    limits: ClassVar[Limits] = Limits(identifier_bytes=48, columns=1598)
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (
+        sa.exc.SQLAlchemyError,
+        psycopg.Error,
+        OSError,
+    )
+    # Not written to the log of changes: a stage that a crash loses is staged again.
+    create_stage_words = "CREATE UNLOGGED TABLE"
+
+    # --- connecting
+
+    def create_engine(self) -> sa.Engine:
+        """Return an engine over the server that `database.url` or the parts name."""
+        settings = self.database
+        return sa.create_engine(
+            self._url(),
+            pool_pre_ping=True,
+            pool_recycle=settings.pool_recycle_seconds,
+            pool_size=settings.pool_size,
+            connect_args={
+                "connect_timeout": max(1, round(settings.connect_timeout_seconds)),
+                "application_name": "dropload",
+                "options": "-c timezone=UTC -c client_encoding=UTF8",
+            },
+        )
+
+    def _url(self) -> sa.URL:
+        settings = self.database
+        if settings.url is not None:
+            url = sa.make_url(settings.url.get_secret_value())
+        else:
+            url = sa.URL.create(
+                "postgresql",
+                username=settings.user,
+                host=settings.host,
+                port=settings.port,
+                database=settings.name,
+            )
+        if url.password is None:
+            url = url.set(password=database_password(settings))
+        return url.set(drivername="postgresql+psycopg")
+
+    @contextmanager
+    def begin_write(self) -> Iterator[sa.Connection]:
+        """Open a transaction whose statements wait for a lock no longer than configured."""
+        with self.engine.connect() as conn, conn.begin():
+            wait = round(self.database.busy_timeout_seconds * 1000)
+            conn.exec_driver_sql(f"SET LOCAL lock_timeout = {wait}")
+            yield conn
+
+    def translate(self, exc: Exception) -> DroploadError:
+        """Sort SQLSTATE by who must act."""
+        original = getattr(exc, "orig", None) or exc
+        state = str(getattr(original, "sqlstate", None) or "")
+        said = _first_line(original)
+        if state.startswith(_CONFIG) or _is_login_failure(said):
+            return ConfigError(
+                f"PostgreSQL refuses the login: {said}.",
+                hint="Check database.url, or database.host, name, user and the password.",
+            )
+        if state.startswith(_DATA):
+            return ConstraintError(
+                f"The table refuses the rows: {said}.",
+                hint="Correct the rows that break this rule of the table, and drop the file again.",
+                code="constraint",
+            )
+        if isinstance(exc, (OSError, sa.exc.TimeoutError)) or state.startswith(_TRANSIENT):
+            return TransientError(f"PostgreSQL: {said}.")
+        if not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)):
+            return TransientError(f"PostgreSQL cannot be reached: {said}.")
+        return TargetError(f"PostgreSQL says: {said}.", hint=_HINTS.get(state, ""))
+
+    def describe(self) -> str:
+        """Return server, version and driver."""
+        url = self.engine.url
+        with self.read() as conn:
+            version = conn.exec_driver_sql("SHOW server_version").scalar_one()
+        where = url.host or url.query.get("host") or "local"
+        return f"PostgreSQL {version}, {where}/{url.database}, psycopg {psycopg.__version__}"
+
+    def now(self, conn: sa.Connection) -> datetime:
+        """Return the server's clock."""
+        query = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+        found: datetime = conn.exec_driver_sql(query).scalar_one()
+        return found
+
+    # --- names
+
+    def physical_name(self, table: TableName) -> tuple[str | None, str]:
+        """Return schema and name, the name in lower case: nobody has to quote it."""
+        return table.schema, table.name.lower()
+
+    def column_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return names of lower case letters, digits and underscores, at most 63 bytes long."""
+        folded = [re.sub(r"\W+", "_", name.lower()).strip("_") or name for name in names]
+        return clean_column_names([_cut(name) for name in folded])
+
+    def with_room(self, column_type: ColumnType) -> ColumnType:
+        """Return a type with room: digits cost nothing here until a value has them."""
+        if column_type.kind is Kind.DECIMAL:
+            return replace(column_type, precision=max(column_type.precision, _DECIMAL_ROOM))
+        if column_type.kind is Kind.TIMESTAMP:
+            return replace(column_type, precision=6)
+        if column_type.kind is Kind.TEXT:
+            return replace(column_type, max_length=0)
+        return column_type
+
+    # --- the journal's own tables
+
+    def split_batches(self, script: str) -> Sequence[str]:
+        """Return the script whole: without parameters, the server takes many statements."""
+        return [script]
+
+    # --- tables
+
+    def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
+        """Return the columns as information_schema has them."""
+        schema, name = self.physical_name(table)
+        query = sa.text(
+            "SELECT column_name AS name, data_type AS type, character_maximum_length AS length,"
+            " numeric_precision AS precision, numeric_scale AS scale,"
+            " datetime_precision AS fraction, is_nullable = 'YES' AS nullable,"
+            " column_default IS NOT NULL OR is_identity = 'YES' AS has_value,"
+            " is_generated = 'ALWAYS' OR identity_generation = 'ALWAYS' AS computed"
+            " FROM information_schema.columns"
+            " WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position"
+        )
+        return conn.execute(query, {"schema": schema, "name": name}).mappings().all()
+
+    def parse_type(self, row: sa.RowMapping) -> ColumnType:
+        """Return our type; what we do not know takes text, and the server judges it."""
+        kind = _KIND_OF_TYPE.get(row["type"], Kind.TEXT)
+        if kind is Kind.DECIMAL and row["precision"] is None:
+            return ColumnType(Kind.DECIMAL, precision=38, scale=19)
+        if kind is Kind.DECIMAL:
+            return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
+        if kind is Kind.TIMESTAMP:
+            return ColumnType(kind, precision=row["fraction"])
+        if kind is Kind.TEXT:
+            return ColumnType(kind, max_length=row["length"] or 0)
+        return ColumnType(kind)
+
+    def column_ddl(self, column_type: ColumnType) -> str:
+        """Return the type as PostgreSQL declares it."""
+        if column_type.kind is Kind.DECIMAL:
+            return f"numeric({column_type.precision},{column_type.scale})"
+        if column_type.kind is Kind.TIMESTAMP:
+            return f"timestamp({column_type.precision})"
+        return _DDL[column_type.kind]
+
+    def text_of(self, value: Any, column_type: ColumnType) -> str | None:
+        """Return a value as its file wrote it."""
+        if value is None or isinstance(value, str):
+            return value
+        if column_type.kind is Kind.DECIMAL:
+            return column_types.canonical_text(Decimal(value), column_type)
+        return column_types.canonical_text(value, column_type)
+
+    # --- stage and publish
+
+    def write_batch(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        records: pa.RecordBatch,
+        source_rows: pa.Array,
+        load_id: int,
+        batch_rows: int,  # noqa: ARG002 - COPY is one stream
+    ) -> None:
+        """Send the records by COPY: columns of text as CSV that Arrow has quoted, cell by cell."""
+        names = [*(c.name for c in plan.columns), *LINEAGE]
+        arrays = [records.column(c.position) for c in plan.columns]
+        load_ids = pa.array([load_id] * records.num_rows, pa.int64())
+        batch = pa.RecordBatch.from_arrays(
+            [*arrays, load_ids, source_rows], names=[f"c{n}" for n in range(len(names))]
+        )
+        out = io.BytesIO()
+        pacsv.write_csv(batch, out, pacsv.WriteOptions(include_header=False))
+        columns = ", ".join(self.quoted_column(name) for name in names)
+        statement = f"COPY {self.quoted(stage)} ({columns}) FROM STDIN (FORMAT csv)"
+        driver = conn.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
+        with driver.cursor() as cursor:
+            with cursor.copy(statement.encode()) as copy:
+                copy.write(out.getbuffer())
+            if cursor.rowcount != records.num_rows:
+                raise TransientError(
+                    f"PostgreSQL took {cursor.rowcount} of {records.num_rows} rows of a batch."
+                )
+
+    def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
+        """Take an advisory lock of this transaction, named after the table."""
+        query = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+        conn.execute(query, {"name": f"dropload {table}"})
+
+    def lock_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Keep writers out; readers go on. Says who is in the way when it takes too long."""
+        try:
+            conn.exec_driver_sql(f"LOCK TABLE {self.quoted(table)} IN SHARE ROW EXCLUSIVE MODE")
+        except sa.exc.OperationalError as exc:
+            if getattr(exc.orig, "sqlstate", None) != "55P03":
+                raise
+            raise TransientError(
+                f"{table} is busy: {self._who_blocks(table)}.",
+                hint="Publishing is tried again; end that session if it hangs.",
+            ) from exc
+
+    def _who_blocks(self, table: TableName) -> str:
+        query = sa.text(
+            "SELECT a.pid, a.usename, a.application_name, a.state FROM pg_locks l"
+            " JOIN pg_stat_activity a ON a.pid = l.pid"
+            " WHERE l.relation = to_regclass(:name) AND l.granted AND a.pid <> pg_backend_pid()"
+        )
+        with self.engine.connect() as conn:
+            rows = conn.execute(query, {"name": self.quoted(table)}).all()
+        sessions = [f"session {r.pid} of {r.usename} ({r.state})" for r in rows]
+        return ", ".join(sessions) or "a session that has ended since holds a lock on it"
+
+    def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
+        """Copy by CREATE TABLE AS."""
+        conn.exec_driver_sql(
+            f"CREATE TABLE {self.quoted(copy)} AS SELECT * FROM {self.quoted(source)}"  # noqa: S608
+        )
+
+    def widen_column(
+        self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType
+    ) -> None:
+        """Alter the type; PostgreSQL's own text of a number or day is what the file held."""
+        name, ddl = self.quoted_column(old.name), self.column_ddl(wanted)
+        value = f"{name}::{ddl}"
+        if old.type.kind is Kind.FLOAT and wanted.kind is Kind.TEXT:
+            value = f"({name}::text::numeric)::text"  # without an exponent
+        conn.exec_driver_sql(
+            f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} TYPE {ddl} USING {value}"
+        )
+
+
+def _first_line(error: BaseException) -> str:
+    diag = getattr(error, "diag", None)
+    primary = getattr(diag, "message_primary", None)
+    text = primary or str(error).strip().partition("\n")[0]
+    detail = getattr(diag, "message_detail", None)
+    return f"{text} ({detail.rstrip('.')})" if primary and detail else text.rstrip(".")
+
+
+def _is_login_failure(said: str) -> bool:
+    """Return whether the server refused the login; psycopg gives no SQLSTATE while connecting."""
+    return (
+        any(
+            mark in said
+            for mark in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+        )
+        and "FATAL" in said
+    )
+
+
+def _cut(name: str) -> str:
+    """Return the name within 63 bytes less what `clean_column_names` may add to tell two apart."""
+    raw = name.encode()[:59]
+    return raw.decode(errors="ignore")

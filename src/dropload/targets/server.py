@@ -1,0 +1,230 @@
+"""What database servers have in common: real schemas, ALTER TABLE, publishing by copying rows."""
+
+import os
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from dropload.config import DatabaseConfig
+from dropload.errors import ConfigError
+from dropload.model import (
+    ColumnType,
+    LoadType,
+    Plan,
+    TableColumn,
+    TableInfo,
+    TableName,
+)
+from dropload.targets.base import LINEAGE, SOURCE_ROW, Published, Target
+
+_TABLES = sa.table(
+    "tables",
+    sa.column("table_schema"),
+    sa.column("table_name"),
+    sa.column("table_type"),
+    schema="information_schema",
+)
+
+
+class ServerTarget(Target):
+    """A database server: several connections, schemas, a system catalogue in SQL.
+
+    The table that operators see is never renamed or dropped: its grants, indexes, identity,
+    constraints and triggers hang on it, so rows are copied into it.
+    """
+
+    # --- names
+
+    def physical_name(self, table: TableName) -> tuple[str | None, str]:
+        """Return schema and name as they are."""
+        return table.schema, table.name
+
+    # --- the journal's own tables
+
+    def run_script(self, conn: sa.Connection, script: str) -> None:
+        """Run the script's batches, with the configured schemas in place of ref, bkp and stg."""
+        names = {
+            "ref": self.schemas.reference,
+            "bkp": self.schemas.backup,
+            "stg": self.schemas.stage,
+        }
+        quote = self.engine.dialect.identifier_preparer.quote
+        own = re.sub(r"\b(ref|bkp|stg)\b(?=[.;'\])\s])", lambda m: quote(names[m[1]]), script)
+        for batch in self.split_batches(own):
+            conn.exec_driver_sql(batch)
+
+    @abstractmethod
+    def split_batches(self, script: str) -> Sequence[str]:
+        """Return the parts of a script that are sent one by one."""
+
+    # --- tables
+
+    def has_table(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether a table of this name exists; a view is none."""
+        schema, name = self.physical_name(table)
+        query = sa.select(sa.func.count()).where(
+            _TABLES.c.table_schema == schema,
+            _TABLES.c.table_name == name,
+            _TABLES.c.table_type == "BASE TABLE",
+        )
+        return bool(conn.execute(query).scalar_one())
+
+    def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
+        """Return the columns as the catalogue has them."""
+        if not self.has_table(conn, table):
+            return None
+        rows = self.read_columns(conn, table)
+        columns = tuple(
+            TableColumn(
+                row["name"],
+                self.parse_type(row),
+                nullable=bool(row["nullable"] or row["has_value"]),
+            )
+            for row in rows
+            if row["name"] not in LINEAGE and not row["computed"]
+        )
+        names = {row["name"] for row in rows}
+        return TableInfo(table, columns, self.count_rows(conn, table), names.issuperset(LINEAGE))
+
+    @abstractmethod
+    def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
+        """Return the catalogue's row of each column, in order.
+
+        Keys: name, nullable, has_value (a default or identity fills it), computed (it cannot be
+        written), and what `parse_type` needs.
+        """
+
+    @abstractmethod
+    def parse_type(self, row: sa.RowMapping) -> ColumnType:
+        """Return our type for a column of the catalogue."""
+
+    def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
+        """Return the tables of the stage schema; their names end in the load's id."""
+        query = sa.select(_TABLES.c.table_name).where(
+            _TABLES.c.table_schema == self.schemas.stage, _TABLES.c.table_type == "BASE TABLE"
+        )
+        found = [(name, re.search(r"__(\d+)$", name)) for name in conn.execute(query).scalars()]
+        return [
+            (TableName(self.schemas.stage, name), int(match[1])) for name, match in found if match
+        ]
+
+    def drop_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Drop a stage or a backup."""
+        if table.schema not in (self.schemas.stage, self.schemas.backup):
+            raise ValueError(f"{table} is neither a stage nor a backup")
+        conn.exec_driver_sql(f"DROP TABLE IF EXISTS {self.quoted(table)}")
+
+    def count_rows(self, conn: sa.Connection, table: TableName) -> int:
+        """Return the number of rows."""
+        counted = conn.exec_driver_sql(f"SELECT count(*) FROM {self.quoted(table)}")  # noqa: S608 - quoted by the dialect
+        return int(counted.scalar_one())
+
+    # --- stage and publish
+
+    def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Create the side table with the columns that the file fills, and lineage."""
+        columns = [TableColumn(c.name, c.type) for c in plan.columns]
+        conn.exec_driver_sql(
+            f"{self.create_stage_words} {self.quoted(stage)} ({self._definition(columns)})"
+        )
+
+    create_stage_words = "CREATE TABLE"
+
+    def _definition(self, columns: Sequence[TableColumn], *, lineage: bool = True) -> str:
+        parts = [f"{self.quoted_column(c.name)} {self.column_ddl(c.type)} NULL" for c in columns]
+        if lineage:
+            parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
+        return ", ".join(parts)
+
+    def publish(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        load_id: int,
+        *,
+        keep_backup: bool,
+    ) -> Published:
+        """Copy the staged rows into the table, which is created when it is not there."""
+        staged = self.count_rows(conn, stage)
+        created = not self.has_table(conn, plan.table)
+        if created:
+            definition = self._definition(plan.table_columns)
+            conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
+        else:
+            self.lock_table(conn, plan.table)
+        before = 0 if created else self.count_rows(conn, plan.table)
+        backup = None
+        if plan.load_type is LoadType.FULLLOAD and not created:
+            backup = self.backup_name(plan.table, load_id) if keep_backup else None
+            self._take_rows_out(conn, plan.table, backup)
+        if not created:
+            self._change_columns(conn, plan)
+        self._copy_rows(conn, plan, stage)
+        self.drop_table(conn, stage)
+        return Published(before, self.count_rows(conn, plan.table), staged, backup)
+
+    @abstractmethod
+    def lock_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Keep other writers out until the transaction ends; readers go on."""
+
+    @abstractmethod
+    def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
+        """Create a table with the columns and rows of another, without its indexes and rules."""
+
+    def _take_rows_out(
+        self, conn: sa.Connection, table: TableName, backup: TableName | None
+    ) -> None:
+        if backup is not None:
+            self.copy_table(conn, table, backup)
+        # DELETE, not TRUNCATE: readers would wait for it or see nothing, and it needs more rights.
+        conn.exec_driver_sql(f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+
+    def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
+        for column in plan.columns:
+            if column.action == "add":
+                ddl = f"{self.quoted_column(column.name)} {self.column_ddl(column.type)} NULL"
+                conn.exec_driver_sql(f"ALTER TABLE {self.quoted(plan.table)} ADD {ddl}")
+        widened = {c.name: c.type for c in plan.columns if c.action == "widen"}
+        info = self.reflect(conn, plan.table) if widened else None
+        for old in info.columns if info else ():
+            if old.name in widened:
+                self.widen_column(conn, plan.table, old, widened[old.name])
+
+    @abstractmethod
+    def widen_column(
+        self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType
+    ) -> None:
+        """Give a column its new type; old values read as they were written."""
+
+    def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        names = [c.name for c in plan.columns] + (list(LINEAGE) if plan.has_lineage else [])
+        columns = ", ".join(self.quoted_column(name) for name in names)
+        conn.exec_driver_sql(
+            f"INSERT INTO {self.quoted(plan.table)} ({columns}) "  # noqa: S608
+            f"SELECT {columns} FROM {self.quoted(stage)} ORDER BY {self.quoted_column(SOURCE_ROW)}"
+        )
+
+
+def database_password(settings: DatabaseConfig) -> str | None:
+    """Return the password: from the configuration, its file, or systemd's credential `password`.
+
+    Raises ConfigError when a named file cannot be read.
+    """
+    if settings.password is not None:
+        return settings.password.get_secret_value()
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    credential = Path(folder) / "password" if folder else None
+    file = settings.password_file or (credential if credential and credential.exists() else None)
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip("\r\n")
+    except OSError as exc:
+        raise ConfigError(
+            f"database.password_file {file} cannot be read: {exc.strerror}.",
+            hint="Give dropload's user the right to read it.",
+        ) from exc
