@@ -24,7 +24,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
 
-DEFAULT_IGNORE = (
+ALWAYS_IGNORED = (
     ".*",
     "~$*",
     "*.tmp",
@@ -48,6 +48,10 @@ class PathsConfig(_Section):
     dropoff: Path = Path("dropoff")
     state: Path | None = None
     """Heartbeat and other small files of the daemon; default: `.dropload` inside the drop tree."""
+
+
+DEFAULT_URL = "sqlite:///data/dropload.db"
+"""The embedded default: nothing to install."""
 
 
 class DatabaseConfig(_Section):
@@ -94,7 +98,8 @@ class WatchConfig(_Section):
     scan_interval_seconds: Seconds = 5
     events: bool = True
     """Use file system events as a hint to scan earlier; the scan finds everything without them."""
-    ignore: tuple[str, ...] = DEFAULT_IGNORE
+    ignore: tuple[str, ...] = ()
+    """More names that are never touched, beside `ALWAYS_IGNORED`."""
 
 
 class WorkersConfig(_Section):
@@ -102,7 +107,7 @@ class WorkersConfig(_Section):
 
     count: Positive = Field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)))
     load_timeout_seconds: Seconds = 4 * 3600
-    memory_limit_mb: Annotated[int, Field(ge=256)] = 2048
+    memory_limit_mb: Annotated[int, Field(ge=512)] = 2048
     lease_seconds: Seconds = 120
     """A claim that was not renewed for this long may be taken over by another daemon."""
     stop_timeout_seconds: Seconds = 30

@@ -1,20 +1,22 @@
 """The daemon: look, wait until files are whole, hand them to workers, keep the journal current."""
 
+import itertools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dropload.config import ALWAYS_IGNORED
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import ConfigError, DroploadError, TargetError, TransientError
-from dropload.gate import Gate
+from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import RELEASED
 from dropload.logs import get_logger
-from dropload.model import Drop, FileVersion, Outcome, Verdict
+from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.recovery import recover
 from dropload.retries import back_off_seconds
@@ -25,6 +27,8 @@ RECOVERY_SECONDS = 30.0
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 MIN_SCAN_GAP_SECONDS = 0.1
+SHOWN_REASONS = 500
+"""Files whose reason for waiting is told in full; beyond that, status works it out."""
 
 
 class Daemon:
@@ -51,8 +55,9 @@ class Daemon:
         self._scan_seconds = 0.0
         self._last_scan = float("-inf")
         self._next_recovery = float("-inf")
-        self._noted: dict[Path, FileVersion] = {}
-        """Waiting files that the journal knows about."""
+        self._unnoted: list[WaitingFile] = []
+        self._unnoted_gone: list[Path] = []
+        """Files that came and went, of which the journal has not been told yet."""
         self._held: dict[Path, Drop] = {}
         self._later: list[tuple[float, Drop]] = []
         """Drops to be tried again, with the time from which on."""
@@ -69,7 +74,7 @@ class Daemon:
         try:
             woken = True
             while not self._stopping:
-                self._take_turn(woken=woken)
+                self._take_turn_safely(woken=woken)
                 if self._until_idle and self._is_idle():
                     break
                 woken = self._watcher.wait(self._seconds_to_next_turn())
@@ -85,6 +90,8 @@ class Daemon:
         try:
             self._dock.tree.create()
             self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for problem in self._dock.tree.check():
+                self._log.error("folder_unusable", problem=problem.message)
         except (OSError, ConfigError) as exc:
             # A share that is not mounted yet: the scan says so until it is there.
             self._log.error("tree_not_made", reason=str(exc))
@@ -97,13 +104,19 @@ class Daemon:
 
     def _shut_down(self) -> None:
         self._watcher.stop()
-        self._dispatcher.stop(self._dock.config.workers.stop_timeout_seconds)
-        for finished in self._dispatcher.collect():
+        for finished in self._dispatcher.stop(self._dock.config.workers.stop_timeout_seconds):
             self._settle(finished)
         remove_heartbeat(self._dock.config.state_folder)
         self._log.info("daemon_stopped")
 
     # --- one turn
+
+    def _take_turn_safely(self, *, woken: bool) -> None:
+        """Take a turn; what nobody foresaw is logged, and the other files get their turns."""
+        try:
+            self._take_turn(woken=woken)
+        except Exception as exc:  # noqa: BLE001 - here and only here
+            self._log.exception("turn_failed", reason=str(exc))
 
     def _take_turn(self, *, woken: bool) -> None:
         """Collect results, look, offer what is whole, start loads: in this order, one way."""
@@ -128,7 +141,7 @@ class Daemon:
     def _look(self) -> None:
         config = self._dock.config
         began = self._clock()
-        scan = scan_inboxes(self._dock.tree, config.watch.ignore)
+        scan = scan_inboxes(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
         accepted = self._gate.observe(scan.observations, began, scan.failed)
         self._scan, self._last_scan = scan, began
         self._scan_seconds = self._clock() - began
@@ -139,7 +152,9 @@ class Daemon:
         self._beat(scan)
 
     def _enqueue(self, drop: Drop) -> None:
-        self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table))
+        if not self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table)):
+            # An older version is being loaded: the gate offers this one again afterwards.
+            self._gate.reopen(drop.path)
 
     def _requeue_later(self) -> None:
         now = self._clock()
@@ -164,7 +179,7 @@ class Daemon:
             and self._dispatcher.is_idle
             and not self._later
             and self._scan is not None
-            and next(self._gate.waiting(), None) is None
+            and self._gate.waiting_count == 0
         )
 
     # --- what came back from a worker
@@ -185,16 +200,18 @@ class Daemon:
             self._dispatcher.pause(finished.table, seconds, f"{outcome.message} {outcome.hint}")
             self._dispatcher.add(drop, finished.table, first=True)
         else:
-            self._settle_retry(drop, outcome)
+            self._settle_retry(drop, finished.table, outcome)
 
-    def _settle_retry(self, drop: Drop, outcome: Outcome) -> None:
+    def _settle_retry(self, drop: Drop, table: str, outcome: Outcome) -> None:
         if outcome.category == "file_changed":
             self._gate.reopen(drop.path)
-            self._noted.pop(drop.path, None)
             return
-        if outcome.category == "transient":
+        if outcome.category in ("transient", "stale_plan"):
             self._outage.probe(at_once=True)
-        self._try_later(drop)
+            self._repeat_first(drop, table, outcome.message)
+        else:
+            # Only this file is in trouble: those behind it need not wait.
+            self._later.append((self._clock() + self._wait_seconds(drop), drop))
 
     def _settle_crash(self, finished: Finished) -> None:
         """Count the death of a worker against its file; the third one is the file's fault."""
@@ -208,12 +225,16 @@ class Daemon:
                 self._dock.journal.loads.record_crash(conn, finished.drop.path)
         except (TransientError, TargetError) as exc:
             self._outage.begin(exc)
-        self._try_later(finished.drop)
+        self._repeat_first(finished.drop, finished.table, finished.crash)
 
-    def _try_later(self, drop: Drop) -> None:
+    def _repeat_first(self, drop: Drop, table: str, reason: str) -> None:
+        """Try a drop again before those behind it: files of one table keep their order."""
+        self._dispatcher.pause(table, self._wait_seconds(drop), reason)
+        self._dispatcher.add(drop, table, first=True)
+
+    def _wait_seconds(self, drop: Drop) -> float:
         failures = self._failures[drop.path] = self._failures.get(drop.path, 0) + 1
-        wait = back_off_seconds(failures, self._dock.config.retry)
-        self._later.append((self._clock() + wait, drop))
+        return back_off_seconds(failures, self._dock.config.retry)
 
     # --- the journal
 
@@ -227,35 +248,23 @@ class Daemon:
             self._outage.begin(exc)
 
     def _note_waiting(self) -> None:
-        waiting = {file.path: file for file in self._gate.waiting()}
-        fresh = [file for path, file in waiting.items() if self._noted.get(path) != file.version]
-        if fresh:
-            reason = f"until nothing changes for {self._gate.checks} checks"
-            with self._dock.target.write() as conn:
-                self._dock.journal.tracking.upsert_waiting(
-                    conn, [(file.path, file.inbox, file.version, reason) for file in fresh]
-                )
-            self._noted.update((file.path, file.version) for file in fresh)
-        self._forget_vanished()
-
-    def _forget_vanished(self) -> None:
-        if self._scan is None or not self._noted:
+        fresh, gone = self._gate.take_changes()
+        self._unnoted += fresh
+        self._unnoted_gone += gone
+        if not self._unnoted and not self._unnoted_gone:
             return
-        present = {(seen.inbox.path, seen.name) for seen in self._scan.observations}
-        unseen = {inbox.path for inbox in self._scan.failed}
-        gone = [
-            path
-            for path in self._noted
-            if (path.parent, path.name) not in present and path.parent not in unseen
-        ]
-        if gone:
+        reason = f"until nothing changes for {self._gate.checks} checks"
+        with self._dock.target.write() as conn:
+            tracking = self._dock.journal.tracking
+            tracking.upsert_waiting(
+                conn, [(file.path, file.inbox, file.version, reason) for file in self._unnoted]
+            )
             # Files that were loaded have another status by now and are not touched.
-            with self._dock.target.write() as conn:
-                self._dock.journal.tracking.mark_vanished(conn, gone)
-        for path in gone:
-            del self._noted[path]
+            tracking.mark_vanished(conn, self._unnoted_gone)
+        for path in self._unnoted_gone:
             self._held.pop(path, None)
             self._failures.pop(path, None)
+        self._unnoted, self._unnoted_gone = [], []
 
     def _take_released(self) -> None:
         if not self._held:
@@ -308,7 +317,12 @@ class Daemon:
             scan_interval_seconds=self._seconds_between_scans(),
             gate_checks=self._gate.checks,
             gate_interval_seconds=self._gate.interval_seconds,
-            waiting=sum(1 for _ in self._gate.waiting()),
+            waiting=self._gate.waiting_count,
+            waiting_reasons={
+                path_text(file.path): file.reason(self._clock())
+                for file in itertools.islice(self._gate.waiting(), SHOWN_REASONS)
+            },
+            workers_problem=self._dispatcher.problem,
             queued=self._dispatcher.queued,
             running=self._dispatcher.running,
             database_problem=self._outage.problem,

@@ -12,6 +12,7 @@ from pebble import ProcessPool
 
 from dropload.config import Config
 from dropload.durable import path_text
+from dropload.logs import get_logger
 from dropload.model import Drop, Outcome
 from dropload.workers import start_worker, work
 
@@ -50,25 +51,27 @@ class Dispatcher:
         self._queues: OrderedDict[str, _Queue] = OrderedDict()
         self._running: dict[str, tuple[Drop, Future[Outcome]]] = {}
         self._known: set[Path] = set()
-        self._pool = ProcessPool(
-            max_workers=config.workers.count,
-            initializer=start_worker,
-            initargs=[config],
-            context=multiprocessing.get_context("spawn"),
-        )
+        self._rest_until = 0.0
+        self.problem = ""
+        """Why no worker can be started; empty when they can."""
+        self._pool = self._make_pool()
 
     # --- queueing
 
-    def add(self, drop: Drop, table: str, *, first: bool = False) -> None:
-        """Queue a drop behind (or before) those of its table; one path is queued once."""
+    def add(self, drop: Drop, table: str, *, first: bool = False) -> bool:
+        """Queue a drop behind (or before) those of its table.
+
+        Returns False, and does nothing, while another drop of the same path is queued or runs.
+        """
         if drop.path in self._known:
-            return
+            return False
         self._known.add(drop.path)
         queue = self._queues.setdefault(table, _Queue(deque()))
         if first:
             queue.drops.appendleft(drop)
         else:
             queue.drops.append(drop)
+        return True
 
     def pause(self, table: str, seconds: float, reason: str) -> None:
         """Start nothing of one table for a while; the others go on."""
@@ -78,6 +81,8 @@ class Dispatcher:
     def start_loads(self) -> None:
         """Give every idle worker the next drop of a table that is neither busy nor paused."""
         now = self._clock()
+        if now < self._rest_until:
+            return
         for table in list(self._queues):
             if len(self._running) >= self._config.workers.count:
                 return
@@ -87,6 +92,8 @@ class Dispatcher:
             queue.reason = ""
             if queue.drops:
                 self._start(table, queue.drops.popleft())
+            if self.problem:
+                return
             if not queue.drops:
                 del self._queues[table]
             else:
@@ -94,11 +101,33 @@ class Dispatcher:
                 self._queues.move_to_end(table)
 
     def _start(self, table: str, drop: Drop) -> None:
-        future: Future[Outcome] = self._pool.schedule(
-            work, args=[drop], timeout=self._config.workers.load_timeout_seconds
-        )
+        try:
+            future: Future[Outcome] = self._pool.schedule(
+                work, args=[drop], timeout=self._config.workers.load_timeout_seconds
+            )
+        except RuntimeError as exc:
+            # Workers that cannot even start (memory limit, no processes left) break the pool.
+            self._renew_pool(str(exc))
+            self._queues[table].drops.appendleft(drop)
+            return
+        self.problem = ""
         self._running[table] = (drop, future)
         future.add_done_callback(lambda _: self._wake())
+
+    def _renew_pool(self, reason: str) -> None:
+        self.problem = f"worker processes cannot be started: {reason}"
+        get_logger().error("workers_not_started", reason=reason)
+        self._rest_until = self._clock() + self._config.retry.pause_seconds
+        self._pool.stop()
+        self._pool = self._make_pool()
+
+    def _make_pool(self) -> ProcessPool:
+        return ProcessPool(
+            max_workers=self._config.workers.count,
+            initializer=start_worker,
+            initargs=[self._config],
+            context=multiprocessing.get_context("spawn"),
+        )
 
     # --- coming back
 
@@ -145,14 +174,19 @@ class Dispatcher:
 
     # --- stopping
 
-    def stop(self, timeout_seconds: float) -> None:
-        """Let running loads finish within the time, then cut off what is left."""
+    def stop(self, timeout_seconds: float) -> list[Finished]:
+        """Let running loads finish within the time, then cut off what is left.
+
+        Returns the loads that finished.
+        """
         deadline = self._clock() + timeout_seconds
+        finished = self.collect()
         while self._running and self._clock() < deadline:
-            self.collect()
             time.sleep(0.05)
+            finished += self.collect()
         if self._running:
             self._pool.stop()
         else:
             self._pool.close()
         self._pool.join()
+        return finished

@@ -41,6 +41,18 @@ class FileChangedError(TransientError):
     category = "file_changed"
 
 
+class FileBusyError(TransientError):
+    """The file cannot be read just now (locked, no permission): only it is tried again later."""
+
+    category = "file_busy"
+
+
+class StalePlanError(TransientError):
+    """The table changed since the plan was made: plan again."""
+
+    category = "stale_plan"
+
+
 class ClaimLostError(TransientError):
     """Another worker took this load over: stop without touching anything."""
 

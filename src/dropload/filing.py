@@ -5,11 +5,12 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dropload.durable import path_text
 from dropload.errors import TransientError
-from dropload.folders import DropTree, choose_filed_path
+from dropload.folders import DONE_SUFFIX, DropTree, choose_filed_path
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import Drop, Layout, Profile, Reject
+from dropload.model import Drop, FileVersion, Layout, Profile, Reject
 from dropload.moving import move_file, write_text_beside
 from dropload.parsers.base import Parser
 from dropload.profiling import open_hashed
@@ -53,9 +54,15 @@ def file_away(
 
 
 def _move_companion(source: Path, moved: Path) -> None:
-    companion = source.with_name(source.name + ".done")
-    if companion.is_file():
-        companion.replace(moved.with_name(moved.name + ".done"))
+    """Take the `.done` file along; one that cannot be moved is named by the scan and harms none."""
+    companion = source.with_name(source.name + DONE_SUFFIX)
+    try:
+        version = FileVersion.from_stat(companion.lstat())
+        move_file(companion, moved.with_name(moved.name + DONE_SUFFIX), version)
+    except FileNotFoundError:
+        return
+    except (OSError, TransientError) as exc:
+        get_logger().warning("companion_not_moved", file=path_text(companion), reason=str(exc))
 
 
 def write_report(findings: Findings, filed_path: Path | None) -> Path | None:

@@ -63,6 +63,11 @@ class Gate:
         self.interval_seconds = interval_seconds
         self._tolerance = min(_MAX_TOLERANCE_SECONDS, interval_seconds * _TOLERANCE_SHARE)
         self._slots: dict[Inbox, dict[str, _Slot]] = {}
+        self._fresh: list[_Slot] = []
+        self._gone: list[Path] = []
+        self._next_due: float | None = None
+        self.waiting_count = 0
+        """Files that are not accepted yet."""
 
     def observe(
         self,
@@ -95,6 +100,8 @@ class Gate:
             if not slot.accepted and self._is_whole(slot):
                 slot.accepted = True
                 accepted.append(slot.seen)
+        self._note_gone(before)
+        self._count_waiting()
         accepted.sort(key=lambda seen: (seen.mtime_ns, seen.name))
         return accepted
 
@@ -106,22 +113,41 @@ class Gate:
 
     def waiting(self) -> Iterator[WaitingFile]:
         """Yield the files that are not accepted yet."""
-        for slot in self._waiting_slots():
-            yield WaitingFile(
-                path=slot.seen.path,
-                inbox=slot.seen.inbox,
-                version=slot.seen.version,
-                checks_done=slot.checks_done,
-                checks_needed=self.checks,
-                interval_seconds=self.interval_seconds,
-                changed_at=slot.changed_at,
-                next_check_at=slot.next_check_at,
-                change=slot.change,
-            )
+        return map(self._describe, self._waiting_slots())
+
+    def _describe(self, slot: _Slot) -> WaitingFile:
+        return WaitingFile(
+            path=slot.seen.path,
+            inbox=slot.seen.inbox,
+            version=slot.seen.version,
+            checks_done=slot.checks_done,
+            checks_needed=self.checks,
+            interval_seconds=self.interval_seconds,
+            changed_at=slot.changed_at,
+            next_check_at=slot.next_check_at,
+            change=slot.change,
+        )
 
     def next_due(self) -> float | None:
         """Return when the next check of any file can count, None when no file is waiting."""
-        return min((slot.next_check_at for slot in self._waiting_slots()), default=None)
+        return self._next_due
+
+    def take_changes(self) -> tuple[list[WaitingFile], list[Path]]:
+        """Return what appeared or changed, and what left, since this was last asked."""
+        fresh, self._fresh = self._fresh, []
+        gone, self._gone = self._gone, []
+        return [self._describe(slot) for slot in fresh], gone
+
+    def _note_gone(self, before: dict[Inbox, dict[str, _Slot]]) -> None:
+        for inbox, slots in before.items():
+            now = self._slots.get(inbox, {})
+            if now is not slots and slots.keys() - now.keys():
+                self._gone += [inbox.path / name for name in slots.keys() - now.keys()]
+
+    def _count_waiting(self) -> None:
+        times = [slot.next_check_at for slot in self._waiting_slots()]
+        self.waiting_count = len(times)
+        self._next_due = min(times, default=None)
 
     def _waiting_slots(self) -> Iterator[_Slot]:
         for slots in self._slots.values():
@@ -133,7 +159,9 @@ class Gate:
         """Return the slot of a file that is new, has changed, or only got or lost its companion."""
         change = "appeared" if slot is None else _name_change(slot.seen, seen)
         if slot is None or change:
-            return _Slot(seen, now, now + self.interval_seconds, change)
+            slot = _Slot(seen, now, now + self.interval_seconds, change)
+            self._fresh.append(slot)
+            return slot
         slot.seen = seen
         if not slot.accepted and now >= slot.next_check_at - self._tolerance:
             self._count_check(slot, now)

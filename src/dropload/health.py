@@ -116,6 +116,8 @@ def _check_database(dock: Dock) -> Check:
 
 
 def _check_pauses(heartbeat: Heartbeat | None) -> Iterator[Check]:
+    if heartbeat is not None and heartbeat.workers_problem:
+        yield Check("workers", Level.CRITICAL, heartbeat.workers_problem)
     for table, reason in (heartbeat.paused_tables if heartbeat else {}).items():
         yield Check("queue", Level.WARNING, f"{table} pauses: {reason}")
 

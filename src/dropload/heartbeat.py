@@ -28,7 +28,9 @@ class Heartbeat:
     database_next_try: str = ""
     paused_tables: dict[str, str] = field(default_factory=dict)
     folder_problems: list[str] = field(default_factory=list)
-    watch_problem: str = ""
+    waiting_reasons: dict[str, str] = field(default_factory=dict)
+    """Why files wait at the gate, by path, of the first ones only."""
+    workers_problem: str = ""
     strays: int = 0
     pid: int = field(default_factory=os.getpid)
     host: str = field(default_factory=socket.gethostname)

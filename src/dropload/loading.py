@@ -7,7 +7,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload.config import LoadConfig
-from dropload.errors import DuplicateError, FileChangedError, TargetError
+from dropload.errors import DuplicateError, FileChangedError, StalePlanError, TargetError
 from dropload.journal import Journal
 from dropload.model import Area, FileVersion, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
@@ -142,26 +142,39 @@ def publish_rows(
             )
         target.lock_queue(conn, plan.table)
         if once:
-            check_not_duplicate(journal, conn, load, plan.profile.file_hash)
+            check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
+        _check_table(target, conn, plan)
         published = target.publish(conn, plan, stage, load.load_id, keep_backup=backups_kept > 0)
         _check_counts(plan, published)
         if load.drop.area is Area.REFERENCE:
             journal.reference.upsert(conn, load, plan.table_columns)
-        appends_once = once and not plan.replaces_rows
-        journal.loads.commit(conn, load, plan, published, filed_path, once=appends_once)
+        if plan.replaces_rows or plan.creates_table:
+            # What was appended before is no longer there: the same bytes may come again.
+            journal.loads.forget_appends(conn, plan.table)
+        journal.loads.commit(conn, load, plan, published, filed_path)
         _drop_old_backups(target, journal, conn, load, backups_kept)
     return published
 
 
-def check_not_duplicate(journal: Journal, conn: sa.Connection, load: Load, file_hash: str) -> None:
+def check_not_duplicate(
+    target: Target, journal: Journal, conn: sa.Connection, load: Load, file_hash: str
+) -> None:
     """Raise DuplicateError when these bytes are in the table already."""
     earlier = journal.loads.find_duplicate(conn, load, file_hash)
-    if earlier is not None and earlier.load_id != load.load_id:
-        raise DuplicateError(
-            f"The same bytes are in {load.table} already: load {earlier.load_id} of "
-            f"{earlier.file_name}, {earlier.committed_at:%Y-%m-%d %H:%M} UTC.",
-            hint=f"Nothing to do; to load them again: dropload load --force {load.drop.path.name}",
-        )
+    if earlier is None or not target.has_table(conn, load.table):
+        return
+    raise DuplicateError(
+        f"The same bytes are in {load.table} already: load {earlier.load_id} of "
+        f"{earlier.file_name}, {earlier.committed_at:%Y-%m-%d %H:%M} UTC.",
+        hint="Nothing to do; `dropload load --force` would load them again.",
+    )
+
+
+def _check_table(target: Target, conn: sa.Connection, plan: Plan) -> None:
+    """Raise StalePlanError when the table is not as it was when the plan was made."""
+    info = target.reflect(conn, plan.table)
+    if (info.columns if info else None) != plan.table_before:
+        raise StalePlanError(f"{plan.table} was changed while the file was being staged.")
 
 
 def _check_counts(plan: Plan, published: Published) -> None:

@@ -159,7 +159,8 @@ class ColumnType:
 
     kind: Kind
     precision: int = 0
-    """Decimal: total digits. Timestamp: digits of the second's fraction. Else 0."""
+    """Decimal: total digits. Integer: digits of the longest value, 0 when unknown (up to 19).
+    Timestamp: digits of the second's fraction. Else 0."""
     scale: int = 0
     """Decimal: digits behind the point. Else 0."""
     max_length: int = 0
@@ -204,8 +205,8 @@ class Reject:
     value: str
     code: str
     message: str
-    fields: tuple[str, ...] = ()
-    """The record's cells as read."""
+    fields: tuple[str | None, ...] = ()
+    """The record's cells as read; None for an empty one without quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,9 @@ class Plan:
     columns: tuple[PlannedColumn, ...]
     missing: tuple[str, ...]
     """Columns of the table that the file does not have: they become null."""
-    creates_table: bool
+    table_before: tuple[TableColumn, ...] | None
+    """The table's columns when the plan was made, None when there was no table: publishing makes
+    sure that they are still the same."""
     table_columns: tuple[TableColumn, ...]
     """All columns that the table has when the load is done, in order, without lineage."""
     has_lineage: bool
@@ -288,6 +291,11 @@ class Plan:
     """Rows in the table when the plan was made; 0 when there is no table."""
     notes: tuple[str, ...] = ()
     """What a person should know, one sentence each."""
+
+    @property
+    def creates_table(self) -> bool:
+        """Return whether the table is made by this load."""
+        return self.table_before is None
 
     @property
     def replaces_rows(self) -> bool:
@@ -340,7 +348,6 @@ class Load:
     table: TableName
     worker: str
     """Who holds the claim; every later write checks that it still does."""
-    attempt: int = 1
     crashes: int = 0
     """Worker processes that died on this file so far."""
 

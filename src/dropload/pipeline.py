@@ -12,8 +12,10 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import (
     ClaimLostError,
+    ConstraintError,
     DroploadError,
     DuplicateError,
+    FileBusyError,
     FileChangedError,
     FileError,
     HeldError,
@@ -23,6 +25,7 @@ from dropload.errors import (
 from dropload.filing import file_away, plan_filing, write_all_rejects, write_report
 from dropload.intake import NamedDrop, name_drop
 from dropload.journal import ClaimRefused
+from dropload.leases import kept_lease
 from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
 from dropload.logs import get_logger
 from dropload.model import Drop, Layout, Load, Outcome, Plan, Profile, State, Verdict
@@ -62,9 +65,11 @@ def process_drop(
     with bound_contextvars(file=path_text(drop.path.name)):
         named = name_drop(drop, dock.target)
         try:
+            # Before a claim is made: another daemon may have loaded and moved the file.
+            check_version(drop.path, drop.version)
             claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
-        except (TransientError, TargetError) as exc:
-            return _not_now(Outcome(Verdict.RETRY, drop.path, str(named.table)), exc)
+        except (TransientError, TargetError, OSError) as exc:
+            return _not_now(Outcome(Verdict.RETRY, drop.path, str(named.table)), _foreseen(exc))
         if isinstance(claim, ClaimRefused):
             return _refused(named, claim)
         with bound_contextvars(load_id=claim.load_id, table=str(claim.table)):
@@ -101,14 +106,33 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
     )
     with dock.target.read() as conn:
         info = dock.target.reflect(conn, named.table)
-    return make_plan(
-        request, examined.layout, examined.profile, info, dock.config.load, dock.target
-    )
+        return make_plan(
+            request,
+            examined.layout,
+            examined.profile,
+            info,
+            dock.config.load,
+            dock.target,
+            lambda column: dock.target.measure(conn, named.table, column),
+        )
 
 
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
-    with dock.target.write() as conn:
-        return dock.journal.loads.claim(conn, named.drop, named.table, worker)
+    try:
+        with dock.target.write() as conn:
+            return dock.journal.loads.claim(conn, named.drop, named.table, worker)
+    except ConstraintError:
+        # The unique index on open loads let another worker through first.
+        return ClaimRefused("another worker claimed it in the same moment")
+
+
+def _foreseen(exc: DroploadError | OSError) -> DroploadError:
+    """Return trouble with reading a file as our own error."""
+    if isinstance(exc, DroploadError):
+        return exc
+    if isinstance(exc, FileNotFoundError):
+        return FileChangedError("The file is no longer there.")
+    return FileBusyError(f"The file cannot be read: {exc.strerror or exc}.")
 
 
 def _refused(named: NamedDrop, refused: ClaimRefused) -> Outcome:
@@ -145,7 +169,8 @@ class _Voyage:
     def run(self) -> Outcome:
         """Walk the steps; turn each kind of error into what it means for the file."""
         try:
-            return self._run_to_an_end()
+            with kept_lease(self._dock.target, self._dock.journal, self._load, self._lease):
+                return self._run_to_an_end()
         except ClaimLostError as exc:
             return self._outcome(Verdict.SKIPPED, exc)
         except (TransientError, TargetError) as exc:
@@ -167,11 +192,8 @@ class _Voyage:
         """Run the steps; trouble with reading the file is not the file's fault."""
         try:
             return self._run_steps()
-        except FileNotFoundError as exc:
-            raise FileChangedError(f"{self._file_name} is no longer there.") from exc
         except OSError as exc:
-            problem = f"{self._file_name} cannot be read: {exc.strerror or exc}."
-            raise TransientError(problem) from exc
+            raise _foreseen(exc) from exc
 
     def _run_steps(self) -> Outcome:
         """Detect, profile, plan, stage, publish, file away."""
@@ -200,7 +222,9 @@ class _Voyage:
     def _check_duplicate(self, profile: Profile) -> None:
         if self._counts_once:
             with self._dock.target.read() as conn:
-                check_not_duplicate(self._dock.journal, conn, self._load, profile.file_hash)
+                check_not_duplicate(
+                    self._dock.target, self._dock.journal, conn, self._load, profile.file_hash
+                )
 
     def _stage(self, plan: Plan, parser: Parser) -> None:
         dock = self._dock
@@ -245,7 +269,7 @@ class _Voyage:
             f"{self._file_name} was loaded into {plan.table}, except for "
             f"{profile.rejected_rows:,} of its {profile.rows:,} rows.",
             "",
-            "Correct the rows in the rejects file and drop that file into an append inbox.",
+            "Correct the rows in the rejects file and drop that file into the append inbox.",
             plan.notes,
         )
 
@@ -266,6 +290,12 @@ class _Voyage:
         return self._file_away(self._outcome(Verdict.DUPLICATE, error), filed_path, None)
 
     def _hold(self, error: HeldError) -> Outcome:
+        if not self._load.drop.in_tree:
+            # Nobody watches that place: there is nothing to release, only to decide.
+            error = HeldError(error.message, hint="To load it all the same: --force.")
+            self._close(State.CANCELLED, error, None)
+            return self._outcome(Verdict.HELD, error)
+
         def close() -> None:
             with self._dock.target.write() as conn:
                 self._dock.journal.loads.hold(conn, self._load, error)
@@ -328,7 +358,7 @@ class _Voyage:
     def _write_answer(self, findings: Findings, filed_path: Path | None) -> Path | None:
         if filed_path is not None and self._examined is not None and findings.rejects:
             examined = self._examined
-            write_all_rejects(
+            written = write_all_rejects(
                 self._path,
                 filed_path,
                 examined.layout,
@@ -336,6 +366,7 @@ class _Voyage:
                 examined.parser,
                 self._dock.config.load.max_record_bytes,
             )
+            findings = replace(findings, rejects_file=written.name if written else "")
         return write_report(findings, filed_path)
 
     # --- small things
@@ -347,6 +378,10 @@ class _Voyage:
     @property
     def _file_name(self) -> str:
         return path_text(self._path.name)
+
+    @property
+    def _lease(self) -> float:
+        return self._dock.config.workers.lease_seconds
 
     @property
     def _counts_once(self) -> bool:

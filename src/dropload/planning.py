@@ -1,14 +1,15 @@
 """Decide what a load will do, before anything is written: a plan, a refusal, or a hold."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from dropload.column_types import common_type, fits
+from dropload.column_types import INTEGER_DIGITS, common_type, fits
 from dropload.config import LoadConfig
 from dropload.errors import FileError, HeldError
 from dropload.model import (
     ColumnProfile,
     ColumnType,
+    Kind,
     Layout,
     LoadType,
     Plan,
@@ -19,11 +20,12 @@ from dropload.model import (
     TableName,
 )
 from dropload.naming import match_key
+from dropload.reports import REJECT_COLUMNS
 from dropload.targets.base import Rules
 
-REJECT_COLUMNS = ("_error_line", "_error_column", "_error_reason", "_error_surplus")
-"""Columns that a rejects file carries behind the sender's own; a file dropped again with them is
-read without them."""
+Measure = Callable[[TableColumn], ColumnType]
+"""Returns the smallest type that holds what a column of the table holds now: its declared digits
+include room to spare, which must not count when a wider type is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +46,23 @@ def make_plan(
     info: TableInfo | None,
     settings: LoadConfig,
     rules: Rules,
+    measure: Measure,
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
+
+    `measure` is asked only for columns whose type does not hold the file's values.
 
     Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
     """
     _check_content(request, profile, info, settings)
-    sources = _loadable_columns(profile, rules)
+    sources, notes = _loadable_columns(profile, rules)
+    if notes and request.load_type is LoadType.FULLLOAD and not request.force:
+        raise HeldError(
+            f"This file of rejected rows has only {profile.rows:,} rows; a fullload of it would "
+            f"replace all rows of {request.table}.",
+            hint="Drop it into the append inbox, or drop the whole corrected file here.",
+        )
+    request = replace(request, notes=(*request.notes, *notes))
     if len(sources) > rules.limits.columns:
         raise FileError(
             f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
@@ -61,7 +73,7 @@ def make_plan(
         plan = _plan_new_table(request, layout, profile, sources, rules)
     else:
         _check_match(info, sources, settings)
-        plan = _plan_known_table(request, layout, profile, info, sources, rules)
+        plan = _plan_known_table(request, layout, profile, info, sources, rules, measure)
         if not request.force:
             _check_guard_rails(plan, info, settings)
     return plan
@@ -76,7 +88,8 @@ def _check_content(
     if profile.rejected_rows > settings.max_rejected_rows:
         raise FileError(
             _rejects_sentence(profile, settings.max_rejected_rows),
-            hint="Correct these rows and drop the file again; nothing of it was loaded.",
+            hint="Correct these rows in the original file and drop it again; nothing of it was "
+            "loaded.",
             code="rejected_rows",
             rejects=profile.rejects,
         )
@@ -86,6 +99,12 @@ def _check_content(
     if request.load_type is LoadType.FULLLOAD:
         if request.force and info is not None and profile.columns:
             return
+        if request.force:
+            raise FileError(
+                f"{what} There is no table {request.table} that it could empty.",
+                hint="Drop a file with rows.",
+                code="empty",
+            )
         raise HeldError(
             f"{what} A fullload of it would leave {request.table} without rows.",
             hint="Drop a new version; if the table really is to be emptied, release the file.",
@@ -115,18 +134,19 @@ def _rejects_sentence(profile: Profile, allowed: int) -> str:
     return f"{bad} be loaded, of {rows:,} ({rule}: load.max_rejected_rows)."
 
 
-def _loadable_columns(profile: Profile, rules: Rules) -> list[tuple[int, ColumnProfile]]:
+def _loadable_columns(
+    profile: Profile, rules: Rules
+) -> tuple[list[tuple[int, ColumnProfile]], tuple[str, ...]]:
     """Return position and profile of the columns that go to the table, under their names there."""
-    loadable = [
-        (position, column)
-        for position, column in enumerate(profile.columns)
-        if column.source_name.strip().lower() not in REJECT_COLUMNS
-    ]
-    names = rules.column_names([column.name for _, column in loadable])
-    return [
-        (position, replace(column, name=name))
-        for (position, column), name in zip(loadable, names, strict=True)
-    ]
+    headers = tuple(column.source_name.strip() for column in profile.columns)
+    count = len(headers)
+    notes: tuple[str, ...] = ()
+    if headers[-len(REJECT_COLUMNS) :] == REJECT_COLUMNS:
+        count -= len(REJECT_COLUMNS)
+        notes = (f"The columns {_listed(REJECT_COLUMNS)} of a rejects file are not loaded.",)
+    names = rules.column_names([column.name for column in profile.columns[:count]])
+    columns = zip(profile.columns, names, strict=False)
+    return [(at, replace(column, name=name)) for at, (column, name) in enumerate(columns)], notes
 
 
 # --- a table that is not there yet
@@ -150,7 +170,7 @@ def _plan_new_table(
         profile=profile,
         columns=columns,
         missing=(),
-        creates_table=True,
+        table_before=None,
         table_columns=tuple(TableColumn(c.name, c.type) for c in columns),
         has_lineage=True,
         rows_before=0,
@@ -168,10 +188,11 @@ def _plan_known_table(
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],
     rules: Rules,
+    measure: Measure,
 ) -> Plan:
-    by_key = {match_key(c.name): c for c in info.columns}
+    pairs = _pair_columns(info, sources)
     columns = tuple(
-        _place_column(position, source, by_key.get(match_key(source.name)), info, profile, rules)
+        _place_column(position, source, pairs.get(position), info, profile, rules, measure)
         for position, source in sources
     )
     filled = {c.name for c in columns}
@@ -184,7 +205,7 @@ def _plan_known_table(
         profile=profile,
         columns=columns,
         missing=tuple(c.name for c in missing),
-        creates_table=False,
+        table_before=info.columns,
         table_columns=_resulting_columns(info, columns),
         has_lineage=info.has_lineage,
         rows_before=info.rows,
@@ -192,33 +213,63 @@ def _plan_known_table(
     )
 
 
-def _check_match(
+def _pair_columns(
+    info: TableInfo, sources: list[tuple[int, ColumnProfile]]
+) -> dict[int, TableColumn]:
+    """Return for each position in the file the table's column that it means, where there is one.
+
+    Equal names go first; then names that are equal without case, accents and punctuation. So
+    `Change` and `Change %` find their own columns although their letters are the same.
+    """
+    pairs: dict[int, TableColumn] = {}
+    for alike in (_same, str.casefold, match_key):
+        taken = {column.name for column in pairs.values()}
+        free = {alike(c.name): c for c in info.columns if c.name not in taken}
+        wanting = [(at, alike(source.name)) for at, source in sources if at not in pairs]
+        for at, key in wanting:
+            if key and key in free:
+                _check_unambiguous(info, sources, wanting, key)
+                pairs[at] = free[key]
+    return pairs
+
+
+def _same(name: str) -> str:
+    return name
+
+
+def _check_unambiguous(
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],
-    settings: LoadConfig,
+    wanting: list[tuple[int, str]],
+    key: str,
 ) -> None:
-    by_key = {match_key(c.name): c for c in info.columns}
-    keys = [match_key(column.name) for _, column in sources]
-    found = [key for key in by_key if key in keys]
-    share = len(found) / len(by_key) if by_key else 1.0
-    if share < settings.min_matching_columns:
-        missing = [by_key[key].name for key in by_key if key not in keys]
-        unknown = [c.name for _, c in sources if match_key(c.name) not in by_key]
+    rivals = {at for at, wanted in wanting if wanted == key}
+    if len(rivals) > 1:
+        names = [source.name for at, source in sources if at in rivals]
         raise FileError(
-            f"Only {len(found)} of the {len(by_key)} columns of {info.table} are in the file "
-            f"({share:.0%}; needed: {settings.min_matching_columns:.0%}). "
-            f"Missing: {_listed(missing)}. Not in the table: {_listed(unknown)}.",
-            hint="Check that the file belongs to this table, and its header line.",
-            code="column_mismatch",
-        )
-    repeated = sorted({c.name for _, c in sources if keys.count(match_key(c.name)) > 1})
-    if repeated:
-        raise FileError(
-            f"Several columns of the file mean the same column of {info.table}: "
-            f"{_listed(repeated)}.",
+            f"Several columns of the file mean the same column of {info.table}: {_listed(names)}.",
             hint="Give each column a name of its own.",
             code="ambiguous_columns",
         )
+
+
+def _check_match(
+    info: TableInfo, sources: list[tuple[int, ColumnProfile]], settings: LoadConfig
+) -> None:
+    pairs = _pair_columns(info, sources)
+    found = {column.name for column in pairs.values()}
+    share = len(found) / len(info.columns) if info.columns else 1.0
+    if share >= settings.min_matching_columns:
+        return
+    missing = [column.name for column in info.columns if column.name not in found]
+    unknown = [source.name for at, source in sources if at not in pairs]
+    raise FileError(
+        f"Only {len(found)} of the {len(info.columns)} columns of {info.table} are in the file "
+        f"({share:.0%}; needed: {settings.min_matching_columns:.0%}). "
+        f"Missing: {_listed(missing)}. Not in the table: {_listed(unknown)}.",
+        hint="Check that the file belongs to this table, and its header line.",
+        code="column_mismatch",
+    )
 
 
 def _check_missing(info: TableInfo, missing: Iterable[TableColumn]) -> None:
@@ -238,13 +289,15 @@ def _place_column(
     info: TableInfo,
     profile: Profile,
     rules: Rules,
+    measure: Measure,
 ) -> PlannedColumn:
     """Return where the values of one column of the file go."""
     if column is None:
         room = rules.with_room(source.type)
         return PlannedColumn(source.name, room, position, "add", "new in this file")
     only_nulls = source.nulls == profile.good_rows
-    if only_nulls or fits(source.type, column.type):
+    seen = _seen_type(source)
+    if only_nulls or fits(seen, column.type):
         return PlannedColumn(column.name, column.type, position, "keep", source.note)
     if not info.has_lineage:
         raise FileError(
@@ -254,8 +307,15 @@ def _place_column(
             "changes only columns of tables that it made.",
             code="type_mismatch",
         )
-    wide = rules.with_room(common_type(column.type, source.type))
+    wide = rules.with_room(common_type(measure(column), seen))
     return PlannedColumn(column.name, wide, position, "widen", _widening(column.type, source))
+
+
+def _seen_type(source: ColumnProfile) -> ColumnType:
+    """Return the type with the digits of the whole numbers that the file really has."""
+    if source.type.kind is not Kind.INTEGER:
+        return source.type
+    return replace(source.type, precision=min(source.max_length, INTEGER_DIGITS))
 
 
 def _widening(old: ColumnType, source: ColumnProfile) -> str:
@@ -283,7 +343,9 @@ def _known_table_notes(
             notes.append(f'Column "{column.name}" becomes {column.type}: {column.reason}.')
     absent = [c.name for c in missing]
     if absent:
-        notes.append(f"The file lacks {_listed(absent)}: null in its rows.")
+        notes.append(
+            f"The file lacks {_listed(absent)}: its rows get null, or the table's default."
+        )
     if not info.has_lineage:
         notes.append(
             f"{info.table} was not made by dropload and has no lineage columns: "
@@ -301,7 +363,8 @@ def _check_guard_rails(plan: Plan, info: TableInfo, settings: LoadConfig) -> Non
     if plan.missing:
         raise HeldError(
             f"The file lacks {_listed(plan.missing)}, which {info.table} has.",
-            hint="Drop a complete version, or release the file: these columns become null.",
+            hint="Drop a complete version, or release the file: these columns become null or "
+            "their default.",
         )
     rows = plan.profile.good_rows
     if rows < info.rows * (1 - settings.max_shrink):

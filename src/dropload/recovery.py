@@ -4,7 +4,8 @@
 |-----------------------------------------------|-----------------------------------------------|
 | claimed, staging, publishing; holder alive    | nothing: somebody works on it                 |
 | the same; holder gone, file there             | the claim is freed; the gate offers the file  |
-| the same; holder gone, file gone              | cancelled, stage dropped                      |
+| the same; holder gone, file gone or replaced  | cancelled, stage dropped                      |
+| the same, of a file outside the tree          | cancelled, stage dropped                      |
 | committed, failed, duplicate; not filed       | the file is moved, then the journal says so   |
 | a stage whose load is not open                | dropped                                       |
 """
@@ -41,7 +42,7 @@ def recover(dock: Dock) -> Recovered:
         loads = dock.journal.loads
         unfiled = [row for row in loads.unfiled(conn) if loads.is_abandoned(conn, row)]
         dead = [row for row in loads.open(conn) if loads.is_abandoned(conn, row)]
-    moved = [_finish_filing(dock, row) for row in unfiled]
+    moved = [_try_filing(dock, row) for row in unfiled]
     freed = [_settle_open(dock, row) for row in dead]
     return Recovered(
         moved=moved.count(True),
@@ -50,6 +51,16 @@ def recover(dock: Dock) -> Recovered:
         cancelled=freed.count(False),
         stages_dropped=_sweep_stages(dock),
     )
+
+
+def _try_filing(dock: Dock, row: LoadRecord) -> bool:
+    """Finish one filing; a folder that refuses must not keep the other files from theirs."""
+    try:
+        return _finish_filing(dock, row)
+    except (DroploadError, OSError) as exc:
+        log = get_logger().bind(load_id=row.load_id, file=row.file_name)
+        log.warning("file_not_moved", reason=str(exc))
+        return False
 
 
 def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
@@ -66,9 +77,6 @@ def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
         with dock.target.write() as conn:
             dock.journal.loads.mark_filed(conn, row.load_id, None, report)
         return True
-    except DroploadError as exc:
-        log.warning("file_not_moved", reason=str(exc))
-        return False
     log.info("file_moved_late", filed_path=str(moved))
     return True
 
@@ -93,20 +101,32 @@ def _findings(row: LoadRecord) -> Findings:
     )
 
 
-def _settle_open(dock: Dock, row: LoadRecord) -> bool:
-    """Free a dead worker's claim, or end the load when its file is gone; return whether freed."""
-    path = find_path(row.file_path)
-    present = path.is_file() and FileVersion.from_stat(path.stat()) == row.version
+def _settle_open(dock: Dock, row: LoadRecord) -> bool | None:
+    """Free a dead worker's claim (True) or end a load that cannot go on (False)."""
+    ends = _reason_to_end(row)
+    if not ends and row.worker is None:
+        return None
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     with dock.target.write() as conn:
-        if present:
-            dock.journal.loads.free_abandoned(conn, row.load_id)
+        if ends:
+            dock.journal.loads.cancel_abandoned(conn, row.load_id, ends)
+            log.info("load_cancelled", reason=ends)
+        elif row.worker is not None:
+            dock.journal.loads.free_abandoned(conn, row.load_id, row.worker)
             log.info("claim_freed", worker=row.worker)
-        else:
-            reason = "the file left the inbox, or was replaced, before it was loaded"
-            dock.journal.loads.cancel_abandoned(conn, row.load_id, reason)
-            log.info("load_cancelled", reason=reason)
-    return present
+    return not ends
+
+
+def _reason_to_end(row: LoadRecord) -> str:
+    if not row.in_tree:
+        return "the command that loaded it ended before it was done"
+    try:
+        found = FileVersion.from_stat(find_path(row.file_path).lstat())
+    except (FileNotFoundError, NotADirectoryError):
+        return "the file left the inbox before it was loaded"
+    except OSError:
+        return ""  # a folder that is closed to us just now says nothing about the file
+    return "" if found == row.version else "the file was replaced before it was loaded"
 
 
 def _sweep_stages(dock: Dock) -> int:

@@ -1,16 +1,19 @@
 """The plain-language answer beside a file, and the rejects that go round."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from dropload.durable import path_text
 from dropload.model import Layout, Load, Profile, Reject
 
 SHOWN_REJECTS = 100
 """Rejects in the report; the rejects file lists them all."""
+
+REJECT_COLUMNS = ("_error_line", "_error_column", "_error_reason", "_error_surplus")
+"""Columns that a rejects file carries behind the sender's own; a file dropped again with them is
+read without them."""
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
 
@@ -28,6 +31,8 @@ class Findings:
     layout: Layout | None = None
     profile: Profile | None = None
     notes: tuple[str, ...] = ()
+    rejects_file: str = ""
+    """Name of the file beside the report that lists every refused row; empty: there is none."""
 
     @property
     def rejects(self) -> tuple[Reject, ...]:
@@ -70,11 +75,13 @@ def _reject_lines(findings: Findings) -> Iterator[str]:
         where = f', column "{reject.column}"' if reject.column else ""
         yield f"line {reject.line:,} (row {reject.source_row:,}){where}: {reject.message}"
         if reject.fields:
-            yield f"    {_shortened(' | '.join(reject.fields))}"
+            yield f"    {_shortened(' | '.join(cell or '' for cell in reject.fields))}"
     rejected = findings.profile.rejected_rows if findings.profile else 0
     unlisted = rejected - min(len(findings.rejects), SHOWN_REJECTS)
     if unlisted > 0:
-        yield f"... and {unlisted:,} more: all of them are in the rejects file beside this report."
+        yield f"... and {unlisted:,} more."
+    if findings.rejects_file:
+        yield f"All of them, with their reasons, are in {path_text(findings.rejects_file)}."
 
 
 def _shortened(text: str, most: int = 160) -> str:
@@ -127,28 +134,40 @@ def write_rejects(path: Path, layout: Layout, rejects: Iterable[Reject]) -> int:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     count = 0
+    names = layout.header_names if layout.header else ("",) * layout.width
     with temporary.open(
         "w", encoding=layout.encoding, errors="backslashreplace", newline=""
     ) as out:
-        writer = csv.writer(
-            out, delimiter=layout.delimiter or ",", quotechar=layout.quotechar or '"'
-        )
-        names = layout.header_names if layout.header else [""] * layout.width
-        writer.writerow([*names, "_error_line", "_error_column", "_error_reason", "_error_surplus"])
+        out.write(_record_line((*names, *REJECT_COLUMNS), layout))
         for reject in rejects:
-            writer.writerow(_reject_record(reject, layout))
+            out.write(_record_line(_reject_record(reject, layout), layout))
             count += 1
     temporary.replace(path)
     return count
 
 
-def _reject_record(reject: Reject, layout: Layout) -> list[str | int]:
-    cells = list(reject.fields[: layout.width])
-    cells += [""] * (layout.width - len(cells))
-    surplus = io.StringIO()
+def _reject_record(reject: Reject, layout: Layout) -> tuple[str | None, ...]:
+    cells = reject.fields[: layout.width]
+    missing = (None,) * (layout.width - len(cells))
+    surplus = None
     if len(reject.fields) > layout.width:
-        csv.writer(surplus, delimiter=layout.delimiter or ",").writerow(
-            reject.fields[layout.width :]
-        )
-    reason = surplus.getvalue().rstrip("\r\n")
-    return [*cells, reject.line, reject.column, reject.message, reason]
+        surplus = _record_line(reject.fields[layout.width :], layout).rstrip("\n")
+    return (*cells, *missing, str(reject.line), reject.column or None, reject.message, surplus)
+
+
+def _record_line(cells: Iterable[str | None], layout: Layout) -> str:
+    """Return a record as the file writes them; an empty text gets quotes, null does not."""
+    delimiter, quote = layout.delimiter or ",", layout.quotechar or '"'
+    special = (delimiter, quote, "\n", "\r", layout.escapechar or quote)
+
+    def written(cell: str | None) -> str:
+        if cell is None:
+            return ""
+        if cell and cell == cell.strip() and not any(mark in cell for mark in special):
+            return cell
+        text = cell.replace(quote, quote * 2)
+        if layout.escapechar:
+            text = text.replace(layout.escapechar, layout.escapechar * 2)
+        return f"{quote}{text}{quote}"
+
+    return delimiter.join(map(written, cells)) + "\n"

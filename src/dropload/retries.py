@@ -6,7 +6,7 @@ from typing import TypeVar
 import tenacity
 
 from dropload.config import RetryConfig
-from dropload.errors import ClaimLostError, FileChangedError, TransientError
+from dropload.errors import ClaimLostError, FileChangedError, StalePlanError, TransientError
 from dropload.logs import get_logger
 
 T = TypeVar("T")
@@ -15,8 +15,8 @@ T = TypeVar("T")
 def call_with_retries(action: Callable[[], T], settings: RetryConfig) -> T:
     """Return what `action` returns; call it again when it raises a TransientError.
 
-    Waits grow exponentially with jitter, so that several workers do not come back in step. A file
-    that changed or a claim that was lost cannot be mended by calling again: they pass through.
+    Waits grow exponentially with jitter, so that several workers do not come back in step. What
+    calling again cannot mend (a changed file, a lost claim, an outdated plan) passes through.
     """
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings.attempts),
@@ -37,7 +37,7 @@ def back_off_seconds(failures: int, settings: RetryConfig) -> float:
 
 
 def _is_worth_repeating(exc: BaseException) -> bool:
-    passing = (FileChangedError, ClaimLostError)
+    passing = (FileChangedError, ClaimLostError, StalePlanError)
     return isinstance(exc, TransientError) and not isinstance(exc, passing)
 
 

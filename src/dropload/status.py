@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dropload.config import ALWAYS_IGNORED
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError
 from dropload.heartbeat import Heartbeat, read_heartbeat
 from dropload.journal import HELD, WAITING
-from dropload.model import OPEN_STATES, LoadRecord, Observation, TrackedFile
+from dropload.model import OPEN_STATES, LoadRecord, Observation, State, TrackedFile
 from dropload.watcher import scan_inboxes
 
 _SHOWN_LAST = 10
+_OVER = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,16 @@ class Status:
 def read_status(dock: Dock) -> Status:
     """Look at the tree and the journal; works, with less to tell, while the database is away."""
     heartbeat = read_heartbeat(dock.config.state_folder)
-    scan = scan_inboxes(dock.tree, dock.config.watch.ignore)
+    scan = scan_inboxes(dock.tree, (*ALWAYS_IGNORED, *dock.config.watch.ignore))
     problem = ""
     tracked: dict[str, TrackedFile] = {}
     loads: list[LoadStatus] = []
     last: list[LoadRecord] = []
     try:
         with dock.target.read() as conn:
-            statuses = (WAITING, HELD, *(state.value for state in OPEN_STATES))
-            for row in dock.journal.tracking.with_status(conn, *statuses):
-                tracked[row.file_path] = row
-            loads = [_load_status(row) for row in dock.journal.loads.open(conn)]
+            paths = [seen.path for seen in scan.observations]
+            tracked = dock.journal.tracking.at_paths(conn, paths)
+            loads = [_load_status(row) for row in dock.journal.loads.open(conn) if row.worker]
             last = dock.journal.loads.history(conn, None, _SHOWN_LAST)
     except DroploadError as exc:
         problem = str(exc)
@@ -103,8 +104,10 @@ def _file_status(
     problem: str,
 ) -> FileStatus:
     row = tracked.get(path_text(seen.path))
+    if row is not None and not row.is_version(seen.version):
+        row = None
     status = row.status if row else WAITING
-    reason = next(_reasons(dock, row, heartbeat, problem))
+    reason = next(_reasons(dock, path_text(seen.path), row, heartbeat, problem))
     return FileStatus(
         path_text(seen.path),
         seen.inbox.area.value,
@@ -116,7 +119,7 @@ def _file_status(
 
 
 def _reasons(
-    dock: Dock, row: TrackedFile | None, heartbeat: Heartbeat | None, problem: str
+    dock: Dock, path: str, row: TrackedFile | None, heartbeat: Heartbeat | None, problem: str
 ) -> Iterator[str]:
     """Yield why a file is not loaded yet, the most telling reason first."""
     if row is not None and row.status == HELD:
@@ -125,14 +128,18 @@ def _reasons(
         yield "no daemon is running: start it with `dropload run`"
     if problem:
         yield f"database away: {problem}"
+    if heartbeat is not None and path in heartbeat.waiting_reasons:
+        yield heartbeat.waiting_reasons[path]
     if row is None:
         yield "new: the daemon will see it at its next scan"
         return
-    if row.status != WAITING:
-        yield f"being loaded ({row.status})"
+    if row.status in _OVER:
+        yield f"its load is over ({row.status}); it is moved as soon as its folder allows"
     paused = heartbeat.paused_tables.get(row.table_name or "") if heartbeat else None
     if paused:
         yield f"the table's queue pauses: {paused}"
+    if row.status in OPEN_STATES:
+        yield f"being loaded ({row.status})"
     yield _gate_reason(dock, row)
 
 

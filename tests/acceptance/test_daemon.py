@@ -309,3 +309,69 @@ def test_a_tree_that_is_taken_away_and_comes_back_is_watched_again(daemon: Daemo
     away.rename(daemon.tree)
     (daemon.inbox() / "orders.csv").write_text(ORDERS)
     daemon.wait_until_filed(1)
+
+
+def test_two_daemons_on_one_tree_load_each_file_once(tmp_path: Path) -> None:
+    """C1"""
+    first, second = Daemon(tmp_path), Daemon(tmp_path)
+    second.log = tmp_path / "second.log"
+    try:
+        first.start()
+        second.start()
+        for number in range(20):
+            (first.inbox() / f"t{number % 4}_{number}_x.csv").write_text(
+                f"n,text\n{number},a\n{number},b\n"
+            )
+        first.wait_until_filed(20)
+        assert set(first.states()) == {"filed"}
+        for table in range(4):
+            counted = first.query(f'SELECT n, count(*) FROM "dbo.t{table}_{table}_x" GROUP BY n')
+            assert counted == [(table, 2)]
+        statuses = first.query('SELECT DISTINCT status FROM "ref.File_Monitor_Tracking"')
+        assert statuses == [("filed",)]
+    finally:
+        first.end()
+        second.end()
+
+
+def test_sigterm_during_a_load_ends_within_its_time_and_the_load_goes_on_later(
+    tmp_path: Path,
+) -> None:
+    """C8"""
+    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__STOP_TIMEOUT_SECONDS="0.2")
+    try:
+        daemon.start()
+        rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(300_000))
+        (daemon.inbox() / "big.csv").write_text(rows)
+        daemon.wait_for(lambda: "staging" in daemon.states())
+        assert daemon.stop(signal.SIGTERM) == 0
+        assert daemon.states() == ["staging"]
+        assert daemon.try_query('SELECT count(*) FROM "dbo.big"') == []
+        daemon.start()
+        daemon.wait_until_filed(1)
+        counted = daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"')
+        assert counted == [(300_000, 300_000)]
+    finally:
+        daemon.end()
+
+
+def test_a_new_version_that_comes_while_the_old_one_loads_is_loaded_too(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, DROPLOAD_GATE__CHECKS="1")
+    try:
+        daemon.start()
+        path = daemon.inbox(kind="fullload") / "big.csv"
+        path.write_text("n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(300_000)))
+        daemon.wait_for(lambda: "staging" in daemon.states())
+        fresh = daemon.root / "fresh.csv"
+        fresh.write_text("n,text\n" + "".join(f"{n},new\n" for n in range(250_000)))
+        fresh.rename(path)
+        daemon.wait_for(
+            lambda: (
+                daemon.try_query("SELECT count(*) FROM \"dbo.big\" WHERE text='new'")
+                == [(250_000,)]
+            )
+        )
+        daemon.wait_for(lambda: not path.exists())
+        assert daemon.query('SELECT count(*) FROM "dbo.big"') == [(250_000,)]
+    finally:
+        daemon.end()

@@ -67,7 +67,7 @@ def make_plan(
         profile,
         planned,
         (),
-        creates_table=True,
+        table_before=None,
         table_columns=tuple(TableColumn(name, kind) for name, kind in types.items()),
         has_lineage=lineage,
         rows_before=0,
@@ -272,7 +272,7 @@ def test_a_file_that_is_no_database_is_the_owners_to_mend(tmp_path: Path) -> Non
         ("sqlite:///:memory:", "in memory"),
         ("nonsense", "not a database URL"),
         ("oracle://x/y", "no target 'oracle'"),
-        ("sqlite:////proc/nowhere/x.db", "cannot be made"),
+        ("sqlite:////dev/null/x.db", "cannot be made"),
     ],
 )
 def test_a_database_that_cannot_be_is_refused_with_what_to_write(

@@ -319,6 +319,7 @@ def test_a_held_row_of_the_journal_survives_odd_markup_in_names(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
     yard = open_yard(tmp_path)
     yard.drop("[red]x.csv", ORDERS)
     assert "[red]x.csv" in run("history")[1].replace("\n", "")

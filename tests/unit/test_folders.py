@@ -18,7 +18,7 @@ from shutil import rmtree
 import pytest
 from pyfakefs.fake_filesystem import FakeFilesystem
 
-from dropload.config import DEFAULT_IGNORE
+from dropload.config import ALWAYS_IGNORED
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import ConfigError, FileChangedError, TransientError
 from dropload.folders import (
@@ -328,12 +328,12 @@ def test_a_path_that_is_gone_is_returned_as_it_was_written(tmp_path: Path) -> No
     LEFT_BEHIND.split(),
 )
 def test_what_programs_leave_behind_is_ignored(name: str) -> None:
-    assert is_ignored(name, DEFAULT_IGNORE)
+    assert is_ignored(name, ALWAYS_IGNORED)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tmp.csv", "part", "A.TMP", "Thumbs.db.csv", "$~a"])
 def test_everything_else_is_not_ignored(name: str) -> None:
-    assert not is_ignored(name, DEFAULT_IGNORE)
+    assert not is_ignored(name, ALWAYS_IGNORED)
     assert not is_ignored(name, ())
 
 

@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_loaded_goes_to_error_and_says_why(
     assert expected in message
 
 
-def test_a_file_that_vanished_is_cancelled_and_nothing_is_said_to_be_loaded(yard: Yard) -> None:
+def test_a_file_that_vanished_before_its_claim_leaves_no_trace_in_the_history(yard: Yard) -> None:
     path = yard.put("orders.csv", ORDERS)
     from dropload.identity import worker_name
     from dropload.intake import drop_of_path
@@ -261,7 +261,7 @@ def test_a_file_that_vanished_is_cancelled_and_nothing_is_said_to_be_loaded(yard
     path.unlink()
     outcome = process_drop(yard.dock, drop, worker_name())
     assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed")
-    assert yard.states() == ["cancelled"]
+    assert yard.states() == []
 
 
 # --- guard rails

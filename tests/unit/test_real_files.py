@@ -66,7 +66,7 @@ def test_a_real_file_loads_every_record_it_has(yard: Yard, sample: Path) -> None
 
 
 CELLS = st.one_of(
-    st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=12),
     st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,6})?", fullmatch=True),
     st.dates().map(str),
     st.datetimes().map(str),

@@ -1,5 +1,6 @@
 """What a crash can leave behind, and what recovery makes of it."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,81 @@ def test_a_full_disk_pauses_the_table_and_the_file_waits(yard: Yard) -> None:
     yard.dock.target.close()
     assert yard.load(path).verdict is Verdict.LOADED
     assert len(yard.table("dbo.orders")) == 2000
+
+
+def test_a_folder_that_refuses_costs_one_file_its_turn_and_not_the_others(yard: Yard) -> None:
+    """A file where the folder for errors should be: whatever is asked of it raises an OSError."""
+    first, second = yard.put("a.csv", ORDERS), yard.put("b.csv", ORDERS)
+    for path in (first, second):
+        yard.load(path)
+    for name in ("a.csv", "b.csv"):
+        [filed] = (first.parent / "processed").glob(f"*_{name}")
+        filed.rename(first.parent / name)
+    yard.execute(
+        "UPDATE \"ref.Load_History\" SET filed_at=NULL, worker=NULL, state='committed';"
+        "UPDATE \"ref.Load_History\" SET state='failed', filed_path="
+        "replace(filed_path, '/processed/', '/error/x/') WHERE load_id=1"
+    )
+    (first.parent / "error" / "x").write_text("in the way")
+    assert recover(yard.dock) == Recovered(moved=1, stuck=1)
+    assert first.exists()
+    assert not second.exists()
+
+
+def test_a_companion_that_cannot_be_moved_does_not_undo_the_filing(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    companion = path.with_name("orders.csv.done")
+    companion.mkdir()
+    outcome = yard.load(path)
+    assert (outcome.verdict, outcome.moved) == (Verdict.LOADED, True)
+    assert yard.states() == ["filed"]
+
+
+def test_a_load_that_takes_longer_than_its_lease_keeps_its_claim(tmp_path: Path) -> None:
+    from tests.conftest import open_yard
+
+    yard = open_yard(tmp_path, workers={"lease_seconds": 0.3})
+    path = yard.put("orders.csv", ORDERS)
+    drop = drop_of(yard, path)
+    seen: list[object] = []
+
+    def dawdle(step: str, _rows: int) -> None:
+        if step == "profiling":
+            time.sleep(1)
+            seen.append(recover(yard.dock))
+            seen.append(claim(yard, path, "another@0#1#1"))
+
+    outcome = process_drop(yard.dock, drop, worker_name(), dawdle)
+    assert seen[0] == Recovered()
+    assert isinstance(seen[1], ClaimRefused)
+    assert outcome.verdict is Verdict.LOADED
+    yard.dock.target.close()
+
+
+def test_a_command_that_was_killed_leaves_no_load_open(yard: Yard) -> None:
+    from dropload.model import Area, LoadType
+
+    path = yard.root / "elsewhere.csv"
+    path.write_text(ORDERS)
+    drop = drop_of_path(
+        path, yard.dock.tree, Area.REFERENCE, LoadType.APPEND, force=False, requested_by="x"
+    )
+    named = name_drop(drop, yard.dock.target)
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.loads.claim(conn, named.drop, named.table, dead_worker())
+    assert recover(yard.dock) == Recovered(cancelled=1)
+    assert recover(yard.dock) == Recovered()
+
+
+def test_a_restart_does_not_forget_what_is_held_or_released(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    path = yard.put("orders.csv", "id,name\n", load_type="fullload")
+    yard.load(path)
+    inbox = yard.inbox(load_type="fullload")
+    version = drop_of(yard, path).version
+    status = 'SELECT status FROM "ref.File_Monitor_Tracking"'
+    for decided in ("held", "released"):
+        yard.execute(f"UPDATE \"ref.File_Monitor_Tracking\" SET status='{decided}'")
+        with yard.dock.target.write() as conn:
+            yard.dock.journal.tracking.upsert_waiting(conn, [(path, inbox, version, "new look")])
+        assert yard.query(status) == [(decided,)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dropload.config import DEFAULT_IGNORE
+from dropload.config import ALWAYS_IGNORED
 from dropload.folders import DropTree
 from dropload.watcher import Scan, Watcher, _explain_no_events, scan_inboxes
 
@@ -39,7 +39,7 @@ def watcher(tree: DropTree) -> Iterator[Watcher]:
 
 
 def scan(tree: DropTree) -> Scan:
-    return scan_inboxes(tree, DEFAULT_IGNORE)
+    return scan_inboxes(tree, ALWAYS_IGNORED)
 
 
 def names(found: Scan) -> set[str]:

@@ -277,8 +277,9 @@ def history(session: Session, table: str | None, limit: int, as_json: bool) -> N
 
     With --json: one object a line.
     """
-    with session.dock.target.read() as conn:
-        rows = session.dock.journal.loads.history(conn, table, limit)
+    dock = session.prepared_dock
+    with dock.target.read() as conn:
+        rows = dock.journal.loads.history(conn, table, limit)
     if as_json:
         for row in rows:
             output.print_json(output.load_as_json(row))
@@ -322,7 +323,7 @@ def _first_sentence(text: str) -> str:
 @pass_session
 def show(session: Session, load_id: int, as_json: bool) -> None:
     """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
-    dock = session.dock
+    dock = session.prepared_dock
     with dock.target.read() as conn:
         row = dock.journal.loads.row(conn, load_id)
         rejects = dock.journal.loads.rejects(conn, load_id) if row else []

@@ -162,7 +162,7 @@ def release(session: Session, path: Path, reason: str) -> None:
     A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
     The release counts for the version that is there now; a new version is judged again.
     """
-    dock = session.dock
+    dock = session.prepared_dock
     text = path_text(path.absolute())
     with dock.target.write() as conn:
         row = dock.journal.tracking.find(conn, text)

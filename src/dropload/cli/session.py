@@ -8,6 +8,8 @@ import click
 
 from dropload.config import LoadedConfig, load_config
 from dropload.dock import Dock, open_dock
+from dropload.errors import RefusedError
+from dropload.journal import pending_scripts
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
 
@@ -51,6 +53,18 @@ class Session:
         if self._dock is None:
             self._dock = open_dock(self.loaded.config)
         return self._dock
+
+    @property
+    def prepared_dock(self) -> Dock:
+        """Return the dock for commands that ask the journal; raise RefusedError without one."""
+        missing = pending_scripts(self.dock.target)
+        if missing:
+            names = ", ".join(path.name for path in missing)
+            raise RefusedError(
+                f"The database is not prepared ({names}): {self.dock.target.describe()}.",
+                hint="`dropload init` or the daemon's first start does it.",
+            )
+        return self.dock
 
 
 pass_session = click.make_pass_decorator(Session)

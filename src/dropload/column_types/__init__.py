@@ -2,9 +2,10 @@
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector
-from dropload.column_types.ordering import common_type, fits, text_width
+from dropload.column_types.ordering import INTEGER_DIGITS, common_type, fits, text_width
 
 __all__ = [
+    "INTEGER_DIGITS",
     "ColumnTypeDetector",
     "ConversionError",
     "canonical_text",

@@ -31,8 +31,8 @@ def fits(value_type: ColumnType, column_type: ColumnType) -> bool:
             holds = value_type.precision <= column_type.precision
         case (Kind.INTEGER | Kind.DECIMAL, Kind.DECIMAL):
             holds = _fits_decimal(value_type, column_type)
-        case (Kind.DECIMAL, Kind.FLOAT):
-            holds = value_type.precision <= FLOAT_DIGITS
+        case (Kind.DECIMAL | Kind.INTEGER, Kind.FLOAT):
+            holds = 0 < value_type.precision <= FLOAT_DIGITS
         case (Kind.DECIMAL, Kind.INTEGER):
             holds = value_type.scale == 0 and value_type.precision < INTEGER_DIGITS
         case (Kind.DATE, Kind.TIMESTAMP):
@@ -60,6 +60,8 @@ def common_type(column_type: ColumnType, value_type: ColumnType) -> ColumnType:
 def text_width(type_: ColumnType) -> int:
     """Return how many characters the longest value of the type may need when it is written."""
     width = _WIDTHS.get(type_.kind, type_.max_length)
+    if type_.kind is Kind.INTEGER and type_.precision:
+        width = len("-") + type_.precision
     if type_.kind is Kind.TIMESTAMP and type_.precision:
         width += len(".") + type_.precision
     if type_.kind is Kind.DECIMAL:
@@ -80,7 +82,7 @@ def _fits_decimal(value_type: ColumnType, column_type: ColumnType) -> bool:
 def _digits(type_: ColumnType) -> tuple[int, int] | None:
     """Return the digits before and behind the point, None where they are not fixed."""
     if type_.kind is Kind.INTEGER:
-        return INTEGER_DIGITS, 0
+        return type_.precision or INTEGER_DIGITS, 0
     if type_.kind is Kind.DECIMAL:
         return type_.precision - type_.scale, type_.scale
     return None

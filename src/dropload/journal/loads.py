@@ -171,7 +171,6 @@ class Loads:
             drop,
             table,
             worker,
-            attempt=open_load.attempts + 1,
             crashes=open_load.crashes,
         )
 
@@ -192,6 +191,26 @@ class Loads:
         if changed.rowcount != 1:
             raise ClaimLostError(f"Load {load.load_id} was taken over or cancelled.")
         self._tracking.set_status(conn, load.tracking_id, state)
+
+    def renew(self, conn: sa.Connection, load: Load) -> None:
+        """Move the end of the lease, if the claim still is this worker's."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load.load_id, self._loads.c.worker == load.worker)
+            .values(lease_until=self._target.now(conn) + self._lease)
+        )
+
+    def forget_appends(self, conn: sa.Connection, table: TableName) -> None:
+        """Let bytes that were appended to a table once be appended again."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(
+                self._loads.c.schema_name == table.schema,
+                self._loads.c.table_name == table.name,
+                self._loads.c.once_key.is_not(None),
+            )
+            .values(once_key=None)
+        )
 
     def record_plan(self, conn: sa.Connection, load: Load, plan: Plan) -> None:
         """Write layout, profile and plan; the load's state becomes staging."""
@@ -214,12 +233,10 @@ class Loads:
         plan: Plan,
         published: Published,
         filed_path: Path | None,
-        *,
-        once: bool,
     ) -> None:
         """Write `committed` beside the rows, in their transaction.
 
-        `once` makes the database refuse the same bytes in an append to the same table.
+        The first load that appends some bytes to a table gets the key that may exist only once.
         """
         now = self._target.now(conn)
         self.advance(
@@ -233,7 +250,7 @@ class Loads:
             backup_table=str(published.backup) if published.backup else None,
             filed_path=_optional_text(filed_path),
             file_hash=plan.profile.file_hash,
-            once_key=f"{load.table}:{plan.profile.file_hash}" if once else None,
+            once_key=self._free_once_key(conn, load, plan.profile.file_hash),
         )
         self._add_rejects(conn, load.load_id, plan.profile.rejects)
         self._tracking.set_status(
@@ -244,6 +261,12 @@ class Loads:
             file_hash=plan.profile.file_hash[:64],
             reference_config_inserted=load.drop.area is Area.REFERENCE,
         )
+
+    def _free_once_key(self, conn: sa.Connection, load: Load, file_hash: str) -> str | None:
+        key = _once_key(load, file_hash)
+        query = sa.select(self._loads).where(self._loads.c.once_key == key)
+        is_append = load.drop.load_type is LoadType.APPEND
+        return key if is_append and self._first(conn, query) is None else None
 
     # --- closing
 
@@ -350,11 +373,15 @@ class Loads:
         )
         self._tracking.set_status(conn, row.tracking_id, VANISHED, reason=reason, processed_at=now)
 
-    def free_abandoned(self, conn: sa.Connection, load_id: int) -> None:
+    def free_abandoned(self, conn: sa.Connection, load_id: int, worker: str) -> None:
         """Take the dead worker's name off an open load."""
         conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == load_id)
+            .where(
+                self._loads.c.load_id == load_id,
+                self._loads.c.worker == worker,
+                self._loads.c.state.in_([state.value for state in OPEN_STATES]),
+            )
             .values(worker=None, lease_until=None)
         )
 
@@ -381,7 +408,7 @@ class Loads:
                 "column_name": reject.column or None,
                 "reason_code": reject.code,
                 "message": reject.message,
-                "row_text": "\t".join(reject.fields)[:4000],
+                "row_text": "\t".join(cell or "" for cell in reject.fields)[:4000],
             }
             for reject in rejects
         ]
@@ -398,8 +425,8 @@ class Loads:
     def find_duplicate(self, conn: sa.Connection, load: Load, file_hash: str) -> LoadRecord | None:
         """Return the earlier load that makes this one a duplicate, None when it is not one.
 
-        Append: the same bytes were appended and stand. Fullload: they are what the table holds
-        now, that is, the last load of the table.
+        Append: the same bytes were appended and no fullload has replaced the rows since. Fullload:
+        the same bytes are what the table holds now, that is, its last load.
         """
         query = (
             sa.select(self._loads)
@@ -410,16 +437,12 @@ class Loads:
             )
             .order_by(self._loads.c.committed_at.desc(), self._loads.c.load_id.desc())
         )
-        if load.drop.load_type is LoadType.APPEND:
-            same = query.where(
-                self._loads.c.file_hash == file_hash,
-                self._loads.c.load_type == LoadType.APPEND.value,
-            )
-            return self._first(conn, same)
-        last = self._first(conn, query)
-        if last is None or last.load_type != LoadType.FULLLOAD.value:
-            return None
-        return last if last.file_hash == file_hash else None
+        if load.drop.load_type is LoadType.FULLLOAD:
+            last = self._first(conn, query)
+            is_same = last is not None and last.file_hash == file_hash
+            is_fullload = last is not None and last.load_type == LoadType.FULLLOAD.value
+            return last if is_same and is_fullload else None
+        return self._first(conn, query.where(self._loads.c.once_key == _once_key(load, file_hash)))
 
     def unfiled(self, conn: sa.Connection) -> list[LoadRecord]:
         """Return the loads that are over but whose file has not been moved, oldest first."""
@@ -486,6 +509,10 @@ class Loads:
 
 def _record(row: sa.RowMapping) -> LoadRecord:
     return LoadRecord(**{**row, "state": State(row["state"])})
+
+
+def _once_key(load: Load, file_hash: str) -> str:
+    return f"{load.table}:{file_hash}"
 
 
 def drop_from_record(record: LoadRecord) -> Drop:

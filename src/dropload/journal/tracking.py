@@ -9,13 +9,24 @@ import sqlalchemy as sa
 
 from dropload.durable import path_text
 from dropload.journal.tables import JournalTables
-from dropload.model import Area, FileVersion, Inbox, Layout, LoadType, TrackedFile
+from dropload.model import (
+    OPEN_STATES,
+    Area,
+    FileVersion,
+    Inbox,
+    Layout,
+    LoadType,
+    State,
+    TrackedFile,
+)
 from dropload.targets.base import Target
 
 WAITING = "waiting"
 HELD = "held"
 RELEASED = "released"
 VANISHED = "vanished"
+_DECIDED = (HELD, RELEASED, *(state.value for state in OPEN_STATES), State.COMMITTED.value)
+"""A new look at the same version does not change these."""
 
 
 class Tracking:
@@ -34,7 +45,7 @@ class Tracking:
         now = self._target.now(conn)
         fresh, known = [], []
         listed = list(files)
-        existing = self._ids(conn, [path_text(path) for path, *_ in listed])
+        existing = self._rows(conn, [path_text(path) for path, *_ in listed])
         for path, inbox, version, reason in listed:
             values = _version_values(version) | {
                 "status": WAITING,
@@ -42,8 +53,11 @@ class Tracking:
                 "changed_at": now,
             }
             text = path_text(path)
-            if text in existing:
-                known.append({"b_id": existing[text], **values})
+            row = existing.get(text)
+            if row is not None and row.status in _DECIDED and row.is_version(version):
+                continue
+            if row is not None:
+                known.append({"b_id": row.id, **values})
             else:
                 fresh.append(_new_row(text, inbox.area, inbox.load_type, now) | values)
         if fresh:
@@ -130,13 +144,16 @@ class Tracking:
         )
         return {row.status: row.total for row in conn.execute(query)}
 
-    def _ids(self, conn: sa.Connection, paths: list[str]) -> dict[str, int]:
-        found: dict[str, int] = {}
+    def at_paths(self, conn: sa.Connection, paths: Iterable[Path]) -> dict[str, TrackedFile]:
+        """Return the rows of these paths by their text, as far as there are any."""
+        return self._rows(conn, [path_text(path) for path in paths])
+
+    def _rows(self, conn: sa.Connection, paths: list[str]) -> dict[str, TrackedFile]:
+        found: dict[str, TrackedFile] = {}
         for chunk in _chunks(paths):
-            query = sa.select(self._table.c.file_path, self._table.c.id).where(
-                self._table.c.file_path.in_(chunk)
-            )
-            found |= {row.file_path: row.id for row in conn.execute(query)}
+            query = sa.select(self._table).where(self._table.c.file_path.in_(chunk))
+            rows = [TrackedFile(**row) for row in conn.execute(query).mappings()]
+            found |= {row.file_path: row for row in rows}
         return found
 
 

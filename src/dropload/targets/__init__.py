@@ -4,14 +4,12 @@ from importlib.metadata import entry_points
 
 import sqlalchemy as sa
 
-from dropload.config import Config
+from dropload.config import DEFAULT_URL, Config
 from dropload.errors import ConfigError
 from dropload.targets.base import Target
 
 GROUP = "dropload.targets"
 _EXTRAS = {"mssql": "sqlserver"}
-DEFAULT_URL = "sqlite:///data/dropload.db"
-"""The embedded default: nothing to install."""
 
 
 def open_target(config: Config) -> Target:
@@ -38,8 +36,9 @@ def _target_name(config: Config) -> str:
     url = config.database.url
     try:
         return sa.make_url(url.get_secret_value() if url else DEFAULT_URL).get_backend_name()
-    except sa.exc.ArgumentError as exc:
+    except (sa.exc.ArgumentError, ValueError):
+        # Not chained: the cause's text repeats parts of the URL, a password among them.
         raise ConfigError(
             "database.url is not a database URL.",
             hint="Write for example sqlite:////srv/dropload.db (four slashes: absolute path).",
-        ) from exc
+        ) from None

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig, SchemasConfig
 from dropload.errors import DroploadError
-from dropload.model import Area, ColumnType, Plan, TableInfo, TableName
+from dropload.model import Area, ColumnType, Kind, Plan, TableColumn, TableInfo, TableName
 
 LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
@@ -108,10 +108,16 @@ class Target(ABC):
     def read(self) -> Iterator[sa.Connection]:
         """Run a block that only reads, on one consistent view."""
         try:
-            with self.engine.connect() as conn, conn.begin():
+            with self.begin_read() as conn:
                 yield conn
         except self.driver_errors as exc:
             raise self.translate(exc) from exc
+
+    @contextmanager
+    def begin_read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads."""
+        with self.engine.connect() as conn, conn.begin():
+            yield conn
 
     def close(self) -> None:
         """Give back every connection."""
@@ -183,6 +189,16 @@ class Target(ABC):
     @abstractmethod
     def column_ddl(self, column_type: ColumnType) -> str:
         """Return the type as this database declares it, keeping every value unchanged."""
+
+    def measure(self, conn: sa.Connection, table: TableName, column: TableColumn) -> ColumnType:
+        """Return the smallest type that holds the numbers which the column holds now."""
+        if column.type.kind not in (Kind.INTEGER, Kind.DECIMAL):
+            return column.type
+        name = self.quoted_column(column.name)
+        bounds = f"SELECT min({name}), max({name}) FROM {self.quoted(table)}"  # noqa: S608 - quoted by the dialect
+        found = [abs(int(value or 0)) for value in conn.exec_driver_sql(bounds).one()]
+        whole_digits = len(str(max(found)))
+        return replace(column.type, precision=whole_digits + column.type.scale)
 
     @abstractmethod
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
+from dropload.config import DEFAULT_URL
 from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, LoadType, Plan, TableColumn, TableInfo, TableName
 from dropload.mounts import is_network
@@ -82,8 +84,8 @@ class SQLiteTarget(Target):
 
     def create_engine(self) -> sa.Engine:
         """Return an engine on the file that `database.url` or `database.name` names."""
-        path = self._path()
-        _prepare_folder(path)
+        path = self._path
+        _check_place(path)
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(path)),
             connect_args={"timeout": self.database.busy_timeout_seconds},
@@ -93,9 +95,8 @@ class SQLiteTarget(Target):
         sa.event.listen(engine, "begin", _begin)
         return engine
 
+    @cached_property
     def _path(self) -> Path:
-        from dropload.targets import DEFAULT_URL  # noqa: PLC0415 - the package imports this module
-
         if self.database.url is None and self.database.name:
             return Path(self.database.name)
         secret = self.database.url
@@ -110,8 +111,21 @@ class SQLiteTarget(Target):
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
         """Open a transaction with BEGIN IMMEDIATE: a later lock upgrade could fail half-way."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self.engine.connect().execution_options(**{_WRITE: True}) as conn, conn.begin():
             yield conn
+
+    @contextmanager
+    def begin_read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that only reads; where there is no file, an empty database."""
+        if self._path.exists():
+            with super().begin_read() as conn:
+                yield conn
+            return
+        nothing = sa.create_engine("sqlite://")
+        with nothing.connect() as conn:
+            yield conn
+        nothing.dispose()
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLite's result codes by who must act (https://www.sqlite.org/rescode.html)."""
@@ -134,7 +148,7 @@ class SQLiteTarget(Target):
 
     def describe(self) -> str:
         """Return the file and the version of the library."""
-        return f"SQLite {sqlite3.sqlite_version}, file {self._path()}"
+        return f"SQLite {sqlite3.sqlite_version}, file {self._path}"
 
     def now(self, conn: sa.Connection) -> datetime:  # noqa: ARG002 - other targets ask there
         """Return the machine's clock: file and machine are one here."""
@@ -176,7 +190,11 @@ class SQLiteTarget(Target):
             return None
         found = conn.exec_driver_sql(f"PRAGMA table_info({self.quoted(table)})").all()
         columns = tuple(
-            TableColumn(row.name, _parse_declared(row.type), nullable=not row.notnull)
+            TableColumn(
+                row.name,
+                _parse_declared(row.type),
+                nullable=not row.notnull or row.dflt_value is not None,
+            )
             for row in found
             if row.name not in LINEAGE
         )
@@ -207,6 +225,12 @@ class SQLiteTarget(Target):
             return _DDL[column_type.kind]
         word = "DECIMAL" if column_type.precision <= EXACT_DIGITS else "DECIMAL_TEXT"
         return f"{word}({column_type.precision},{column_type.scale})"
+
+    def measure(self, conn: sa.Connection, table: TableName, column: TableColumn) -> ColumnType:
+        """Return what a number column needs; what is kept as text has no order of size."""
+        if _is_kept_as_text(column.type):
+            return column.type
+        return super().measure(conn, table, column)
 
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:
         """Return a number in its column's form; everything else is stored as it was written."""
@@ -372,14 +396,16 @@ class SQLiteTarget(Target):
         return f"{_PRINT}({name}, '{column.type.kind}', {decimals})"
 
 
-def _prepare_folder(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
+def _check_place(path: Path) -> None:
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(
-            f"The folder of the database, {path.parent}, cannot be made: {exc.strerror}."
-        ) from exc
-    if is_network(path.parent):
+            f"The database {path} cannot be made: {folder} cannot be written.",
+            hint="Give dropload's user the right, or name another file in database.url.",
+        )
+    if is_network(folder):
         raise ConfigError(
             f"The database {path} is on a network share, where SQLite's locks do not hold.",
             hint="Put it on a local disk, or use a database server.",
@@ -454,15 +480,31 @@ def _split_statements(script: str) -> Iterator[str]:
 
 
 def _parse_declared(declared: str) -> ColumnType:
-    """Return our type for a declared one; what we do not know holds any text."""
+    """Return our type for a declared one, as far as the column's affinity keeps its values.
+
+    A word that we do not know gets the type of its affinity (datatype3.html, section 3.1): the
+    affinity NUMERIC turns `007` into 7, so only numbers may go there.
+    """
     match = _DECLARED.match(declared)
-    kind = _KIND_OF_WORD.get(match["word"].upper().strip(), Kind.TEXT) if match else Kind.TEXT
+    word = match["word"].upper().strip() if match else declared.upper()
+    kind = _KIND_OF_WORD.get(word) or _kind_of_affinity(word)
     args = [int(part) for part in (match["args"] or "").split(",") if part] if match else []
-    if kind is Kind.DECIMAL and not args:
+    if kind is not Kind.DECIMAL:
+        return ColumnType(kind)
+    if not args:
         return ColumnType(Kind.FLOAT)  # NUMERIC without digits holds any number
-    if kind is Kind.DECIMAL:
-        return ColumnType(kind, precision=args[0], scale=args[1] if len(args) > 1 else 0)
-    return ColumnType(kind)
+    digits = args[0] if word == "DECIMAL_TEXT" else min(args[0], EXACT_DIGITS)
+    return ColumnType(kind, precision=digits, scale=args[1] if len(args) > 1 else 0)
+
+
+def _kind_of_affinity(word: str) -> Kind:
+    if "INT" in word:
+        return Kind.INTEGER
+    if not word or any(part in word for part in ("CHAR", "CLOB", "TEXT", "BLOB")):
+        return Kind.TEXT
+    if word.startswith(("DATETIME", "TIMESTAMP")):
+        return Kind.TIMESTAMP
+    return Kind.FLOAT
 
 
 def _mentions(sql: str, name: str) -> bool:

@@ -95,7 +95,7 @@ class _Sieve:
         column = value = ""
         if position is not None:
             column = self._names[position] or f"column {position + 1}"
-            value = texts[position]
+            value = texts[position] or ""
         return Reject(self._row, line, column, value, code, message, texts)
 
     def _batch(self, rows: list[list[str]], numbers: Sequence[int], rejects: list[Reject]) -> Batch:
@@ -116,8 +116,9 @@ def _cells(column: Sequence[str]) -> list[str | None]:
     return [cell or None for cell in column]
 
 
-def _as_written(cell: str) -> str:
-    return "" if cell == QUOTED_EMPTY else cell.replace(NUL, "\0")
+def _as_written(cell: str) -> str | None:
+    """Return the text of a cell, None for an empty one without quotes."""
+    return "" if cell == QUOTED_EMPTY else cell.replace(NUL, "\0") or None
 
 
 def _count(cells: int) -> str:

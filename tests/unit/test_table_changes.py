@@ -1,0 +1,197 @@
+"""What a second file does to a table that a first one made, or that somebody else made."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
+from dropload.model import Outcome, Verdict
+from dropload.pipeline import process_drop
+from tests.conftest import Yard, open_yard
+
+
+def declared(yard: Yard, table: str) -> dict[str, str]:
+    return {row[1]: row[2] for row in yard.query(f'PRAGMA table_info("{table}")')}
+
+
+def test_numbers_stay_numbers_when_a_later_file_writes_them_otherwise(yard: Yard) -> None:
+    yard.drop("m.csv", "amount,price,share\n1.50,1.50,1\n2.25,2.25,2.5\n")
+    yard.drop("m.csv", "amount,price,share\n100,1.505,3\n12,0.001,4\n")
+    types = declared(yard, "dbo.m")
+    assert types["amount"] == "DECIMAL(15,2)"
+    assert types["price"] == "DECIMAL(15,3)"
+    assert types["share"] == "REAL"
+    assert yard.query('SELECT amount FROM "dbo.m" WHERE amount > 50') == [(100,)]
+
+
+def test_whole_numbers_become_decimals_and_not_text(yard: Yard) -> None:
+    yard.drop("m.csv", "amount,name\n10,a\n200,b\n")
+    yard.drop("m.csv", "amount,name\n10.50,c\n7.25,d\n")
+    assert declared(yard, "dbo.m")["amount"] == "DECIMAL(15,2)"
+    assert yard.query('SELECT sum(amount) FROM "dbo.m"') == [(227.75,)]
+
+
+def test_numbers_too_long_for_both_forms_are_kept_exactly_as_text(yard: Yard) -> None:
+    yard.drop("m.csv", "n,x\n9223372036854775807,a\n-5,b\n")
+    yard.drop("m.csv", "n,x\n0.25,c\n1.50,d\n")
+    assert yard.query('SELECT n FROM "dbo.m"') == [
+        ("9223372036854775807",),
+        ("-5",),
+        ("0.25",),
+        ("1.50",),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "content", "stored"),
+    [
+        ("DECIMAL(20,2)", "12345678901234567.89", None),
+        ("STRING", "007", None),
+        ("MONEY", "0815", None),
+        ("STRING", "815", 815),
+        ("VARCHAR(10)", "007", "007"),
+        ("INT8", "7", 7),
+        ("DECIMAL(20,2)", "1.50", 1.5),
+        ("DATETIME2", "2024-01-01 10:00:00", "2024-01-01 10:00:00"),
+        ("", "007", "007"),
+    ],
+)
+def test_a_table_of_somebody_else_gets_only_what_its_affinity_keeps(
+    yard: Yard, ddl: str, content: str, stored: object
+) -> None:
+    yard.execute(f'CREATE TABLE "dbo.t2" (v {ddl}, n INTEGER, t TEXT)')
+    outcome = yard.drop("t2.csv", f"v,n,t\n{content},1,a\n{content},2,b\n")
+    if stored is None:
+        assert outcome.verdict is Verdict.FAILED
+        assert '"v"' in outcome.message
+    else:
+        assert outcome.verdict is Verdict.LOADED, outcome
+        assert yard.query('SELECT DISTINCT v FROM "dbo.t2"') == [(stored,)]
+
+
+def load_with(yard: Yard, path: Path, at_staging: str) -> Outcome:
+    """Load a file while somebody else runs a statement between staging and publishing."""
+    drop = drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="x")
+
+    def interfere(step: str, _rows: int) -> None:
+        if step == "staging":
+            with sqlite3.connect(yard.root / "dropload.db") as connection:
+                connection.execute(at_staging)
+
+    return process_drop(yard.dock, drop, worker_name(), interfere)
+
+
+def test_a_table_that_changes_under_a_load_is_planned_for_again(yard: Yard) -> None:
+    yard.drop("m.csv", "amount,ok,t\n1.50,true,a\n2.25,false,b\n")
+    path = yard.put("m.csv", "amount,ok,t\n7.50,true,c\n8.00,false,d\n")
+    outcome = load_with(yard, path, 'ALTER TABLE "dbo.m" ADD COLUMN extra TEXT')
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "stale_plan")
+    assert len(yard.table("dbo.m")) == 2
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert yard.table("dbo.m")[-1] == (8, 0, "d", None)
+
+
+def test_names_that_differ_only_in_punctuation_find_their_own_columns_again(yard: Yard) -> None:
+    header = "Symbol,Change,Change %"
+    yard.drop("stocks.csv", f"{header}\nA,1.5,2.5\n")
+    again = yard.drop("stocks.csv", f"{header}\nB,3.5,4.5\n")
+    assert again.verdict is Verdict.LOADED, again
+    assert yard.table("dbo.stocks")[-1] == ("B", 3.5, 4.5)
+
+
+def test_two_columns_that_mean_the_same_are_refused_by_name(yard: Yard) -> None:
+    yard.drop("m.csv", "user id,n\na,1\n")
+    outcome = yard.drop("m.csv", "User-ID,USER_ID,n\na,b,2\n")
+    assert outcome.verdict is Verdict.FAILED
+    assert '"User-ID", "USER_ID"' in outcome.message
+
+
+def test_a_required_column_with_a_default_may_be_left_out(yard: Yard) -> None:
+    yard.execute(
+        "CREATE TABLE \"dbo.t3\" (id INTEGER, name TEXT, a TEXT, kind TEXT NOT NULL DEFAULT 'x')"
+    )
+    assert yard.drop("t3.csv", "id,name,a\n1,b,c\n").verdict is Verdict.LOADED
+    assert yard.table("dbo.t3") == [(1, "b", "c", "x")]
+    yard.execute('CREATE TABLE "dbo.t4" (id INTEGER, name TEXT, a TEXT, kind TEXT NOT NULL)')
+    refused = yard.drop("t4.csv", "id,name,a\n1,b,c\n")
+    assert "needs a value" in refused.message
+
+
+# --- duplicates
+
+
+def test_an_append_may_come_again_after_a_fullload_has_replaced_it(yard: Yard) -> None:
+    yard.drop("x.csv", "n\n1\n2\n")
+    yard.drop("x.csv", "n\n3\n4\n", load_type="fullload")
+    assert yard.drop("x.csv", "n\n1\n2\n").verdict is Verdict.LOADED
+    assert [row[0] for row in yard.table("dbo.x")] == [3, 4, 1, 2]
+    assert yard.drop("x.csv", "n\n1\n2\n").verdict is Verdict.DUPLICATE
+
+
+def test_a_table_that_was_dropped_is_loaded_anew(yard: Yard) -> None:
+    for load_type in ("fullload", "append"):
+        yard.drop("x.csv", "n\n1\n2\n", load_type=load_type)
+        yard.execute('DROP TABLE "dbo.x"')
+        again = yard.drop("x.csv", "n\n1\n2\n", load_type=load_type)
+        assert again.verdict is Verdict.LOADED, again
+        yard.execute('DROP TABLE "dbo.x"')
+
+
+def test_bytes_whose_first_load_was_forced_are_still_a_duplicate_afterwards(yard: Yard) -> None:
+    yard.drop("x.csv", "n\n1\n2\n", force=True)
+    assert yard.drop("x.csv", "n\n1\n2\n").verdict is Verdict.DUPLICATE
+
+
+# --- rejects
+
+
+def test_a_rejects_file_in_a_fullload_inbox_is_held_and_replaces_nothing(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 1})
+    yard.drop("x.csv", "a,b\n1,2\n3,4\n5\n6,7\n", load_type="fullload")
+    [rejects] = (yard.inbox(load_type="fullload").path / "processed").glob("*.rejects.csv")
+    outcome = yard.drop(rejects.name, rejects.read_bytes(), load_type="fullload")
+    assert outcome.verdict is Verdict.HELD
+    assert "append inbox" in outcome.hint
+    assert len(yard.table("dbo.x")) == 3
+    yard.dock.target.close()
+
+
+def test_a_column_of_the_sender_that_is_called_like_ours_is_loaded(yard: Yard) -> None:
+    yard.drop("x.csv", "id,_error_line,text\n1,7,a\n")
+    assert yard.table("dbo.x") == [(1, 7, "a")]
+
+
+def test_a_rejected_row_keeps_null_and_empty_text_apart(tmp_path: Path) -> None:
+    """F7"""
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 5})
+    yard.drop("x.csv", 'n;t;u\n1;"";a\n2;"";\n3;;;too;many\n')
+    yard.drop("x.csv", 'n;t;u\n4;"";x;y\n5;a;b\n')
+    for path in sorted((yard.inbox().path / "processed").glob("*.rejects.csv")):
+        text = path.read_text()
+        if "\n4;" in text:
+            assert '4;"";x;' in text
+        else:
+            assert "3;;;" in text
+    yard.dock.target.close()
+
+
+def test_a_held_file_outside_the_tree_says_force_and_is_not_waited_for(yard: Yard) -> None:
+    from dropload.model import Area, LoadType
+
+    yard.drop("x.csv", "id,name,amount\n1,a,2.50\n2,b,3.50\n", load_type="fullload")
+    path = yard.root / "x.csv"
+    path.write_text("id,name,amount\n")
+    drop = drop_of_path(
+        path,
+        yard.dock.tree,
+        Area.NON_REFERENCE,
+        LoadType.FULLLOAD,
+        force=False,
+        requested_by="x",
+    )
+    outcome = process_drop(yard.dock, drop, worker_name())
+    assert (outcome.verdict, "--force" in outcome.hint) == (Verdict.HELD, True)
+    held = "SELECT count(*) FROM \"ref.File_Monitor_Tracking\" WHERE status='held'"
+    assert yard.query(held) == [(0,)]
