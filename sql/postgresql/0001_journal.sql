@@ -86,7 +86,8 @@ CREATE TABLE IF NOT EXISTS ref.load_history (
     error_category    varchar(30),
     error_message     text,
     requested_by      varchar(200),
-    once_key          varchar(500)                         -- see below
+    once_key          varchar(500),                         -- see below
+    commit_no         bigint                               -- order of the commits of one table, from 1
 );
 -- One open load per path: this is what keeps two daemons from loading one file twice.
 CREATE UNIQUE INDEX IF NOT EXISTS ux_load_history_open

@@ -83,7 +83,8 @@ CREATE TABLE IF NOT EXISTS "ref.Load_History" (
     error_category VARCHAR(30),
     error_message  TEXT,
     requested_by   VARCHAR(200),
-    once_key       VARCHAR(500)                            -- see below
+    once_key       VARCHAR(500),                            -- see below
+    commit_no      BIGINT                                  -- order of the commits of one table, from 1
 );
 -- One open load per path: this is what keeps two daemons from loading one file twice.
 CREATE UNIQUE INDEX IF NOT EXISTS "ref.ux_Load_History_open"

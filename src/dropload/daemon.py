@@ -76,6 +76,7 @@ class Daemon:
             while not self._stopping:
                 self._take_turn_safely(woken=woken)
                 if self._until_idle and self._is_idle():
+                    self._say_left_undone()
                     break
                 woken = self._watcher.wait(self._seconds_to_next_turn())
         finally:
@@ -176,7 +177,7 @@ class Daemon:
     def _is_idle(self) -> bool:
         return (
             self._outage.is_over
-            and self._dispatcher.is_idle
+            and self._dispatcher.is_at_rest
             and not self._later
             and self._scan is not None
             and self._gate.waiting_count == 0
@@ -217,6 +218,9 @@ class Daemon:
         """Count the death of a worker against its file; the third one is the file's fault."""
         if self._stopping:
             return  # cut off by us: the claim of the dead worker is freed at the next start
+        if not finished.crash:
+            self._repeat_first(finished.drop, finished.table, "its worker process was replaced")
+            return
         self._log.error(
             "worker_died", file=path_text(finished.drop.path.name), reason=finished.crash
         )
@@ -290,6 +294,10 @@ class Daemon:
             )
 
     # --- telling
+
+    def _say_left_undone(self) -> None:
+        for table, reason in self._dispatcher.paused():
+            self._log.warning("left_undone", table=table, reason=reason)
 
     def _say_watching(self, message: str | None) -> None:
         if message:

@@ -4,7 +4,8 @@ import multiprocessing
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class Finished:
     table: str
     outcome: Outcome | None
     crash: str = ""
-    """How the worker ended when there is no outcome."""
+    """How the worker ended when there is no outcome; empty when it was cut off by us."""
 
 
 @dataclass(slots=True)
@@ -102,24 +103,30 @@ class Dispatcher:
 
     def _start(self, table: str, drop: Drop) -> None:
         try:
-            future: Future[Outcome] = self._pool.schedule(
-                work, args=[drop], timeout=self._config.workers.load_timeout_seconds
-            )
+            future = self._schedule(drop)
         except RuntimeError as exc:
-            # Workers that cannot even start (memory limit, no processes left) break the pool.
-            self._renew_pool(str(exc))
             self._queues[table].drops.appendleft(drop)
+            self._rest(str(exc))
             return
         self.problem = ""
         self._running[table] = (drop, future)
         future.add_done_callback(lambda _: self._wake())
 
-    def _renew_pool(self, reason: str) -> None:
+    def _schedule(self, drop: Drop) -> "Future[Outcome]":
+        timeout = self._config.workers.load_timeout_seconds
+        try:
+            return self._pool.schedule(work, args=[drop], timeout=timeout)
+        except RuntimeError:
+            # The pool breaks when an idle worker is killed: what it ran comes back as cut off.
+            self._pool.stop()
+            self._pool = self._make_pool()
+            return self._pool.schedule(work, args=[drop], timeout=timeout)
+
+    def _rest(self, reason: str) -> None:
+        """Leave the workers alone for a while: they cannot even start (limits, no memory)."""
         self.problem = f"worker processes cannot be started: {reason}"
         get_logger().error("workers_not_started", reason=reason)
         self._rest_until = self._clock() + self._config.retry.pause_seconds
-        self._pool.stop()
-        self._pool = self._make_pool()
 
     def _make_pool(self) -> ProcessPool:
         return ProcessPool(
@@ -139,9 +146,9 @@ class Dispatcher:
     def _finish(self, table: str, drop: Drop, future: "Future[Outcome]") -> Finished:
         del self._running[table]
         self._known.discard(drop.path)
-        if future.cancelled():
-            return Finished(drop, table, None, "it was cut off by the stop of the daemon")
-        error = future.exception()
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() or isinstance(error, (BrokenProcessPool, CancelledError)):
+            return Finished(drop, table, None)
         if error is None:
             return Finished(drop, table, future.result())
         if isinstance(error, TimeoutError):
@@ -162,9 +169,10 @@ class Dispatcher:
         return [path_text(drop.path.name) for drop, _ in self._running.values()]
 
     @property
-    def is_idle(self) -> bool:
-        """Return whether nothing is queued and nothing runs."""
-        return not self._running and self.queued == 0
+    def is_at_rest(self) -> bool:
+        """Return whether nothing runs, and what is queued, if anything, is of paused tables."""
+        queues = [queue for queue in self._queues.values() if queue.drops]
+        return not self._running and all(queue.reason for queue in queues)
 
     def paused(self) -> Iterator[tuple[str, str]]:
         """Yield table and reason of every queue that pauses."""

@@ -5,7 +5,7 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -202,11 +202,6 @@ def find_path(text: str) -> Path:
             if path_text(entry.name) == path.name:
                 return parent / entry.name
     return path
-
-
-def is_ignored(name: str, patterns: Sequence[str]) -> bool:
-    """Return whether a file of this name is none of our business."""
-    return ignore_rule(tuple(patterns))(name)
 
 
 @lru_cache(maxsize=8)

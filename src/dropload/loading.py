@@ -6,8 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
+from dropload.column_types import ConversionError
 from dropload.config import LoadConfig
-from dropload.errors import DuplicateError, FileChangedError, StalePlanError, TargetError
+from dropload.errors import DuplicateError, FileChangedError, FileError, StalePlanError, TargetError
 from dropload.journal import Journal
 from dropload.model import Area, FileVersion, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
@@ -104,19 +105,29 @@ class _StageWriter:
         staged = self.rows_taken
         with self._target.write() as conn:
             for records, source_rows in self._pending:
-                self._target.write_batch(
-                    conn,
-                    self._plan,
-                    self._stage,
-                    records,
-                    source_rows,
-                    self._load.load_id,
-                    self._batch_rows,
-                )
+                self._write(conn, records, source_rows)
             times = {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
             self._journal.loads.advance(conn, self._load, state, rows_staged=staged, **times)
         self._written = staged
         self._pending, self._pending_rows = [], 0
+
+    def _write(self, conn: sa.Connection, records: pa.RecordBatch, source_rows: pa.Array) -> None:
+        try:
+            self._target.write_batch(
+                conn,
+                self._plan,
+                self._stage,
+                records,
+                source_rows,
+                self._load.load_id,
+                self._batch_rows,
+            )
+        except ConversionError as exc:
+            raise FileError(
+                f"{exc.value!r} cannot be stored unchanged in {self._plan.table}: {exc}.",
+                hint="Correct the value, or ask the database owner for a wider column.",
+                code="type_mismatch",
+            ) from exc
 
 
 def publish_rows(

@@ -466,6 +466,8 @@ class LoadRecord:
     error_message: str | None
     requested_by: str | None
     once_key: str | None
+    commit_no: int | None
+    """Order of the commits of one table, from 1; clocks may be set back, this is not."""
 
     @property
     def table(self) -> str:

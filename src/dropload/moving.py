@@ -114,8 +114,19 @@ def _reserve(destination: Path, owner: Path) -> Path:
     raise AssertionError("numbered_paths is endless")
 
 
+_MARK = b"dropload keeps this name free for "
+
+
 def _mark(owner: Path) -> bytes:
-    return b"dropload keeps this name free for " + os.fsencode(owner.absolute()) + b"\n"
+    return _MARK + os.fsencode(owner.absolute()) + b"\n"
+
+
+def is_placeholder(path: Path) -> bool:
+    """Return whether a crash left nothing but a reserved name there."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        start = file.read(len(_MARK))
+        return start in (b"", _MARK)
+    return False
 
 
 def _is_reserved_for(path: Path, owner: Path) -> bool:

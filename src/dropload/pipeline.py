@@ -65,8 +65,6 @@ def process_drop(
     with bound_contextvars(file=path_text(drop.path.name)):
         named = name_drop(drop, dock.target)
         try:
-            # Before a claim is made: another daemon may have loaded and moved the file.
-            check_version(drop.path, drop.version)
             claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
         except (TransientError, TargetError, OSError) as exc:
             return _not_now(Outcome(Verdict.RETRY, drop.path, str(named.table)), _foreseen(exc))
@@ -120,6 +118,9 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     try:
         with dock.target.write() as conn:
+            # Inside the transaction: where the file still stands, a load of another daemon that
+            # is over has not been filed yet, and the claim is refused.
+            check_version(named.drop.path, named.drop.version)
             return dock.journal.loads.claim(conn, named.drop, named.table, worker)
     except ConstraintError:
         # The unique index on open loads let another worker through first.

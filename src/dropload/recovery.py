@@ -21,6 +21,7 @@ from dropload.folders import find_path
 from dropload.journal import drop_from_record
 from dropload.logs import get_logger
 from dropload.model import OPEN_STATES, FileVersion, Load, LoadRecord, State, TableName
+from dropload.moving import is_placeholder
 from dropload.reports import Findings, report_path
 
 
@@ -86,6 +87,8 @@ def _find_or_write_report(row: LoadRecord, filed_path: Path | None) -> Path | No
     if row.state is not State.FAILED or filed_path is None:
         return None
     written = report_path(filed_path)
+    if is_placeholder(written):
+        written.unlink()
     return written if written.exists() else write_report(_findings(row), filed_path)
 
 

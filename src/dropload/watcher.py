@@ -75,16 +75,18 @@ class _Strays:
 
     def add_files_below(self, folder: Path) -> None:
         """Add the files in a foreign folder, however deep, as far as the bounds allow."""
-        for entry in _list_folder(folder):
-            self.walked += 1
-            if self.walked > _MAX_WALKED:
-                return
-            if self.is_ignored(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                self.add_files_below(Path(entry.path))
-            else:
-                self.add(Path(entry.path))
+        folders = [folder]
+        while folders:
+            for entry in _list_folder(folders.pop()):
+                self.walked += 1
+                if self.walked > _MAX_WALKED:
+                    return
+                if self.is_ignored(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    self.add(Path(entry.path))
 
     def add_between(self, folder: Path, expected: Sequence[str]) -> None:
         """Add what stands in a folder of the tree beside the folders that belong there."""

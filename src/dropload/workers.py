@@ -8,12 +8,18 @@ import time
 
 from dropload.config import Config
 from dropload.dock import Dock, open_dock
+from dropload.durable import path_text
 from dropload.identity import worker_name
-from dropload.logs import configure_logs
+from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, Outcome
 from dropload.pipeline import process_drop
 
 _PARENT_CHECK_SECONDS = 1.0
+
+
+class WorkerError(Exception):
+    """Something that nobody foresaw ended a load; the log of the worker has the traceback."""
+
 
 _dock: Dock | None = None
 """One dock per worker process, opened by `start_worker`: connections stay warm between drops."""
@@ -34,8 +40,13 @@ def start_worker(config: Config) -> None:
 def work(drop: Drop) -> Outcome:
     """Load one drop; called in a worker process that `start_worker` has prepared."""
     if _dock is None:
-        raise RuntimeError("the worker was not started")
-    return process_drop(_dock, drop, worker_name())
+        raise WorkerError("the worker was not started")
+    try:
+        return process_drop(_dock, drop, worker_name())
+    except Exception as exc:  # noqa: BLE001 - everything must come back in words
+        # Told in words: not every exception survives the way back through a pipe.
+        get_logger().exception("load_broke_off", file=path_text(drop.path.name))
+        raise WorkerError(f"{type(exc).__name__}: {exc}") from None
 
 
 def _end_with_parent(parent: int) -> None:

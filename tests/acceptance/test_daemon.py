@@ -375,3 +375,32 @@ def test_a_new_version_that_comes_while_the_old_one_loads_is_loaded_too(tmp_path
         assert daemon.query('SELECT count(*) FROM "dbo.big"') == [(250_000,)]
     finally:
         daemon.end()
+
+
+def test_an_idle_worker_that_is_killed_is_replaced(daemon: Daemon) -> None:
+    """Promise 7"""
+    daemon.start()
+    (daemon.inbox() / "first.csv").write_text(ORDERS)
+    daemon.wait_until_filed(1)
+    assert daemon.process is not None
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+    for pid in children.read_text().split():
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"spawn_main" in command:
+            os.kill(int(pid), signal.SIGKILL)
+    time.sleep(0.5)
+    (daemon.inbox() / "second.csv").write_text(ORDERS)
+    daemon.wait_until_filed(2)
+    assert daemon.states() == ["filed", "filed"]
+
+
+def test_until_idle_ends_when_only_paused_tables_are_left(daemon: Daemon) -> None:
+    daemon.command("init")
+    daemon.execute('CREATE VIEW "dbo.orders" AS SELECT 1 AS id')
+    (daemon.inbox() / "orders.csv").write_text(ORDERS)
+    (daemon.inbox() / "other.csv").write_text(ORDERS)
+    answer = daemon.command("run", "--until-idle")
+    assert answer.returncode == 0
+    assert "left_undone" in answer.stderr
+    assert (daemon.inbox() / "orders.csv").exists()
+    assert not (daemon.inbox() / "other.csv").exists()

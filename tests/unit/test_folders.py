@@ -26,7 +26,7 @@ from dropload.folders import (
     choose_filed_path,
     filed_name,
     find_path,
-    is_ignored,
+    ignore_rule,
     strip_filed_prefix,
 )
 from dropload.model import Area, FileVersion, LoadType
@@ -328,13 +328,13 @@ def test_a_path_that_is_gone_is_returned_as_it_was_written(tmp_path: Path) -> No
     LEFT_BEHIND.split(),
 )
 def test_what_programs_leave_behind_is_ignored(name: str) -> None:
-    assert is_ignored(name, ALWAYS_IGNORED)
+    assert ignore_rule(ALWAYS_IGNORED)(name)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tmp.csv", "part", "A.TMP", "Thumbs.db.csv", "$~a"])
 def test_everything_else_is_not_ignored(name: str) -> None:
-    assert not is_ignored(name, ALWAYS_IGNORED)
-    assert not is_ignored(name, ())
+    assert not ignore_rule(ALWAYS_IGNORED)(name)
+    assert not ignore_rule(())(name)
 
 
 # --- moving ---

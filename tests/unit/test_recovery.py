@@ -344,3 +344,45 @@ def test_a_restart_does_not_forget_what_is_held_or_released(yard: Yard) -> None:
         with yard.dock.target.write() as conn:
             yard.dock.journal.tracking.upsert_waiting(conn, [(path, inbox, version, "new look")])
         assert yard.query(status) == [(decided,)]
+
+
+def test_the_longest_names_there_are_can_be_filed(yard: Yard) -> None:
+    """E2"""
+    name = "n" * 251 + ".csv"
+    outcome = yard.drop(name, ORDERS)
+    assert (outcome.verdict, outcome.moved) == (Verdict.LOADED, True), outcome
+    assert yard.states() == ["filed"]
+
+
+def test_a_report_that_a_crash_left_as_a_reserved_name_is_written(yard: Yard) -> None:
+    path = yard.put("orders.csv", "id,name\n1\n")
+    yard.load(path)
+    error = path.parent / "error"
+    [report] = error.glob("*.report.txt")
+    [filed] = error.glob("*Z_orders.csv")
+    filed.rename(path)
+    report.write_text("dropload keeps this name free for /somewhere/orders.csv\n")
+    yard.execute('UPDATE "ref.Load_History" SET filed_at=NULL, worker=NULL')
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert "cannot be loaded" in report.read_text()
+
+
+def test_a_file_that_another_daemon_loaded_is_not_said_to_have_vanished(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    version = drop_of(yard, path).version
+    yard.load(path)
+    tracking = yard.dock.journal.tracking
+    with yard.dock.target.write() as conn:
+        tracking.upsert_waiting(conn, [(path, yard.inbox(), version, "seen late")])
+        tracking.mark_vanished(conn, [path])
+    assert yard.query('SELECT status FROM "ref.File_Monitor_Tracking"') == [("filed",)]
+
+
+def test_a_clock_that_is_set_back_does_not_change_what_a_table_holds(yard: Yard) -> None:
+    yard.drop("x.csv", "n\n1\n2\n", load_type="fullload")
+    yard.drop("x.csv", "n\n3\n4\n", load_type="fullload")
+    yard.execute(
+        "UPDATE \"ref.Load_History\" SET committed_at='2001-01-01 00:00:00.000000' WHERE load_id=2"
+    )
+    assert yard.drop("x.csv", "n\n3\n4\n", load_type="fullload").verdict is Verdict.DUPLICATE
+    assert yard.drop("x.csv", "n\n1\n2\n", load_type="fullload").verdict is Verdict.LOADED

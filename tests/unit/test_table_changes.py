@@ -195,3 +195,25 @@ def test_a_held_file_outside_the_tree_says_force_and_is_not_waited_for(yard: Yar
     assert (outcome.verdict, "--force" in outcome.hint) == (Verdict.HELD, True)
     held = "SELECT count(*) FROM \"ref.File_Monitor_Tracking\" WHERE status='held'"
     assert yard.query(held) == [(0,)]
+
+
+def test_rules_that_an_owner_gave_to_our_table_are_not_lost(yard: Yard) -> None:
+    """G3"""
+    rows = "id,name,amount\n1,a,2.50\n2,b,3.50\n"
+    yard.drop("x.csv", rows, load_type="fullload")
+    yard.execute("ALTER TABLE \"dbo.x\" ADD COLUMN kind TEXT DEFAULT 'new'")
+    more = "id,name,amount,kind\n3,c,2.50,k\n4,d,3.50,k\n"
+    assert yard.drop("x.csv", more, load_type="fullload").verdict is Verdict.LOADED
+    [(sql,)] = yard.query("SELECT sql FROM sqlite_master WHERE name='dbo.x'")
+    assert "DEFAULT 'new'" in sql
+    assert len(yard.table("bkp.x__2")) == 2
+    wider = yard.drop("x.csv", "id,name,amount,kind\nx5,e,n/a,k\n")
+    assert wider.verdict is Verdict.PAUSED
+    assert 'Column "id" becomes text' in wider.hint
+
+
+def test_a_long_decimal_goes_into_a_float_column_by_its_value(yard: Yard) -> None:
+    yard.drop("m.csv", "x,n\n12.5,1\n3.25,2\n7,3\n")
+    assert declared(yard, "dbo.m")["x"] == "REAL"
+    assert yard.drop("m.csv", "x,n\n-1234567890123.50,4\n").verdict is Verdict.LOADED
+    assert yard.query('SELECT x FROM "dbo.m" WHERE n=4') == [(-1234567890123.5,)]

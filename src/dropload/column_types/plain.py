@@ -39,7 +39,7 @@ def shortest_plain(value: float) -> str:
 def first_inexact(values: pa.Array) -> int | None:
     """Return the position of the first number that a float would not give back, None if it does.
 
-    `values` have the form NUMBER. Trailing zeros are not looked at where 15 digits are kept.
+    `values` have the form NUMBER. Only the value counts, not trailing zeros.
     """
     doubtful = pc.greater(pc.binary_length(values), _SURE_CHARS)
     positions = pc.indices_nonzero(pc.fill_null(doubtful, False))
@@ -55,9 +55,8 @@ def first_inexact(values: pa.Array) -> int | None:
 
 
 def _is_exact(text: str) -> bool:
-    value = float(text)
     if "." in text:
-        return shortest_plain(value) == text
+        return Decimal(repr(float(text))) == Decimal(text)
     return abs(int(text)) <= MAX_WHOLE_FLOAT
 
 

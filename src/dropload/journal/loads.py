@@ -220,7 +220,8 @@ class Loads:
             State.STAGING,
             planned_at=self._target.now(conn),
             layout=to_json(plan.layout),
-            plan=to_json(plan),
+            # Refused rows have a table of their own.
+            plan=to_json(replace(plan, profile=replace(plan.profile, rejects=()))),
             rows_staged=0,
             **_profile_values(plan.profile),
         )
@@ -251,6 +252,7 @@ class Loads:
             filed_path=_optional_text(filed_path),
             file_hash=plan.profile.file_hash,
             once_key=self._free_once_key(conn, load, plan.profile.file_hash),
+            commit_no=self._next_commit_no(conn, load.table),
         )
         self._add_rejects(conn, load.load_id, plan.profile.rejects)
         self._tracking.set_status(
@@ -261,6 +263,13 @@ class Loads:
             file_hash=plan.profile.file_hash[:64],
             reference_config_inserted=load.drop.area is Area.REFERENCE,
         )
+
+    def _next_commit_no(self, conn: sa.Connection, table: TableName) -> int:
+        """Return the next number; the caller holds the table's queue."""
+        query = sa.select(sa.func.max(self._loads.c.commit_no)).where(
+            self._loads.c.schema_name == table.schema, self._loads.c.table_name == table.name
+        )
+        return int(conn.execute(query).scalar() or 0) + 1
 
     def _free_once_key(self, conn: sa.Connection, load: Load, file_hash: str) -> str | None:
         key = _once_key(load, file_hash)
@@ -358,6 +367,8 @@ class Loads:
         row = self.row(conn, load_id)
         if row is None or row.state not in OPEN_STATES:
             return
+        if not self.is_abandoned(conn, row):
+            return
         now = self._target.now(conn)
         conn.execute(
             sa.update(self._loads)
@@ -435,7 +446,7 @@ class Loads:
                 self._loads.c.table_name == load.table.name,
                 self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
             )
-            .order_by(self._loads.c.committed_at.desc(), self._loads.c.load_id.desc())
+            .order_by(self._loads.c.commit_no.desc())
         )
         if load.drop.load_type is LoadType.FULLLOAD:
             last = self._first(conn, query)

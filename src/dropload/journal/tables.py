@@ -139,4 +139,5 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("error_message", sa.UnicodeText),
         sa.Column("requested_by", sa.Unicode(200)),
         sa.Column("once_key", sa.Unicode(500)),
+        sa.Column("commit_no", sa.BigInteger),
     ]

@@ -35,6 +35,7 @@ class Tracking:
     def __init__(self, target: Target, tables: JournalTables) -> None:
         self._target = target
         self._table = tables.tracking
+        self._loads = tables.loads
 
     def upsert_waiting(
         self,
@@ -68,21 +69,30 @@ class Tracking:
             conn.execute(update.values({key: sa.bindparam(key) for key in names}), known)
 
     def mark_vanished(self, conn: sa.Connection, paths: Iterable[Path]) -> None:
-        """Note that waiting or held files left their inbox before they were loaded."""
-        texts = [path_text(path) for path in paths]
-        for chunk in _chunks(texts):
-            conn.execute(
-                sa.update(self._table)
-                .where(
-                    self._table.c.file_path.in_(chunk),
-                    self._table.c.status.in_([WAITING, HELD, RELEASED]),
-                )
-                .values(
-                    status=VANISHED,
-                    reason="it left the inbox before it was loaded",
-                    processed_at=self._target.now(conn),
-                )
+        """Note that files left their inbox: loaded by somebody meanwhile, or before a load."""
+        now = self._target.now(conn)
+        for row in self.at_paths(conn, paths).values():
+            if row.status not in (WAITING, HELD, RELEASED):
+                continue
+            over = self._state_of_latest_load(conn, row)
+            reason = None if over else "it left the inbox before it was loaded"
+            self.set_status(
+                conn, row.id, over or VANISHED, reason=reason, processed_at=row.processed_at or now
             )
+
+    def _state_of_latest_load(self, conn: sa.Connection, row: TrackedFile) -> str | None:
+        """Return the state of the load that dealt with this version, None when there is none.
+
+        Another daemon may have loaded and moved the file while this one still saw it waiting.
+        """
+        loads = self._loads
+        query = sa.select(loads.c.state).where(
+            loads.c.load_id == row.load_id,
+            loads.c.filed_at.is_not(None),
+            loads.c.file_size == row.file_size,
+            loads.c.mtime_ns == row.mtime_ns,
+        )
+        return conn.execute(query).scalar()
 
     def ensure(
         self,

@@ -59,6 +59,11 @@ _KIND_OF_WORD = {
     "DATETIME": Kind.TIMESTAMP,
 }
 
+_QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""")
+_RULES = re.compile(
+    r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|DEFAULT)\b", re.IGNORECASE
+)
+
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _OWNERS = {
     sqlite3.SQLITE_FULL: "The disk of the database is full: make room, then the load goes on.",
@@ -322,16 +327,25 @@ class SQLiteTarget(Target):
         self._copy_into(conn, plan, stage)
 
     def _stands_alone(self, conn: sa.Connection, table: TableName) -> bool:
-        """Return whether no index, trigger, view or foreign key names the table.
+        """Return whether nothing of the owner's hangs on the table.
 
-        A rename would take indexes and triggers along to the backup, and leave views behind.
+        A rename would take its indexes, triggers and rules along to the backup, and leave views
+        and foreign keys behind.
         """
+        if self._has_rules(conn, table):
+            return False
         name = str(table).lower()
         query = sa.text("SELECT lower(name), lower(tbl_name), lower(sql) FROM sqlite_master")
         for own, of_table, sql in conn.execute(query):
             if own != name and (of_table == name or _mentions(sql or "", name)):
                 return False
         return True
+
+    def _has_rules(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether an owner gave the table defaults, checks, keys or the like."""
+        query = sa.text("SELECT sql FROM sqlite_master WHERE type='table' AND lower(name)=:n")
+        sql = conn.execute(query, {"n": str(table).lower()}).scalar_one()
+        return _RULES.search(_QUOTED.sub("", sql)) is not None
 
     def _rename(self, conn: sa.Connection, old: TableName, new: TableName) -> None:
         conn.exec_driver_sql(f"ALTER TABLE {self.quoted(old)} RENAME TO {self.quoted(new)}")
@@ -361,6 +375,12 @@ class SQLiteTarget(Target):
         The order is SQLite's own (https://www.sqlite.org/lang_altertable.html, section 7): new
         table, copy, drop, rename, then indexes, triggers and views again.
         """
+        if self._has_rules(conn, plan.table):
+            raise TargetError(
+                f"{plan.table} needs wider columns, but has rules (defaults, checks, keys) of its "
+                "owner that dropload would lose by making it anew.",
+                hint="Change the columns by hand: " + "; ".join(plan.notes),
+            )
         info = self.reflect(conn, plan.table)
         assert info is not None  # noqa: S101 - publish has seen it in this transaction
         attached = self._attached_objects(conn, plan.table)
