@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dropload.column_types import ConversionError
 from dropload.config import LoadConfig
-from dropload.errors import DuplicateError, FileChangedError, FileError, StalePlanError, TargetError
+from dropload.errors import DuplicateError, FileBusyError, FileChangedError, FileError, StalePlanError, TargetError
 from dropload.journal import Journal
 from dropload.model import Area, FileVersion, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
@@ -26,6 +26,8 @@ def check_version(path: Path, expected: FileVersion) -> None:
         found = FileVersion.from_stat(path.stat(follow_symlinks=False))
     except FileNotFoundError as exc:
         raise FileChangedError(f"{path.name} is no longer there.") from exc
+    except OSError as exc:
+        raise FileBusyError(f"{path.name} cannot be looked at: {exc.strerror or exc}.") from exc
     if found != expected:
         raise FileChangedError(f"{path.name} was changed after it had been found complete.")
 
