@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from dropload.config import Config, LogConfig
@@ -145,11 +146,39 @@ def make_database(server: str) -> str:
     return server.replace("/postgres?", f"/{name}?")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+SQLSERVER_VARIABLE = "DROPLOAD_TEST_SQLSERVER_URL"
+"""Names a server for tests, by a URL of its database master, with a user who may create databases:
+mssql://sa:password@host:port/master?encrypt=no"""
+
+
+def make_sqlserver_database() -> str:
+    """Return the URL of a new, empty database on the server that the environment names."""
+    import pyodbc
+
+    from dropload.targets.odbc import find_driver
+
+    address = os.environ.get(SQLSERVER_VARIABLE)
+    if not address:
+        pytest.skip(f"no SQL Server: set {SQLSERVER_VARIABLE}")
+    url = sa.make_url(address)
+    name = f"t{uuid.uuid4().hex}"
+    connection = pyodbc.connect(
+        f"DRIVER={find_driver(None).name};SERVER={url.host},{url.port};UID={url.username};"
+        f"PWD={{{url.password}}};Encrypt=no",
+        autocommit=True,
+    )
+    connection.execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return address.replace("/master", f"/{name}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "sqlserver"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database, of each target that can be had here."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'dropload.db'}"
+    if request.param == "sqlserver":
+        return make_sqlserver_database()
     return make_database(request.getfixturevalue("postgresql_server"))
 
 

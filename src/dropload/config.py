@@ -66,6 +66,14 @@ class DatabaseConfig(_Section):
     user: str | None = None
     password: SecretStr | None = None
     password_file: Path | None = None
+    instance: str | None = None
+    odbc_driver: str | None = None
+    """Name or path of the ODBC driver; default: the best that is registered, else the wheel's."""
+    encrypt: Literal["yes", "no", "strict"] = "yes"
+    trust_server_certificate: bool = False
+    trusted_connection: bool = False
+    authentication: str | None = None
+    """Passed to the ODBC driver, for example `ActiveDirectoryMsi`."""
     busy_timeout_seconds: Seconds = 30
     """How long one statement waits for a lock before the step is tried again."""
     connect_timeout_seconds: Seconds = 10

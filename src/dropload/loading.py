@@ -8,7 +8,14 @@ import sqlalchemy as sa
 
 from dropload.column_types import ConversionError
 from dropload.config import LoadConfig
-from dropload.errors import DuplicateError, FileBusyError, FileChangedError, FileError, StalePlanError, TargetError
+from dropload.errors import (
+    DuplicateError,
+    FileBusyError,
+    FileChangedError,
+    FileError,
+    StalePlanError,
+    TargetError,
+)
 from dropload.journal import Journal
 from dropload.model import Area, FileVersion, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError

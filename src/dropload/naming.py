@@ -12,7 +12,7 @@ from dropload.folders import REJECTS_SUFFIX, strip_filed_prefix
 
 LINEAGE_COLUMNS = ("_load_id", "_source_row")
 MAX_COLUMN_CHARS = 120
-"""SQL Server allows 128; the rest is room for the target's own additions."""
+"""The widest common limit is 128; the rest is room for what a target adds."""
 
 OWN_TABLES = frozenset(
     {
@@ -26,7 +26,7 @@ OWN_TABLES = frozenset(
 )
 """The journal's tables; refused in every area because the areas may share one schema."""
 
-# Union of RESERVED_WORDS in SQLAlchemy 2.1 dialects/mssql/base.py and dialects/postgresql/base.py;
+# Union of the RESERVED_WORDS of two dialects of SQLAlchemy 2.1, those of the server targets;
 # copied because importing both dialects costs every start a quarter of a second.
 _WORDS = """
 add all alter analyse analyze and any array as asc asymmetric authorization backup begin between

@@ -299,14 +299,14 @@ def test_a_companion_that_cannot_be_moved_does_not_undo_the_filing(yard: Yard) -
 def test_a_load_that_takes_longer_than_its_lease_keeps_its_claim(tmp_path: Path) -> None:
     from tests.conftest import open_yard
 
-    yard = open_yard(tmp_path, workers={"lease_seconds": 0.3})
+    yard = open_yard(tmp_path, workers={"lease_seconds": 3})
     path = yard.put("orders.csv", ORDERS)
     drop = drop_of(yard, path)
     seen: list[object] = []
 
     def dawdle(step: str, _rows: int) -> None:
         if step == "profiling":
-            time.sleep(1)
+            time.sleep(4)
             seen.append(recover(yard.dock))
             seen.append(claim(yard, path, "another@0#1#1"))
 

@@ -10,7 +10,7 @@ from dropload.column_types import plain
 from dropload.model import ColumnType, Kind
 
 MAX_DECIMAL_DIGITS = 38
-"""What SQL Server and Arrow's decimal128 can hold."""
+"""What the targets and Arrow's decimal128 can hold."""
 
 _SURE_WHOLE_CHARS = 15
 """So many characters of a whole number fit into everything."""

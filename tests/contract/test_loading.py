@@ -1,0 +1,213 @@
+"""What people are promised of a load, the same on every target that is there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from dropload.dock import Dock, open_dock
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path, name_drop
+from dropload.journal import ClaimRefused, apply_scripts
+from dropload.model import Area, LoadType, Outcome, TableInfo, TableName, Verdict
+from dropload.pipeline import process_drop
+from dropload.recovery import Recovered, recover
+from tests.conftest import make_config
+
+ORDERS = (
+    "Id,Customer Name,amount,on,paid\n1,Łukasz,10.50,2026-01-02,true\n2,,7.25,2026-01-03,false\n"
+)
+COLUMNS = ("id", "customer name", "amount", "on", "paid")
+
+
+@dataclass
+class Site:
+    dock: Dock
+
+    def drop(
+        self,
+        name: str,
+        content: str,
+        load_type: str = "append",
+        area: str = "non-reference",
+        *,
+        force: bool = False,
+    ) -> Outcome:
+        [inbox] = [
+            inbox
+            for inbox in self.dock.tree.inboxes
+            if inbox.area == area and inbox.load_type == load_type
+        ]
+        path = inbox.path / name
+        path.write_text(content, encoding="utf-8")
+        drop = drop_of_path(path, self.dock.tree, None, None, force=force, requested_by="x")
+        return process_drop(self.dock, drop, worker_name())
+
+    def table(self, name: str) -> TableName:
+        return TableName(self.dock.target.schema_of(Area.NON_REFERENCE), name)
+
+    def texts(self, table: TableName) -> list[tuple[str | None, ...]]:
+        """Return the rows as their files wrote them, in their order."""
+        target = self.dock.target
+        with target.read() as conn:
+            info = target.reflect(conn, table)
+            assert isinstance(info, TableInfo)
+            names = ", ".join(target.quoted_column(column.name) for column in info.columns)
+            order = "ORDER BY _load_id, _source_row" if info.has_lineage else "ORDER BY 1"
+            found = conn.exec_driver_sql(
+                f"SELECT {names} FROM {target.quoted(table)} {order}"
+            ).all()
+        kinds = [column.type for column in info.columns]
+        return [
+            tuple(target.text_of(value, kind) for value, kind in zip(row, kinds, strict=True))
+            for row in found
+        ]
+
+    def exists(self, table: TableName) -> bool:
+        with self.dock.target.read() as conn:
+            return self.dock.target.has_table(conn, table)
+
+    def execute(self, *statements: str) -> None:
+        with self.dock.target.write() as conn:
+            for statement in statements:
+                conn.exec_driver_sql(statement)
+
+    def states(self) -> list[str]:
+        with self.dock.target.read() as conn:
+            return [row.state for row in reversed(self.dock.journal.loads.history(conn, None, 99))]
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    dock = open_dock(make_config(tmp_path, database={"url": database_url}))
+    dock.tree.create()
+    apply_scripts(dock.target)
+    yield Site(dock)
+    dock.target.close()
+
+
+def test_the_journal_is_made_once_and_a_second_time_changes_nothing(site: Site) -> None:
+    assert apply_scripts(site.dock.target) == []
+
+
+def test_the_scripts_run_twice_without_harm(site: Site) -> None:
+    from dropload.journal.migrations import scripts_of
+
+    with site.dock.target.write() as conn:
+        for _, path in scripts_of(site.dock.target):
+            site.dock.target.run_script(conn, path.read_text(encoding="utf-8"))
+
+
+def test_an_append_and_a_fullload_bring_the_same_rows_everywhere(site: Site) -> None:
+    table = site.table("orders")
+    assert site.drop("orders.csv", ORDERS).verdict is Verdict.LOADED
+    first = [
+        ("1", "Łukasz", "10.50", "2026-01-02", "true"),
+        ("2", None, "7.25", "2026-01-03", "false"),
+    ]
+    assert site.texts(table) == first
+    more = "id,customer_name,AMOUNT,On,paid\n3,Eve,1000.00,2026-02-02,true\n"
+    assert site.drop("orders.csv", more).rows_loaded == 1
+    assert site.texts(table)[2] == ("3", "Eve", "1000.00", "2026-02-02", "true")
+    replaced = site.drop("orders.csv", ORDERS.replace("Łukasz", "Bob"), "fullload")
+    assert replaced.verdict is Verdict.LOADED
+    assert [row[1] for row in site.texts(table)] == ["Bob", None]
+    assert replaced.load_id is not None
+    backup = site.dock.target.backup_name(table, replaced.load_id)
+    assert len(site.texts(backup)) == 3
+    assert site.states() == ["filed", "filed", "filed"]
+
+
+def test_duplicates_holds_and_rejects_have_the_same_outcomes(site: Site) -> None:
+    site.drop("orders.csv", ORDERS)
+    assert site.drop("orders.csv", ORDERS).verdict is Verdict.DUPLICATE
+    assert (
+        site.drop("orders.csv", ORDERS.splitlines()[0] + "\n", "fullload").verdict is Verdict.HELD
+    )
+    assert site.drop("orders.csv", ORDERS + "3,only\n").verdict is Verdict.FAILED
+    assert site.drop("orders.csv", "a,b\n1,2\n").verdict is Verdict.FAILED
+    assert site.drop("orders.csv", ORDERS, force=True).verdict is Verdict.LOADED
+    assert len(site.texts(site.table("orders"))) == 4
+
+
+def test_a_later_file_adds_and_widens_columns(site: Site) -> None:
+    site.drop("orders.csv", ORDERS)
+    wider = (
+        ORDERS.replace("on,paid", "on,paid,note")
+        .replace("true\n", "true,x\n")
+        .replace("false\n", "false,\n")
+    )
+    wider = wider.replace("1,Łukasz", "A1,Łukasz").replace("10.50", "n/a")
+    assert site.drop("orders.csv", wider).verdict is Verdict.LOADED
+    rows = site.texts(site.table("orders"))
+    assert rows[0] == ("1", "Łukasz", "10.50", "2026-01-02", "true", None)
+    assert rows[2] == ("A1", "Łukasz", "n/a", "2026-01-02", "true", "x")
+
+
+def test_long_texts_of_any_script_come_back_whole(site: Site) -> None:
+    """G5: lengths around the borders of declared widths and packets."""
+    lengths = (1, 49, 50, 51, 255, 256, 3999, 4000, 4001, 8000, 70_000)
+    texts = [f"{'ab東🎉'[n % 4]}" * length for n, length in enumerate(lengths)]
+    content = "n,text\n" + "".join(f"{n},{text}\n" for n, text in enumerate(texts))
+    assert site.drop("texts.csv", content).verdict is Verdict.LOADED
+    assert [row[1] for row in site.texts(site.table("texts"))] == texts
+
+
+def test_null_and_empty_text_stay_apart_on_every_target(site: Site) -> None:
+    site.drop("texts.csv", 'code,count\nx,\ny,""\n,z\n')
+    assert site.texts(site.table("texts")) == [("x", None), ("y", ""), (None, "z")]
+
+
+def test_reference_tables_are_configured_in_the_publishing_transaction(site: Site) -> None:
+    site.drop("airports.csv", "iata,size\nOSL,1\n", "fullload", "reference")
+    site.drop("airports.csv", "iata,size\nOSL,2\n", "fullload", "reference")
+    assert site.texts(TableName("ref", "airports")) == [("OSL", "2")]
+    schema, name = site.dock.target.physical_name(TableName("ref", "Reference_Data_Cfg"))
+    table = sa.table(sa.quoted_name(name, quote=True), sa.column("load_id"), schema=schema)
+    with site.dock.target.read() as conn:
+        assert conn.execute(sa.select(table.c.load_id)).scalars().all() == [2]
+
+
+def test_a_rule_of_the_table_refuses_the_file_and_the_old_rows_stay(site: Site) -> None:
+    """G1, G3"""
+    table = site.dock.target.quoted(site.table("orders"))
+    site.execute(
+        f"CREATE TABLE {table} (id bigint PRIMARY KEY, name varchar(50))",
+        f"INSERT INTO {table} (id, name) VALUES (1, 'old')",
+    )
+    refused = site.drop("orders.csv", "id,name\n2,b\n2,c\n3,d\n", "fullload")
+    assert refused.verdict is Verdict.FAILED, refused
+    assert site.texts(site.table("orders")) == [("1", "old")]
+    assert site.drop("orders.csv", "id,name\n2,b\n3,d\n", "fullload").verdict is Verdict.LOADED
+    assert site.texts(site.table("orders")) == [("2", "b"), ("3", "d")]
+
+
+def test_one_open_load_per_path_and_recovery_frees_the_dead(site: Site) -> None:
+    """C1"""
+    [inbox] = [
+        i
+        for i in site.dock.tree.inboxes
+        if i.area is Area.REFERENCE and i.load_type is LoadType.APPEND
+    ]
+    path = inbox.path / "a.csv"
+    path.write_text(ORDERS)
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    named = name_drop(drop, site.dock.target)
+    host, pid, _ = worker_name().rsplit("#", 2)
+    with site.dock.target.write() as conn:
+        site.dock.journal.loads.claim(conn, drop, named.table, f"{host}#{pid}#1")
+    with site.dock.target.write() as conn:
+        second = site.dock.journal.loads.claim(conn, drop, named.table, "elsewhere@0#1#1")
+    assert not isinstance(second, ClaimRefused), "a dead worker's claim is taken over at once"
+    with site.dock.target.write() as conn:
+        third = site.dock.journal.loads.claim(conn, drop, named.table, "third@0#1#1")
+    assert isinstance(third, ClaimRefused)
+    assert recover(site.dock) == Recovered()
+
+
+def test_a_stage_whose_load_is_over_is_swept(site: Site) -> None:
+    stage = site.dock.target.quoted(TableName("stg", "orders__77"))
+    site.execute(f"CREATE TABLE {stage} (n integer)")
+    assert recover(site.dock) == Recovered(stages_dropped=1)
