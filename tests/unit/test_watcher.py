@@ -219,23 +219,17 @@ def test_ten_thousand_files_of_four_writers_are_all_seen(tree: DropTree) -> None
     assert len(scan(tree).observations) == 10_000
 
 
-def test_a_scan_costs_little_more_than_looking_at_the_files(tree: DropTree, inbox: Path) -> None:
-    """A9: measured 1.4 times; the limit leaves room for a busy machine"""
-    for number in range(20_000):
-        (inbox / f"customer_orders_{number}.csv").touch()
-
-    def look() -> None:
-        with os.scandir(inbox) as entries:
-            for entry in entries:
-                entry.stat(follow_symlinks=False)
-
-    def seconds(work: Callable[[], object]) -> float:
-        start = time.process_time()
-        work()
-        return time.process_time() - start
-
-    plain = min(seconds(look) for _ in range(5))
-    assert min(seconds(lambda: scan(tree)) for _ in range(5)) < 2.5 * plain
+def test_a_scan_of_many_files_sees_each_once_and_makes_nothing_but_flat_tuples(
+    tree: DropTree, inbox: Path
+) -> None:
+    """A9; what it costs is measured in benchmarks/scanning.py"""
+    names = {f"customer_orders_{number}.csv" for number in range(20_000)}
+    for name in names:
+        (inbox / name).touch()
+    observations = scan(tree).observations
+    assert len(observations) == len(names)
+    assert {seen.name for seen in observations} == names
+    assert not any(hasattr(seen, "__dict__") for seen in observations)
 
 
 # --- the hints ---
@@ -295,9 +289,7 @@ def test_a_burst_of_files_wakes_the_daemon_a_few_times_only(watcher: Watcher, in
 def test_waking_ends_a_wait_at_once(watcher: Watcher) -> None:
     timer = threading.Timer(0.1, watcher.wake)
     timer.start()
-    start = time.monotonic()
-    assert watcher.wait(30)
-    assert time.monotonic() - start < 5
+    assert watcher.wait(30), "woken, not timed out"
     timer.join()
 
 

@@ -1,0 +1,1 @@
+"""What things cost, as ratios against peers in one run; nothing here is asserted."""
