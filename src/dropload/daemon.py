@@ -10,7 +10,7 @@ from dropload.config import ALWAYS_IGNORED
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import ConfigError, DroploadError, TargetError, TransientError
+from dropload.errors import ConfigError, DroploadError
 from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.intake import drop_of_observation, name_drop
@@ -96,6 +96,7 @@ class Daemon:
         except (OSError, ConfigError) as exc:
             # A share that is not mounted yet: the scan says so until it is there.
             self._log.error("tree_not_made", reason=str(exc))
+        self._outage.probe(at_once=True)
         self._log.info(
             "daemon_started",
             dropoff=str(self._dock.tree.root),
@@ -207,7 +208,7 @@ class Daemon:
         if outcome.category == "file_changed":
             self._gate.reopen(drop.path)
             return
-        if outcome.category in ("transient", "stale_plan"):
+        if outcome.category in ("transient", "stale_plan", "config"):
             self._outage.probe(at_once=True)
             self._repeat_first(drop, table, outcome.message)
         else:
@@ -227,7 +228,7 @@ class Daemon:
         try:
             with self._dock.target.write() as conn:
                 self._dock.journal.loads.record_crash(conn, finished.drop.path)
-        except (TransientError, TargetError) as exc:
+        except DroploadError as exc:
             self._outage.begin(exc)
         self._repeat_first(finished.drop, finished.table, finished.crash)
 

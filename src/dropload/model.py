@@ -253,6 +253,8 @@ class TableInfo:
     rows: int
     has_lineage: bool
     """It carries `_load_id` and `_source_row`: dropload made it."""
+    computed: tuple[str, ...] = ()
+    """Columns that the table fills by itself and that cannot be written; not among `columns`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dropload.config import RetryConfig
 from dropload.dock import Dock
-from dropload.errors import DroploadError, TargetError, TransientError
+from dropload.errors import ConfigError, DroploadError, TargetError, TransientError
 from dropload.journal import apply_scripts
 from dropload.logs import get_logger
 from dropload.retries import back_off_seconds
@@ -24,6 +24,7 @@ class Outage:
         self._failures = 0
         self._next_try = 0.0
         self._prepared = False
+        self._answered = False
         self.problem = "not asked yet"
         """Why nothing is started; empty when the database answers."""
         self.next_try_at: datetime | None = None
@@ -34,13 +35,21 @@ class Outage:
         return not self.problem
 
     def probe(self, *, at_once: bool = False) -> bool:
-        """Ask the database when it is time to; return whether it can be used."""
+        """Ask the database when it is time to; return whether it can be used.
+
+        Raises ConfigError when it has never answered and the configuration is why.
+        """
         if self.is_over and not at_once:
             return True
         if self._clock() < self._next_try and not at_once:
             return False
         try:
             self._ask()
+        except ConfigError as exc:
+            if not self._answered:
+                raise  # wrong from the start: refuse to start
+            self.begin(exc)
+            return False
         except (TransientError, TargetError) as exc:
             self.begin(exc)
             return False
@@ -71,4 +80,5 @@ class Outage:
     def _end(self) -> None:
         if self._failures:
             get_logger().info("database_back", tries=self._failures)
+        self._answered = True
         self._failures, self.problem, self.next_try_at = 0, "", None

@@ -12,6 +12,7 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import (
     ClaimLostError,
+    ConfigError,
     ConstraintError,
     DroploadError,
     DuplicateError,
@@ -38,6 +39,8 @@ from dropload.retries import call_with_retries
 
 T = TypeVar("T")
 
+NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
+"""What leaves a file where it is: its tries are not used up."""
 MAX_CRASHES = 3
 """Worker processes that may die on one file before it is taken for the file's fault."""
 
@@ -66,7 +69,7 @@ def process_drop(
         named = name_drop(drop, dock.target)
         try:
             claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
-        except (TransientError, TargetError, OSError) as exc:
+        except (*NOT_THE_FILES_FAULT, OSError) as exc:
             return _not_now(Outcome(Verdict.RETRY, drop.path, str(named.table)), _foreseen(exc))
         if isinstance(claim, ClaimRefused):
             return _refused(named, claim)
@@ -174,7 +177,7 @@ class _Voyage:
                 return self._run_to_an_end()
         except ClaimLostError as exc:
             return self._outcome(Verdict.SKIPPED, exc)
-        except (TransientError, TargetError) as exc:
+        except NOT_THE_FILES_FAULT as exc:
             return self._let_go(exc)
 
     def _run_to_an_end(self) -> Outcome:
@@ -322,7 +325,7 @@ class _Voyage:
         try:
             with self._dock.target.write() as conn:
                 self._dock.journal.loads.release(conn, self._load, reason)
-        except (TransientError, TargetError) as exc:
+        except NOT_THE_FILES_FAULT as exc:
             self._log.debug("claim_not_released", reason=str(exc))
 
     def _close(self, state: State, error: DroploadError, filed_path: Path | None) -> None:

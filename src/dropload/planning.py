@@ -72,6 +72,8 @@ def make_plan(
     if info is None:
         plan = _plan_new_table(request, layout, profile, sources, rules)
     else:
+        sources, notes = _leave_out_computed(info, sources)
+        request = replace(request, notes=(*request.notes, *notes))
         _check_match(info, sources, settings)
         plan = _plan_known_table(request, layout, profile, info, sources, rules, measure)
         if not request.force:
@@ -211,6 +213,17 @@ def _plan_known_table(
         rows_before=info.rows,
         notes=(*request.notes, *_known_table_notes(info, columns, missing)),
     )
+
+
+def _leave_out_computed(
+    info: TableInfo, sources: list[tuple[int, ColumnProfile]]
+) -> tuple[list[tuple[int, ColumnProfile]], tuple[str, ...]]:
+    """Return the columns without those that the table computes, and a note for each of these."""
+    computed = {match_key(name): name for name in info.computed}
+    kept = [(at, source) for at, source in sources if match_key(source.name) not in computed]
+    left = [computed[match_key(s.name)] for _, s in sources if match_key(s.name) in computed]
+    notes = (f'Column "{name}" is computed by {info.table}: not loaded.' for name in left)
+    return kept, tuple(notes)
 
 
 def _pair_columns(

@@ -404,3 +404,32 @@ def test_until_idle_ends_when_only_paused_tables_are_left(daemon: Daemon) -> Non
     assert "left_undone" in answer.stderr
     assert (daemon.inbox() / "orders.csv").exists()
     assert not (daemon.inbox() / "other.csv").exists()
+
+
+def test_a_database_that_refuses_the_login_refuses_the_start(tmp_path: Path) -> None:
+    """Promise 6: wrong configuration"""
+    daemon = Daemon(tmp_path, DROPLOAD_DATABASE__URL="sqlite:////dev/null/x.db")
+    answer = daemon.command("run")
+    assert answer.returncode == 1
+    assert "cannot be made" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_database_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    """Promise 6, G7: away is not wrong"""
+    daemon = Daemon(
+        tmp_path, DROPLOAD_DATABASE__URL="postgresql://x@127.0.0.1:1/x?connect_timeout=2"
+    )
+    try:
+        daemon.start()
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        daemon.wait_for(lambda: "database_away" in daemon.log.read_text())
+        health = daemon.command("health")
+        assert health.returncode == 2
+        assert "cannot be reached" in health.stdout
+        status = daemon.command("status")
+        assert "database away" in status.stdout
+        assert (daemon.inbox() / "orders.csv").exists()
+        assert daemon.stop() == 0
+    finally:
+        daemon.end()

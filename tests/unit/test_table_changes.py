@@ -217,3 +217,12 @@ def test_a_long_decimal_goes_into_a_float_column_by_its_value(yard: Yard) -> Non
     assert declared(yard, "dbo.m")["x"] == "REAL"
     assert yard.drop("m.csv", "x,n\n-1234567890123.50,4\n").verdict is Verdict.LOADED
     assert yard.query('SELECT x FROM "dbo.m" WHERE n=4') == [(-1234567890123.5,)]
+
+
+def test_a_column_that_the_table_computes_is_left_to_it(yard: Yard) -> None:
+    yard.execute(
+        'CREATE TABLE "dbo.t5" (id INTEGER, price REAL, twice REAL GENERATED ALWAYS AS (price * 2))'
+    )
+    outcome = yard.drop("t5.csv", "id,price,twice\n1,2.5,99.5\n2,3.25,7\n")
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert yard.query('SELECT id, price, twice FROM "dbo.t5"') == [(1, 2.5, 5.0), (2, 3.25, 6.5)]

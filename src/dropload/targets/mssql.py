@@ -68,6 +68,7 @@ _ROWS = frozenset({220, 241, 242, 245, 248, 515, 547, 2601, 2627, 2628, 8114, 81
 """Conversion, range, truncation, null and constraint errors: the rows are at fault."""
 
 
+_ENCRYPTION = re.compile(r"SSL Provider|certificate|Encryption not supported", re.IGNORECASE)
 _NUMBER = (pyodbc.SQL_BIGINT, 19, 0)
 """Declared like every parameter, so that the driver need not ask the server what it wants."""
 _GRANT = "Grant the right that is named; sql/mssql/grant_permissions.sql has them all."
@@ -147,6 +148,7 @@ class SQLServerTarget(ServerTarget):
         sorted_by_who_must_act = (
             (numbers & _LOGIN or state == "28000", _login_error(said)),
             (state == "IM002" or "file not found" in said, self._driver_error(said)),
+            (_ENCRYPTION.search(said), _encryption_error(said)),
             (away or numbers & _TRANSIENT, TransientError(f"SQL Server: {said}.")),
             (numbers & _PERMISSION, TargetError(f"SQL Server says: {said}.", hint=_GRANT)),
             (owners, TargetError(f"SQL Server says: {said}.", hint=" ".join(owners))),
@@ -206,16 +208,17 @@ class SQLServerTarget(ServerTarget):
     def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
         """Return the columns as INFORMATION_SCHEMA and COLUMNPROPERTY have them."""
         query = sa.text(
-            "SELECT column_name AS name, data_type AS type, character_maximum_length AS length,"
-            " numeric_precision AS precision, numeric_scale AS scale,"
-            " datetime_precision AS fraction,"
-            " CASE WHEN is_nullable = 'YES' THEN 1 ELSE 0 END AS nullable,"
-            " CASE WHEN column_default IS NOT NULL"
-            "   OR COLUMNPROPERTY(OBJECT_ID(:full), column_name, 'IsIdentity') = 1"
+            "SELECT COLUMN_NAME AS name, DATA_TYPE AS type, CHARACTER_MAXIMUM_LENGTH AS length,"
+            " NUMERIC_PRECISION AS precision, NUMERIC_SCALE AS scale,"
+            " DATETIME_PRECISION AS fraction,"
+            " CASE WHEN IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
+            " CASE WHEN COLUMN_DEFAULT IS NOT NULL"
+            "   OR COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsIdentity') = 1"
             "   THEN 1 ELSE 0 END AS has_value,"
-            " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), column_name, 'IsComputed'), 0) AS computed"
+            " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsComputed'), 0) AS computed,"
+            " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsIdentity'), 0) AS numbered"
             " FROM INFORMATION_SCHEMA.COLUMNS"
-            " WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position"
+            " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name ORDER BY ORDINAL_POSITION"
         )
         names = {"schema": table.schema, "name": table.name, "full": self.quoted(table)}
         return conn.execute(query, names).mappings().all()
@@ -289,14 +292,31 @@ class SQLServerTarget(ServerTarget):
     def lock_table(self, conn: sa.Connection, table: TableName) -> None:
         """Keep writers out until the transaction ends, and wait no longer than configured."""
         conn.exec_driver_sql(
-            f"SELECT TOP 0 1 AS locked FROM {self.quoted(table)} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
+            # Not TOP 0: that is answered without touching the table, and locks nothing.
+            f"SELECT TOP 1 1 AS locked FROM {self.quoted(table)} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
         )
+
+    def count_rows(self, conn: sa.Connection, table: TableName) -> int:
+        """Return the number of rows; COUNT would fail beyond 2,147,483,647."""
+        counted = conn.exec_driver_sql(f"SELECT COUNT_BIG(*) FROM {self.quoted(table)}")  # noqa: S608
+        return int(counted.scalar_one())
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
         """Copy by SELECT INTO."""
         conn.exec_driver_sql(
             f"SELECT * INTO {self.quoted(copy)} FROM {self.quoted(source)}"  # noqa: S608
         )
+
+    def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Copy the rows; numbers of an identity column are taken from the file when it has them."""
+        filled = {column.name for column in plan.columns}
+        rows = self.read_columns(conn, plan.table)
+        numbered = any(row["numbered"] and row["name"] in filled for row in rows)
+        if numbered:
+            conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
+        super()._copy_rows(conn, plan, stage)
+        if numbered:
+            conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
 
     def widen_column(
         self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType
@@ -342,6 +362,14 @@ def _login_error(said: str) -> ConfigError:
     return ConfigError(
         f"SQL Server refuses the login: {said}.",
         hint="Check database.user, the password, and database.name.",
+    )
+
+
+def _encryption_error(said: str) -> ConfigError:
+    return ConfigError(
+        f"SQL Server and the driver cannot agree on encryption: {said}.",
+        hint="Install the server's certificate, or set database.trust_server_certificate, or "
+        "database.encrypt = 'no' where the network is trusted.",
     )
 
 

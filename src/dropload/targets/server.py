@@ -20,12 +20,14 @@ from dropload.model import (
 )
 from dropload.targets.base import LINEAGE, SOURCE_ROW, Published, Target
 
-_TABLES = sa.table(
-    "tables",
-    sa.column("table_schema"),
-    sa.column("table_name"),
-    sa.column("table_type"),
-    schema="information_schema",
+# Upper case and unquoted: a case-sensitive SQL Server knows them only so, others fold them.
+_COUNT_TABLES = sa.text(
+    "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES"
+    " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name AND TABLE_TYPE = 'BASE TABLE'"
+)
+_LIST_TABLES = sa.text(
+    "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES"
+    " WHERE TABLE_SCHEMA = :schema AND TABLE_TYPE = 'BASE TABLE'"
 )
 
 
@@ -65,12 +67,8 @@ class ServerTarget(Target):
     def has_table(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether a table of this name exists; a view is none."""
         schema, name = self.physical_name(table)
-        query = sa.select(sa.func.count()).where(
-            _TABLES.c.table_schema == schema,
-            _TABLES.c.table_name == name,
-            _TABLES.c.table_type == "BASE TABLE",
-        )
-        return bool(conn.execute(query).scalar_one())
+        found = conn.execute(_COUNT_TABLES, {"schema": schema, "name": name})
+        return bool(found.scalar_one())
 
     def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         """Return the columns as the catalogue has them."""
@@ -87,7 +85,9 @@ class ServerTarget(Target):
             if row["name"] not in LINEAGE and not row["computed"]
         )
         names = {row["name"] for row in rows}
-        return TableInfo(table, columns, self.count_rows(conn, table), names.issuperset(LINEAGE))
+        computed = tuple(row["name"] for row in rows if row["computed"])
+        rows_now = self.count_rows(conn, table)
+        return TableInfo(table, columns, rows_now, names.issuperset(LINEAGE), computed)
 
     @abstractmethod
     def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
@@ -103,10 +103,8 @@ class ServerTarget(Target):
 
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
         """Return the tables of the stage schema; their names end in the load's id."""
-        query = sa.select(_TABLES.c.table_name).where(
-            _TABLES.c.table_schema == self.schemas.stage, _TABLES.c.table_type == "BASE TABLE"
-        )
-        found = [(name, re.search(r"__(\d+)$", name)) for name in conn.execute(query).scalars()]
+        names = conn.execute(_LIST_TABLES, {"schema": self.schemas.stage}).scalars()
+        found = [(name, re.search(r"__(\d+)$", name)) for name in names]
         return [
             (TableName(self.schemas.stage, name), int(match[1])) for name, match in found if match
         ]

@@ -193,7 +193,8 @@ class SQLiteTarget(Target):
         """Return the columns with the types they were declared with."""
         if not self.has_table(conn, table):
             return None
-        found = conn.exec_driver_sql(f"PRAGMA table_info({self.quoted(table)})").all()
+        found = conn.exec_driver_sql(f"PRAGMA table_xinfo({self.quoted(table)})").all()
+        computed = tuple(row.name for row in found if row.hidden)
         columns = tuple(
             TableColumn(
                 row.name,
@@ -201,10 +202,11 @@ class SQLiteTarget(Target):
                 nullable=not row.notnull or row.dflt_value is not None,
             )
             for row in found
-            if row.name not in LINEAGE
+            if row.name not in LINEAGE and not row.hidden
         )
         names = {row.name for row in found}
-        return TableInfo(table, columns, self.count_rows(conn, table), names.issuperset(LINEAGE))
+        rows = self.count_rows(conn, table)
+        return TableInfo(table, columns, rows, names.issuperset(LINEAGE), computed)
 
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
         """Return the tables of the stage schema; their names end in the load's id."""

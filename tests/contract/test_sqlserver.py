@@ -1,0 +1,163 @@
+"""What only SQL Server has: connection string, native error numbers, wording of statements."""
+
+from pathlib import Path
+from typing import Any
+
+import pyodbc
+import pytest
+import sqlalchemy as sa
+
+from dropload.config import DatabaseConfig, SchemasConfig
+from dropload.errors import (
+    ConfigError,
+    ConstraintError,
+    DroploadError,
+    TargetError,
+    TransientError,
+)
+from dropload.model import LoadType
+from dropload.targets.mssql import SQLServerTarget
+from dropload.targets.odbc import Driver, connection_string, find_driver
+from tests.contract.test_targets import make_plan
+
+GOLDEN = Path(__file__).parents[1] / "files" / "golden"
+
+
+def settings(**values: object) -> DatabaseConfig:
+    return DatabaseConfig.model_validate({"type": "mssql", "host": "db", **values})
+
+
+def target(**values: object) -> SQLServerTarget:
+    return SQLServerTarget(settings(**values), SchemasConfig())
+
+
+# --- connecting
+
+
+def test_the_connection_string_encrypts_and_checks_the_certificate_unless_told_otherwise() -> None:
+    text = connection_string(settings(name="sales", user="me"), Driver("D18", ""), "pw")
+    assert text == (
+        "DRIVER=D18;SERVER=db;DATABASE=sales;UID=me;PWD=pw;Encrypt=yes;"
+        "TrustServerCertificate=no;APP=dropload"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "password", "expected"),
+    [
+        ({"port": 1444}, None, "SERVER=db,1444;"),
+        ({"instance": "SQLEXPRESS"}, None, "SERVER=db\\SQLEXPRESS;"),
+        ({}, "a;b}c", "PWD={a;b}}c};"),
+        ({"trusted_connection": True}, None, "Trusted_Connection=yes"),
+        ({"authentication": "ActiveDirectoryMsi"}, None, "Authentication=ActiveDirectoryMsi"),
+        ({"encrypt": "strict"}, None, "Encrypt=strict"),
+        ({"trust_server_certificate": True}, None, "TrustServerCertificate=yes"),
+    ],
+)
+def test_each_part_stands_where_the_driver_looks_for_it(
+    values: dict[str, object], password: str | None, expected: str
+) -> None:
+    assert expected in connection_string(settings(**values), Driver("D", ""), password) + ";"
+
+
+def test_without_a_registered_driver_the_one_of_the_wheel_is_used() -> None:
+    driver = find_driver(None)
+    if pyodbc.drivers():
+        pytest.skip(f"this system has registered {driver.name}")
+    assert "wheel" in driver.origin
+    assert Path(driver.name).is_file()
+    assert find_driver("My Driver") == Driver("My Driver", "database.odbc_driver")
+
+
+def test_the_password_comes_from_its_file_or_systemds_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dropload.targets.server import database_password
+
+    (tmp_path / "password").write_text("from file\n")
+    assert database_password(settings(password_file=tmp_path / "password")) == "from file"
+    assert database_password(settings()) is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert database_password(settings()) == "from file"
+    assert database_password(settings(password="direct")) == "direct"
+    with pytest.raises(ConfigError, match="password_file"):
+        database_password(settings(password_file=tmp_path / "none"))
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("state", "number", "text", "expected"),
+    [
+        ("40001", 1205, "was deadlocked on lock resources", TransientError),
+        ("HYT00", 1222, "Lock request time out period exceeded", TransientError),
+        ("42000", 40613, "Database is not currently available", TransientError),
+        ("42000", 49918, "Not enough resources to process request", TransientError),
+        ("08S01", 10054, "Connection reset by peer", TransientError),
+        ("08001", 258, "Login timeout expired", TransientError),
+        ("42000", 9002, "The transaction log is full", TargetError),
+        ("42000", 1105, "Could not allocate space", TargetError),
+        ("42000", 229, "The SELECT permission was denied", TargetError),
+        ("42000", 4613, "Grantor does not have GRANT permission", TargetError),
+        ("28000", 18456, "Login failed for user 'x'", ConfigError),
+        ("01000", 0, "Can't open lib 'x' : file not found", ConfigError),
+        ("08001", 20, "SSL Provider: certificate verify failed", ConfigError),
+        ("23000", 2627, "Violation of PRIMARY KEY constraint", ConstraintError),
+        ("22001", 2628, "String or binary data would be truncated", ConstraintError),
+        ("22003", 8115, "Arithmetic overflow error", ConstraintError),
+        ("42S02", 208, "Invalid object name", TargetError),
+    ],
+)
+def test_errors_are_sorted_by_who_must_act(
+    state: str, number: int, text: str, expected: type[DroploadError]
+) -> None:
+    """Promise 6"""
+    message = f"[{state}] [Microsoft][ODBC Driver 18][SQL Server]{text} ({number}) (SQLExecDirectW)"
+    original = pyodbc.ProgrammingError(state, message)
+    error = target().translate(sa.exc.ProgrammingError("SELECT 1", {}, original))
+    assert type(error) is expected
+    assert text.partition(":")[0].partition("'")[0] in error.message
+    assert "[Microsoft]" not in error.message
+
+
+# --- statements
+
+
+class Recorder:
+    """Takes statements as a connection would and answers that the table is there and empty."""
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        self.statements: list[str] = []
+        self._dialect = dialect
+
+    def execute(self, query: Any, _parameters: object = None) -> "Recorder":
+        return self.exec_driver_sql(str(query.compile(dialect=self._dialect)))
+
+    def exec_driver_sql(self, statement: str, _parameters: object = None) -> "Recorder":
+        self.statements.append(statement)
+        return self
+
+    def scalar_one(self) -> int:
+        return 1
+
+    def mappings(self) -> "Recorder":
+        return self
+
+    def all(self) -> list[object]:
+        return []
+
+
+@pytest.mark.parametrize("load_type", list(LoadType))
+def test_the_statements_of_a_load_are_those_that_were_reviewed(load_type: LoadType) -> None:
+    """A changed statement is seen in review: the golden file changes with it."""
+    server = target()
+    recorder: Any = Recorder(server.engine.dialect)
+    plan = make_plan(load_type)
+    stage = server.stage_name(plan.table, 7)
+    server.create_stage(recorder, plan, stage)
+    server.lock_queue(recorder, plan.table)
+    server.publish(recorder, plan, stage, 7, keep_backup=True)
+    golden = GOLDEN / f"mssql_{load_type.value}.sql"
+    written = ";\n".join(recorder.statements) + ";\n"
+    assert written == golden.read_text(encoding="utf-8"), f"if it is right, write it to {golden}"
