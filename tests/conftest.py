@@ -172,13 +172,15 @@ def make_sqlserver_database() -> str:
     return address.replace("/master", f"/{name}")
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "sqlserver"])
+@pytest.fixture(params=["sqlite", "postgresql", "sqlserver", "sqlserver without bulk"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of an empty database, of each target that can be had here."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'dropload.db'}"
     if request.param == "sqlserver":
         return make_sqlserver_database()
+    if request.param == "sqlserver without bulk":
+        return make_sqlserver_database() + "&bulk=no"
     return make_database(request.getfixturevalue("postgresql_server"))
 
 

@@ -72,6 +72,8 @@ class DatabaseConfig(_Section):
     encrypt: Literal["yes", "no", "strict"] = "yes"
     trust_server_certificate: bool = False
     trusted_connection: bool = False
+    bulk: bool = True
+    """Send rows by the bulk protocol where the driver for it is installed; else by INSERT."""
     authentication: str | None = None
     """Passed to the ODBC driver, for example `ActiveDirectoryMsi`."""
     busy_timeout_seconds: Seconds = 30

@@ -22,10 +22,6 @@ from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
 from dropload.targets.base import Published, Target
 
-COMMIT_ROWS = 50_000
-"""Rows staged per transaction: few commits, and other writers get their turn several times a
-second (990-row batches commit at 370,000 rows/s, one transaction at 540,000)."""
-
 
 def check_version(path: Path, expected: FileVersion) -> None:
     """Raise FileChangedError unless the file still is the version that the gate accepted."""
@@ -90,6 +86,7 @@ class _StageWriter:
         self._stage = target.stage_name(plan.table, load.load_id)
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
         self._pending_rows = 0
+        self._pending_bytes = 0
         self._written = 0
 
     @property
@@ -102,7 +99,8 @@ class _StageWriter:
         if batch.records.num_rows:
             self._pending.append((batch.records, batch.source_rows))
             self._pending_rows += batch.records.num_rows
-        if self._pending_rows >= COMMIT_ROWS:
+            self._pending_bytes += batch.records.nbytes
+        if self._pending_bytes >= self._target.commit_bytes:
             self._flush(State.STAGING)
 
     def finish(self) -> None:
@@ -113,21 +111,19 @@ class _StageWriter:
         """Write and commit what was collected, with the progress in the same transaction."""
         staged = self.rows_taken
         with self._target.write() as conn:
-            for records, source_rows in self._pending:
-                self._write(conn, records, source_rows)
+            self._write(conn)
             times = {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
             self._journal.loads.advance(conn, self._load, state, rows_staged=staged, **times)
         self._written = staged
-        self._pending, self._pending_rows = [], 0
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
-    def _write(self, conn: sa.Connection, records: pa.RecordBatch, source_rows: pa.Array) -> None:
+    def _write(self, conn: sa.Connection) -> None:
         try:
-            self._target.write_batch(
+            self._target.write_batches(
                 conn,
                 self._plan,
                 self._stage,
-                records,
-                source_rows,
+                self._pending,
                 self._load.load_id,
                 self._batch_rows,
             )

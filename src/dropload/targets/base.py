@@ -65,6 +65,8 @@ class Target(ABC):
     limits: ClassVar[Limits]
     default_schema: ClassVar[str]
     """Schema of the non-reference area unless the configuration names one."""
+    commit_bytes: ClassVar[int] = 4 * 1024 * 1024
+    """Text staged per transaction: few commits, and other writers get their turn."""
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.SQLAlchemyError, OSError)
     """What is translated; targets that call their driver past SQLAlchemy add its errors."""
 
@@ -232,6 +234,19 @@ class Target(ABC):
 
         At most `batch_rows` rows go into one statement.
         """
+
+    def write_batches(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        load_id: int,
+        batch_rows: int,
+    ) -> None:
+        """Write several batches of records and record numbers, one after the other."""
+        for records, source_rows in batches:
+            self.write_batch(conn, plan, stage, records, source_rows, load_id, batch_rows)
 
     @abstractmethod
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:

@@ -1,4 +1,4 @@
-"""SQL Server: arrays of parameters into a side table, one transaction to publish."""
+"""SQL Server: bulk copy into a side table of text, one transaction to publish."""
 
 import re
 import uuid
@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from dropload import column_types
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
-from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
-from dropload.targets.base import LINEAGE, Limits
+from dropload.model import ColumnType, Kind, Plan, PlannedColumn, TableColumn, TableName
+from dropload.targets.base import LINEAGE, SOURCE_ROW, Limits
+from dropload.targets.mssql_bulk import BulkWriter
 from dropload.targets.odbc import Driver, connection_string, find_driver
 from dropload.targets.server import ServerTarget, database_password
 
@@ -81,6 +82,8 @@ class SQLServerTarget(ServerTarget):
     default_schema: ClassVar[str] = "dbo"
     # 128 characters, less the underscores and the load's number of stages and backups.
     limits: ClassVar[Limits] = Limits(identifier_bytes=110, columns=1022)
+    # A bulk copy logs in each time: few of them, each of many rows.
+    commit_bytes: ClassVar[int] = 16 * 1024 * 1024
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         sa.exc.SQLAlchemyError,
         pyodbc.Error,
@@ -93,7 +96,9 @@ class SQLServerTarget(ServerTarget):
         """Return an engine over the server that `database.url` or the parts name."""
         self._settings = _from_url(self.database)
         self.driver: Driver = find_driver(self._settings.odbc_driver)
-        secret = connection_string(self._settings, self.driver, database_password(self._settings))
+        password = database_password(self._settings)
+        self._bulk = BulkWriter(self._settings, password)
+        secret = connection_string(self._settings, self.driver, password)
         engine = sa.create_engine(
             f"mssql+pyodbc:///?odbc_connect={quote_plus(secret)}",
             fast_executemany=not self.driver.is_freetds,
@@ -253,6 +258,31 @@ class SQLServerTarget(ServerTarget):
 
     # --- stage and publish
 
+    def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Create a side table of text: the server converts when it publishes, all rows at once.
+
+        Bulk copy into text is the fastest way in, and says no value in other words than the file.
+        """
+        parts = [f"{self.quoted_column(c.name)} nvarchar(max) NULL" for c in plan.columns]
+        parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
+        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(stage)} ({', '.join(parts)})")
+
+    def write_batches(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        load_id: int,
+        batch_rows: int,
+    ) -> None:
+        """Send the records by one bulk copy where that works, else as arrays of parameters."""
+        arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
+        if arranged and self._bulk.write(f"[{stage.schema}].[{stage.name}]", arranged):
+            return
+        for batch in arranged:
+            self._insert(conn, stage, batch, plan, batch_rows)
+
     def write_batch(
         self,
         conn: sa.Connection,
@@ -263,26 +293,41 @@ class SQLServerTarget(ServerTarget):
         load_id: int,
         batch_rows: int,
     ) -> None:
-        """Send the records as arrays of parameters of declared width; the server converts."""
+        """Send one batch as the others are sent."""
+        batches = [(records, source_rows)]
+        self.write_batches(conn, plan, stage, batches, load_id, batch_rows)
+
+    def _insert(
+        self,
+        conn: sa.Connection,
+        stage: TableName,
+        batch: pa.RecordBatch,
+        plan: Plan,
+        batch_rows: int,
+    ) -> None:
+        """Send arrays of parameters of declared width, `batch_rows` rows at a time."""
         names = [*(c.name for c in plan.columns), *LINEAGE]
         columns = ", ".join(self.quoted_column(name) for name in names)
         marks = ", ".join("?" * len(names))
         statement = f"INSERT INTO {self.quoted(stage)} ({columns}) VALUES ({marks})"  # noqa: S608 - quoted by the dialect
-        arrays = [records.column(c.position) for c in plan.columns]
-        widths = [_width(array) for array in arrays]
+        widths = [_width(array) for array in batch.columns[: -len(LINEAGE)]]
         rows_at_once = max(1, min(batch_rows, _BATCH_BYTES // (2 * sum(widths) + 64)))
         driver = conn.connection.driver_connection
         assert isinstance(driver, pyodbc.Connection)  # noqa: S101 - the URL names this driver
         cursor = driver.cursor()
         try:
             cursor.fast_executemany = not self.driver.is_freetds
-            for start in range(0, records.num_rows, rows_at_once):
-                lists = [a.slice(start, rows_at_once).to_pylist() for a in [*arrays, source_rows]]
-                rows = [(*row[:-1], load_id, row[-1]) for row in zip(*lists, strict=True)]
+            for start in range(0, batch.num_rows, rows_at_once):
+                lists = [a.slice(start, rows_at_once).to_pylist() for a in batch.columns]
                 cursor.setinputsizes([*map(_input_size, widths), _NUMBER, _NUMBER])
-                cursor.executemany(statement, rows)
+                cursor.executemany(statement, list(zip(*lists, strict=True)))
         finally:
             cursor.close()
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._bulk.close()
+        super().close()
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an application lock of this transaction, named after the table."""
@@ -314,9 +359,27 @@ class SQLServerTarget(ServerTarget):
         numbered = any(row["numbered"] and row["name"] in filled for row in rows)
         if numbered:
             conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
-        super()._copy_rows(conn, plan, stage)
+        self._convert_rows(conn, plan, stage)
         if numbered:
             conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
+
+    def _convert_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        names = [self.quoted_column(c.name) for c in plan.columns]
+        values = [self._converted(c, name) for c, name in zip(plan.columns, names, strict=True)]
+        if plan.has_lineage:
+            lineage = [self.quoted_column(name) for name in LINEAGE]
+            names, values = [*names, *lineage], [*values, *lineage]
+        conn.exec_driver_sql(
+            f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
+            f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
+            f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
+        )
+
+    def _converted(self, column: PlannedColumn, name: str) -> str:
+        """Return the expression for a staged value; a cast to text would cut it silently."""
+        if column.type.kind is Kind.TEXT:
+            return name
+        return f"CAST({name} AS {self.column_ddl(column.type)})"
 
     def widen_column(
         self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType
@@ -402,6 +465,7 @@ def _from_url(settings: DatabaseConfig) -> DatabaseConfig:
         "trust_server_certificate": query.get("trustservercertificate"),
         "trusted_connection": query.get("trusted_connection"),
         "authentication": query.get("authentication"),
+        "bulk": query.get("bulk"),
     }
     named = {key: value for key, value in parts.items() if value is not None}
     kept = settings.model_dump(exclude={"url", *named})
@@ -467,6 +531,15 @@ def _read_message(error: BaseException) -> tuple[str, frozenset[int]]:
     said = re.sub(r"\[[^\]]*\]", "", text.partition(";")[0])
     said = re.sub(r"\s*\(-?\d+\)(?:\s*\(SQL\w+\))?\s*$", "", said)
     return said.strip().rstrip("."), numbers
+
+
+def _arrange(
+    plan: Plan, records: pa.RecordBatch, source_rows: pa.Array, load_id: int
+) -> pa.RecordBatch:
+    """Return the records in the order of the side table's columns, lineage last."""
+    load_ids = pa.array([load_id] * records.num_rows, pa.int64())
+    arrays = [*(records.column(c.position) for c in plan.columns), load_ids, source_rows]
+    return pa.RecordBatch.from_arrays(arrays, names=[f"c{n}" for n in range(len(arrays))])
 
 
 def _width(column: pa.Array) -> int:

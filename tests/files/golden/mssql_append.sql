@@ -1,10 +1,10 @@
-CREATE TABLE stg.[orders__7] ([id] bigint NULL, [name] nvarchar(max) NULL, [_load_id] bigint NOT NULL, [_source_row] bigint NOT NULL);
+CREATE TABLE stg.[orders__7] ([id] nvarchar(max) NULL, [name] nvarchar(max) NULL, [_load_id] bigint NOT NULL, [_source_row] bigint NOT NULL);
 DECLARE @got int; EXEC @got = sp_getapplock @Resource = ?, @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = ?; SELECT @got;
 SELECT COUNT_BIG(*) FROM stg.[orders__7];
 SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_TYPE = 'BASE TABLE';
 SELECT TOP 1 1 AS locked FROM ref.[orders] WITH (TABLOCKX, HOLDLOCK);
 SELECT COUNT_BIG(*) FROM ref.[orders];
 SELECT COLUMN_NAME AS name, DATA_TYPE AS type, CHARACTER_MAXIMUM_LENGTH AS length, NUMERIC_PRECISION AS precision, NUMERIC_SCALE AS scale, DATETIME_PRECISION AS fraction, CASE WHEN IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable, CASE WHEN COLUMN_DEFAULT IS NOT NULL   OR COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'IsIdentity') = 1   THEN 1 ELSE 0 END AS has_value, COALESCE(COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'IsComputed'), 0) AS computed, COALESCE(COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'IsIdentity'), 0) AS numbered FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION;
-INSERT INTO ref.[orders] ([id], [name], [_load_id], [_source_row]) SELECT [id], [name], [_load_id], [_source_row] FROM stg.[orders__7] ORDER BY [_source_row];
+INSERT INTO ref.[orders] ([id], [name], [_load_id], [_source_row]) SELECT CAST([id] AS bigint), [name], [_load_id], [_source_row] FROM stg.[orders__7] ORDER BY [_source_row];
 DROP TABLE IF EXISTS stg.[orders__7];
 SELECT COUNT_BIG(*) FROM ref.[orders];
