@@ -77,6 +77,7 @@ CREATE TABLE ref.Load_History (
     load_type         nvarchar(20)  NOT NULL,
     is_reference_data bit      NOT NULL,
     in_tree           bit      NOT NULL,               -- 0: loaded from elsewhere, never moved
+    forced            bit      NOT NULL DEFAULT 0,  -- past duplicates and guard rails
     state             nvarchar(20)  NOT NULL,
     rows_read         bigint,
     rows_staged       bigint,

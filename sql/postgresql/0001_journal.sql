@@ -61,6 +61,7 @@ CREATE TABLE IF NOT EXISTS ref.load_history (
     load_type         varchar(20)  NOT NULL,
     is_reference_data boolean      NOT NULL,
     in_tree           boolean      NOT NULL,               -- false: loaded from elsewhere, never moved
+    forced            boolean      NOT NULL DEFAULT false, -- past duplicates and guard rails
     state             varchar(20)  NOT NULL,
     rows_read         bigint,
     rows_staged       bigint,

@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS "ref.Load_History" (
     load_type      VARCHAR(20)  NOT NULL,
     is_reference_data BOOLEAN   NOT NULL,
     in_tree        BOOLEAN      NOT NULL,                  -- 0: loaded from elsewhere, never moved
+    forced         BOOLEAN      NOT NULL DEFAULT 0, -- past duplicates and guard rails
     state          VARCHAR(20)  NOT NULL,
     rows_read      BIGINT,
     rows_staged    BIGINT,

@@ -10,7 +10,7 @@ from dropload.config import ALWAYS_IGNORED
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import ConfigError, DroploadError
+from dropload.errors import ConfigError, DroploadError, FileError
 from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.intake import drop_of_observation, name_drop
@@ -18,6 +18,7 @@ from dropload.journal import RELEASED
 from dropload.logs import get_logger
 from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
+from dropload.pipeline import NOT_THE_FILES_FAULT
 from dropload.recovery import recover
 from dropload.retries import back_off_seconds
 from dropload.watcher import Scan, Watcher, scan_inboxes
@@ -123,7 +124,7 @@ class Daemon:
     def _take_turn(self, *, woken: bool) -> None:
         """Collect results, look, offer what is whole, start loads: in this order, one way."""
         for finished in self._dispatcher.collect():
-            self._settle(finished)
+            self._settle_safely(finished)
         if self._is_scan_due(woken=woken):
             self._look()
         self._requeue_later()
@@ -134,7 +135,9 @@ class Daemon:
     def _is_scan_due(self, *, woken: bool) -> bool:
         since = self._clock() - self._last_scan
         gap = max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
-        return since >= gap and (woken or since >= self._seconds_between_scans())
+        next_check = self._gate.next_due()
+        check_due = next_check is not None and next_check <= self._clock()
+        return since >= gap and (woken or check_due or since >= self._seconds_between_scans())
 
     def _seconds_between_scans(self) -> float:
         config = self._dock.config
@@ -179,12 +182,24 @@ class Daemon:
         return (
             self._outage.is_over
             and self._dispatcher.is_at_rest
-            and not self._later
+            and all(self._is_given_up(drop) for _, drop in self._later)
             and self._scan is not None
             and self._gate.waiting_count == 0
         )
 
+    def _is_given_up(self, drop: Drop) -> bool:
+        """Return whether a drop was put off so often that nothing but waiting will help."""
+        return self._failures.get(drop.path, 0) > self._dock.config.retry.attempts
+
     # --- what came back from a worker
+
+    def _settle_safely(self, finished: Finished) -> None:
+        """Settle one drop; what nobody foresaw must not lose it, nor those that come after it."""
+        try:
+            self._settle(finished)
+        except Exception as exc:  # noqa: BLE001 - see above
+            self._log.exception("drop_not_settled", reason=str(exc))
+            self._repeat_first(finished.drop, finished.table, str(exc))
 
     def _settle(self, finished: Finished) -> None:
         if finished.outcome is None:
@@ -199,7 +214,8 @@ class Daemon:
         elif outcome.verdict is Verdict.PAUSED:
             seconds = self._dock.config.retry.pause_seconds
             self._log.error("table_paused", table=finished.table, reason=outcome.message)
-            self._dispatcher.pause(finished.table, seconds, f"{outcome.message} {outcome.hint}")
+            reason = f"{outcome.message} {outcome.hint}"
+            self._dispatcher.pause(finished.table, seconds, reason, for_owner=True)
             self._dispatcher.add(drop, finished.table, first=True)
         else:
             self._settle_retry(drop, finished.table, outcome)
@@ -209,8 +225,8 @@ class Daemon:
             self._gate.reopen(drop.path)
             return
         if outcome.category in ("transient", "stale_plan", "config"):
-            self._outage.probe(at_once=True)
             self._repeat_first(drop, table, outcome.message)
+            self._outage.probe(at_once=True)
         else:
             # Only this file is in trouble: those behind it need not wait.
             self._later.append((self._clock() + self._wait_seconds(drop), drop))
@@ -249,7 +265,7 @@ class Daemon:
             self._note_waiting()
             self._take_released()
             self._recover_when_due()
-        except DroploadError as exc:
+        except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
 
     def _note_waiting(self) -> None:
@@ -259,13 +275,15 @@ class Daemon:
         if not self._unnoted and not self._unnoted_gone:
             return
         reason = f"until nothing changes for {self._gate.checks} checks"
-        with self._dock.target.write() as conn:
-            tracking = self._dock.journal.tracking
-            tracking.upsert_waiting(
-                conn, [(file.path, file.inbox, file.version, reason) for file in self._unnoted]
-            )
-            # Files that were loaded have another status by now and are not touched.
-            tracking.mark_vanished(conn, self._unnoted_gone)
+        noted = [(file.path, file.inbox, file.version, reason) for file in self._unnoted]
+        try:
+            with self._dock.target.write() as conn:
+                self._dock.journal.tracking.upsert_waiting(conn, noted)
+                # Files that were loaded have another status by now and are not touched.
+                self._dock.journal.tracking.mark_vanished(conn, self._unnoted_gone)
+        except FileError as exc:
+            # One that the journal refuses must not keep it from the others; its load will say why.
+            self._log.warning("files_not_noted", reason=str(exc))
         for path in self._unnoted_gone:
             self._held.pop(path, None)
             self._failures.pop(path, None)
@@ -299,6 +317,8 @@ class Daemon:
     def _say_left_undone(self) -> None:
         for table, reason in self._dispatcher.paused():
             self._log.warning("left_undone", table=table, reason=reason)
+        for _, drop in self._later:
+            self._log.warning("left_undone", file=path_text(drop.path.name))
 
     def _say_watching(self, message: str | None) -> None:
         if message:

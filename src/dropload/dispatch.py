@@ -1,6 +1,7 @@
 """Hand drops to worker processes: several at once, those of one table one after the other."""
 
 import multiprocessing
+import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from dropload.durable import path_text
 from dropload.logs import get_logger
 from dropload.model import Drop, Outcome
 from dropload.workers import start_worker, work
+
+_MAX_REPLACEMENTS = 3
+"""Pools that may break in a row before the workers are left alone for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class _Queue:
     not_before: float = 0.0
     reason: str = ""
     """Why the table's queue pauses; empty when it does not."""
+    for_owner: bool = False
+    """It pauses until the database owner has mended something, not for a moment."""
 
 
 class Dispatcher:
@@ -53,6 +59,8 @@ class Dispatcher:
         self._running: dict[str, tuple[Drop, Future[Outcome]]] = {}
         self._known: set[Path] = set()
         self._rest_until = 0.0
+        self._replacements = 0
+        """Pools made anew since a load last came back."""
         self.problem = ""
         """Why no worker can be started; empty when they can."""
         self._pool = self._make_pool()
@@ -74,10 +82,11 @@ class Dispatcher:
             queue.drops.append(drop)
         return True
 
-    def pause(self, table: str, seconds: float, reason: str) -> None:
+    def pause(self, table: str, seconds: float, reason: str, *, for_owner: bool = False) -> None:
         """Start nothing of one table for a while; the others go on."""
         queue = self._queues.setdefault(table, _Queue(deque()))
         queue.not_before, queue.reason = self._clock() + seconds, reason
+        queue.for_owner = for_owner
 
     def start_loads(self) -> None:
         """Give every idle worker the next drop of a table that is neither busy nor paused."""
@@ -118,7 +127,12 @@ class Dispatcher:
             return self._pool.schedule(work, args=[drop], timeout=timeout)
         except RuntimeError:
             # The pool breaks when an idle worker is killed: what it ran comes back as cut off.
+            self._replacements += 1
+            if self._replacements > _MAX_REPLACEMENTS:
+                raise
             self._pool.stop()
+            # Its workers end in join(), which waits for them: not in the daemon's thread.
+            threading.Thread(target=self._pool.join, daemon=True).start()
             self._pool = self._make_pool()
             return self._pool.schedule(work, args=[drop], timeout=timeout)
 
@@ -127,6 +141,9 @@ class Dispatcher:
         self.problem = f"worker processes cannot be started: {reason}"
         get_logger().error("workers_not_started", reason=reason)
         self._rest_until = self._clock() + self._config.retry.pause_seconds
+        self._replacements = 0
+        self._pool.stop()
+        self._pool = self._make_pool()
 
     def _make_pool(self) -> ProcessPool:
         return ProcessPool(
@@ -150,6 +167,7 @@ class Dispatcher:
         if future.cancelled() or isinstance(error, (BrokenProcessPool, CancelledError)):
             return Finished(drop, table, None)
         if error is None:
+            self._replacements = 0
             return Finished(drop, table, future.result())
         if isinstance(error, TimeoutError):
             limit = self._config.workers.load_timeout_seconds
@@ -170,9 +188,9 @@ class Dispatcher:
 
     @property
     def is_at_rest(self) -> bool:
-        """Return whether nothing runs, and what is queued, if anything, is of paused tables."""
+        """Return whether nothing runs, and what is queued, if anything, waits for an owner."""
         queues = [queue for queue in self._queues.values() if queue.drops]
-        return not self._running and all(queue.reason for queue in queues)
+        return not self._running and all(queue.reason and queue.for_owner for queue in queues)
 
     def paused(self) -> Iterator[tuple[str, str]]:
         """Yield table and reason of every queue that pauses."""

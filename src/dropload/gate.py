@@ -108,8 +108,12 @@ class Gate:
     def reopen(self, path: Path) -> None:
         """Start again for a file that was accepted and turned out to have changed."""
         for inbox, slots in self._slots.items():
-            if inbox.path == path.parent:
-                slots.pop(path.name, None)
+            slot = slots.get(path.name) if inbox.path == path.parent else None
+            if slot is not None:
+                slot.accepted = False
+                # The next look only begins: it is no check of the file that was refused.
+                slot.checks_done, slot.next_check_at = -1, float("-inf")
+                self._fresh.append(slot)
 
     def waiting(self) -> Iterator[WaitingFile]:
         """Yield the files that are not accepted yet."""
@@ -120,7 +124,7 @@ class Gate:
             path=slot.seen.path,
             inbox=slot.seen.inbox,
             version=slot.seen.version,
-            checks_done=slot.checks_done,
+            checks_done=max(0, slot.checks_done),
             checks_needed=self.checks,
             interval_seconds=self.interval_seconds,
             changed_at=slot.changed_at,

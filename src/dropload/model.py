@@ -442,6 +442,8 @@ class LoadRecord:
     load_type: str
     is_reference_data: bool
     in_tree: bool
+    forced: bool
+    """A person let it past duplicates and guard rails, by --force or by a release."""
     state: State
     rows_read: int | None
     rows_staged: int | None

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dropload.config import RetryConfig
 from dropload.dock import Dock
-from dropload.errors import ConfigError, DroploadError, TargetError, TransientError
+from dropload.errors import ConfigError, DroploadError
 from dropload.journal import apply_scripts
 from dropload.logs import get_logger
 from dropload.retries import back_off_seconds
@@ -50,7 +50,7 @@ class Outage:
                 raise  # wrong from the start: refuse to start
             self.begin(exc)
             return False
-        except (TransientError, TargetError) as exc:
+        except DroploadError as exc:
             self.begin(exc)
             return False
         self._end()

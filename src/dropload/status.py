@@ -9,7 +9,7 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError
 from dropload.heartbeat import Heartbeat, read_heartbeat
-from dropload.journal import HELD, WAITING
+from dropload.journal import HELD, WAITING, path_key
 from dropload.model import OPEN_STATES, LoadRecord, Observation, State, TrackedFile
 from dropload.watcher import scan_inboxes
 
@@ -103,7 +103,7 @@ def _file_status(
     heartbeat: Heartbeat | None,
     problem: str,
 ) -> FileStatus:
-    row = tracked.get(path_text(seen.path))
+    row = tracked.get(path_key(seen.path))
     if row is not None and not row.is_version(seen.version):
         row = None
     status = row.status if row else WAITING
@@ -126,6 +126,8 @@ def _reasons(
         yield row.reason or "held"
     if heartbeat is None:
         yield "no daemon is running: start it with `dropload run`"
+    elif heartbeat.age_seconds > dock.config.health.heartbeat_critical_seconds:
+        yield "the daemon hangs or was killed: see `dropload health`"
     if problem:
         yield f"database away: {problem}"
     if heartbeat is not None and path in heartbeat.waiting_reasons:

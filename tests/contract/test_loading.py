@@ -211,3 +211,41 @@ def test_a_stage_whose_load_is_over_is_swept(site: Site) -> None:
     stage = site.dock.target.quoted(TableName("stg", "orders__77"))
     site.execute(f"CREATE TABLE {stage} (n integer)")
     assert recover(site.dock) == Recovered(stages_dropped=1)
+
+
+def test_a_nul_in_a_rejected_row_is_no_trouble_for_the_journal(site: Site) -> None:
+    refused = site.drop("orders.csv", "id,name,n\n1,a,2\n3,x\0y,4\n5,b,6\n7,c,8\n")
+    assert refused.verdict is Verdict.FAILED, refused
+    assert refused.rows_rejected == 1
+
+
+def test_a_path_longer_than_the_journal_keeps_fails_and_is_filed(
+    database_url: str, tmp_path: Path
+) -> None:
+    root = tmp_path / ("d" * 200) / ("e" * 200)
+    root.mkdir(parents=True)
+    dock = open_dock(make_config(root, database={"url": database_url}))
+    dock.tree.create()
+    apply_scripts(dock.target)
+    refused = Site(dock).drop("n" * 150 + ".csv", ORDERS)
+    dock.target.close()
+    assert refused.verdict is Verdict.FAILED
+    assert refused.filed_path is not None
+
+
+def test_two_that_note_the_same_new_file_do_not_collide(site: Site) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from dropload.model import FileVersion
+
+    inbox = site.dock.tree.inboxes[0]
+    files = [(inbox.path / f"f{n}.csv", inbox, FileVersion(1, 2, n), "new") for n in range(5)]
+
+    def note(_: int) -> None:
+        with site.dock.target.write() as conn:
+            site.dock.journal.tracking.upsert_waiting(conn, files)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(note, range(8)))
+    with site.dock.target.read() as conn:
+        assert site.dock.journal.tracking.counts(conn) == {"waiting": 5}

@@ -216,3 +216,13 @@ def test_unchanged_files_cost_no_new_memory() -> None:
     [after] = gate._slots.values()
     assert all(after[name] is slot for name, slot in before.items())
     assert len(after) == 1_000
+
+
+def test_a_reopened_file_that_leaves_is_said_to_be_gone() -> None:
+    gate = Gate(1, 10)
+    gate.observe([seen("a.csv")], 0)
+    gate.observe([seen("a.csv")], 10)
+    gate.take_changes()
+    gate.reopen(INBOX.path / "a.csv")
+    gate.observe([], 20)
+    assert gate.take_changes()[1] == [INBOX.path / "a.csv"]

@@ -386,3 +386,29 @@ def test_a_clock_that_is_set_back_does_not_change_what_a_table_holds(yard: Yard)
     )
     assert yard.drop("x.csv", "n\n3\n4\n", load_type="fullload").verdict is Verdict.DUPLICATE
     assert yard.drop("x.csv", "n\n1\n2\n", load_type="fullload").verdict is Verdict.LOADED
+
+
+def test_a_release_outlives_a_hiccup_of_the_load_that_used_it(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    path = yard.put("orders.csv", "id,name\n", load_type="fullload")
+    yard.load(path)
+    yard.execute("UPDATE \"ref.File_Monitor_Tracking\" SET status='released'")
+    load = claim(yard, path, dead_worker())
+    assert isinstance(load, Load)
+    assert load.drop.force
+    assert recover(yard.dock) == Recovered(freed=1)
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert yard.table("dbo.orders") == []
+
+
+def test_a_path_too_long_for_the_journal_is_refused_with_the_reason(tmp_path: Path) -> None:
+    from tests.conftest import open_yard
+
+    yard = open_yard(tmp_path / ("d" * 200) / ("e" * 200))
+    name = "n" * 150 + ".csv"
+    outcome = yard.drop(name, ORDERS)
+    assert outcome.verdict is Verdict.FAILED
+    assert "the journal holds 500" in outcome.message
+    [(kept,)] = yard.query('SELECT file_path FROM "ref.File_Monitor_Tracking"')
+    assert len(kept) == 500
+    yard.dock.target.close()

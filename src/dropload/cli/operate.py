@@ -15,7 +15,7 @@ from dropload.durable import path_text
 from dropload.errors import RefusedError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
-from dropload.journal import HELD, RELEASED, apply_scripts
+from dropload.journal import HELD, RELEASED, apply_scripts, path_key
 from dropload.model import Area, LoadType, Outcome, Verdict
 from dropload.pipeline import process_drop
 
@@ -163,7 +163,7 @@ def release(session: Session, path: Path, reason: str) -> None:
     The release counts for the version that is there now; a new version is judged again.
     """
     dock = session.prepared_dock
-    text = path_text(path.absolute())
+    text = path_key(path.absolute())
     with dock.target.write() as conn:
         row = dock.journal.tracking.find(conn, text)
         if row is None or row.status != HELD:

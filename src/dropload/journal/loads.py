@@ -14,7 +14,7 @@ from dropload.durable import path_text
 from dropload.errors import ClaimLostError, DroploadError, HeldError
 from dropload.folders import find_path
 from dropload.identity import is_dead_worker
-from dropload.journal.tables import JournalTables
+from dropload.journal.tables import JournalTables, path_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, WAITING, Tracking
 from dropload.model import (
     OPEN_STATES,
@@ -77,6 +77,9 @@ class Loads:
         open_load = self._open_load(conn, row.id)
         if open_load is None:
             load = self._insert(conn, row.id, drop, table, worker)
+        elif open_load.forced and open_load.version == drop.version and not drop.force:
+            # Released, or forced by a person, and put off since then.
+            return self.claim(conn, replace(drop, force=True), table, worker)
         elif open_load.worker == worker or self.is_abandoned(conn, open_load):
             load = self._take_over(conn, open_load, drop, table, worker)
         else:
@@ -401,7 +404,7 @@ class Loads:
         conn.execute(
             sa.update(self._loads)
             .where(
-                self._loads.c.file_path == path_text(path),
+                self._loads.c.file_path == path_key(path),
                 self._loads.c.state.in_([state.value for state in OPEN_STATES]),
             )
             .values(crashes=self._loads.c.crashes + 1, worker=None, lease_until=None)
@@ -416,10 +419,10 @@ class Loads:
                 "load_id": load_id,
                 "source_row": reject.source_row,
                 "line": reject.line,
-                "column_name": reject.column or None,
+                "column_name": _storable(reject.column)[:128] or None,
                 "reason_code": reject.code,
-                "message": reject.message,
-                "row_text": "\t".join(cell or "" for cell in reject.fields)[:4000],
+                "message": _storable(reject.message),
+                "row_text": _storable("\t".join(cell or "" for cell in reject.fields)[:4000]),
             }
             for reject in rejects
         ]
@@ -485,7 +488,7 @@ class Loads:
                 self._loads.c.table_name == table.name,
                 self._loads.c.backup_table.is_not(None),
             )
-            .order_by(self._loads.c.load_id.desc())
+            .order_by(self._loads.c.commit_no.desc())
         )
         return [(row.load_id, row.backup_table) for row in conn.execute(query)]
 
@@ -520,6 +523,11 @@ class Loads:
 
 def _record(row: sa.RowMapping) -> LoadRecord:
     return LoadRecord(**{**row, "state": State(row["state"])})
+
+
+def _storable(text: str) -> str:
+    """Return a text without the one character that databases refuse."""
+    return text.replace("\0", "\u2400")
 
 
 def _once_key(load: Load, file_hash: str) -> str:
@@ -557,7 +565,8 @@ def _released(row: TrackedFile, drop: Drop) -> Drop:
 
 def _drop_values(drop: Drop, table: TableName) -> dict[str, Any]:
     return {
-        "file_path": path_text(drop.path),
+        "file_path": path_key(drop.path),
+        "forced": drop.force,
         "file_name": Path(path_text(drop.path)).name,
         "file_size": drop.version.size_bytes,
         "mtime_ns": drop.version.mtime_ns,

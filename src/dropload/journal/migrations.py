@@ -43,7 +43,8 @@ def apply_scripts(target: Target) -> list[str]:
 def _apply(target: Target, version: int, path: Path) -> bool:
     versions = journal_tables(target).versions
     with target.write() as conn:
-        # Looked up again under the write lock: another daemon may have been faster.
+        # Looked up again under the lock: another daemon may have been faster.
+        target.lock_queue(conn, TableName("journal", "scripts"))
         if version in _applied_versions(target, conn):
             return False
         target.run_script(conn, path.read_text(encoding="utf-8"))

@@ -1,14 +1,26 @@
 """The journal's tables as SQLAlchemy sees them; `sql/` is what creates them."""
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import sqlalchemy as sa
 
+from dropload.durable import path_text
 from dropload.model import TableName
 from dropload.targets.base import Target
 
 FILE_PATH_LENGTH = 500
 """Characters of `file_path` in the tracking table."""
+
+
+def path_key(path: Path) -> str:
+    """Return a path as the journal keeps it: its text, a too long one cut and told by its hash."""
+    text = path_text(path)
+    if len(text) <= FILE_PATH_LENGTH:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{text[: FILE_PATH_LENGTH - len(digest) - 1]}…{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,7 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("load_type", sa.Unicode(20)),
         sa.Column("is_reference_data", sa.Boolean),
         sa.Column("in_tree", sa.Boolean),
+        sa.Column("forced", sa.Boolean),
         sa.Column("state", sa.Unicode(20)),
         sa.Column("rows_read", sa.BigInteger),
         sa.Column("rows_staged", sa.BigInteger),

@@ -7,8 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dropload.durable import path_text
-from dropload.journal.tables import JournalTables
+from dropload.journal.tables import JournalTables, path_key
 from dropload.model import (
     OPEN_STATES,
     Area,
@@ -17,15 +16,18 @@ from dropload.model import (
     Layout,
     LoadType,
     State,
+    TableName,
     TrackedFile,
 )
 from dropload.targets.base import Target
 
+TRACKING_QUEUE = TableName("journal", "tracking")
+"""Whoever notes new files takes this queue first."""
 WAITING = "waiting"
 HELD = "held"
 RELEASED = "released"
 VANISHED = "vanished"
-_DECIDED = (HELD, RELEASED, *(state.value for state in OPEN_STATES), State.COMMITTED.value)
+_KEPT = (WAITING, HELD, RELEASED, *(state.value for state in OPEN_STATES), State.COMMITTED.value)
 """A new look at the same version does not change these."""
 
 
@@ -43,30 +45,24 @@ class Tracking:
         files: Iterable[tuple[Path, Inbox, FileVersion, str]],
     ) -> None:
         """Note files that wait: path, inbox, version and the reason for people."""
+        # Two daemons may see the same new file in the same moment.
+        self._target.lock_queue(conn, TRACKING_QUEUE)
         now = self._target.now(conn)
-        fresh, known = [], []
         listed = list(files)
-        existing = self._rows(conn, [path_text(path) for path, *_ in listed])
+        existing = self._rows(conn, [path_key(path) for path, *_ in listed])
+        fresh = []
         for path, inbox, version, reason in listed:
-            values = _version_values(version) | {
-                "status": WAITING,
-                "reason": reason,
-                "changed_at": now,
-            }
-            text = path_text(path)
+            values = _version_values(version) | {"reason": reason, "changed_at": now}
+            text = path_key(path)
             row = existing.get(text)
-            if row is not None and row.status in _DECIDED and row.is_version(version):
-                continue
-            if row is not None:
-                known.append({"b_id": row.id, **values})
-            else:
-                fresh.append(_new_row(text, inbox.area, inbox.load_type, now) | values)
+            if row is None:
+                fresh.append(
+                    _new_row(text, inbox.area, inbox.load_type, now) | values | {"status": WAITING}
+                )
+            elif not (row.status in _KEPT and row.is_version(version)):
+                self.set_status(conn, row.id, WAITING, **values)
         if fresh:
             conn.execute(sa.insert(self._table), fresh)
-        if known:
-            names = [key for key in known[0] if key != "b_id"]
-            update = sa.update(self._table).where(self._table.c.id == sa.bindparam("b_id"))
-            conn.execute(update.values({key: sa.bindparam(key) for key in names}), known)
 
     def mark_vanished(self, conn: sa.Connection, paths: Iterable[Path]) -> None:
         """Note that files left their inbox: loaded by somebody meanwhile, or before a load."""
@@ -103,7 +99,7 @@ class Tracking:
         version: FileVersion,
     ) -> TrackedFile:
         """Return the row of a path (`id`, `status`, version), made when it was not there."""
-        text = path_text(path)
+        text = path_key(path)
         row = self.find(conn, text)
         if row is not None:
             return row
@@ -156,7 +152,7 @@ class Tracking:
 
     def at_paths(self, conn: sa.Connection, paths: Iterable[Path]) -> dict[str, TrackedFile]:
         """Return the rows of these paths by their text, as far as there are any."""
-        return self._rows(conn, [path_text(path) for path in paths])
+        return self._rows(conn, [path_key(path) for path in paths])
 
     def _rows(self, conn: sa.Connection, paths: list[str]) -> dict[str, TrackedFile]:
         found: dict[str, TrackedFile] = {}

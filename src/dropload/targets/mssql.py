@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -108,17 +108,21 @@ class SQLServerTarget(ServerTarget):
             pool_size=self.database.pool_size,
             connect_args={"timeout": max(1, round(self.database.connect_timeout_seconds))},
         )
+        sa.event.listen(engine, "connect", self._limit_waits)
         sa.event.listen(engine, "before_cursor_execute", _declare_parameters, retval=True)
         _let_rollback_follow_abort(engine)
         return engine
+
+    def _limit_waits(self, connection: Any, _record: Any) -> None:
+        """Let no statement wait for a lock longer than configured, a reading one neither."""
+        wait = round(self.database.busy_timeout_seconds * 1000)
+        connection.execute(f"SET LOCK_TIMEOUT {wait}")
 
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
         """Open a transaction that any error ends, with patience for locks as configured."""
         with self.engine.connect() as conn, conn.begin():
-            wait = round(self.database.busy_timeout_seconds * 1000)
             conn.exec_driver_sql("SET XACT_ABORT ON")
-            conn.exec_driver_sql(f"SET LOCK_TIMEOUT {wait}")
             mark = f"dropload transaction {uuid.uuid4().hex}"
             self._take_lock(conn, mark)
             yield conn
@@ -151,10 +155,11 @@ class SQLServerTarget(ServerTarget):
         away = isinstance(exc, (OSError, sa.exc.TimeoutError))
         owners = [hint for number, hint in _OWNERS.items() if number in numbers]
         sorted_by_who_must_act = (
-            (numbers & _LOGIN or state == "28000", _login_error(said)),
             (state == "IM002" or "file not found" in said, self._driver_error(said)),
             (_ENCRYPTION.search(said), _encryption_error(said)),
+            # Before the login: a database that recovers refuses it too, with 4060 beside.
             (away or numbers & _TRANSIENT, TransientError(f"SQL Server: {said}.")),
+            (numbers & _LOGIN or state == "28000", _login_error(said)),
             (numbers & _PERMISSION, TargetError(f"SQL Server says: {said}.", hint=_GRANT)),
             (owners, TargetError(f"SQL Server says: {said}.", hint=" ".join(owners))),
             (numbers & _ROWS or state.startswith(("22", "23")), _rows_error(said)),
@@ -485,7 +490,11 @@ def _declare_parameters(
     For a null the driver asks the server what type it should have: a round trip for each statement
     with one, and the answer fails where the server cannot describe it.
     """
-    if executemany or context is None or context.compiled is None:
+    if context is None or context.compiled is None:
+        return statement, parameters
+    if executemany:
+        columns = zip(*parameters, strict=True)
+        cursor.setinputsizes([_declared_size_of_column(column) for column in columns])
         return statement, parameters
     texts = statement.split("?")
     if len(texts) != len(parameters) + 1:
@@ -495,6 +504,14 @@ def _declare_parameters(
     cursor.setinputsizes([_declared_size(value) for value in given])
     joined = [text for pair in zip(texts, [*marks, ""], strict=True) for text in pair]
     return "".join(joined), given
+
+
+def _declared_size_of_column(values: Iterable[object]) -> tuple[int, int, int] | None:
+    sizes = [_declared_size(value) for value in values if value is not None]
+    if not sizes:
+        return (pyodbc.SQL_WVARCHAR, 1, 0)
+    # Width 0 means without limit: one long text decides for the column.
+    return next((size for size in sizes if size is not None and size[1] == 0), sizes[0])
 
 
 def _declared_size(value: object) -> tuple[int, int, int] | None:

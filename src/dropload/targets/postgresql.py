@@ -117,7 +117,7 @@ class PostgreSQLTarget(ServerTarget):
                 f"PostgreSQL refuses the login: {said}.",
                 hint="Check database.url, or database.host, name, user and the password.",
             )
-        if state.startswith(_DATA):
+        if state.startswith(_DATA) or (not state and isinstance(original, psycopg.DataError)):
             return ConstraintError(
                 f"The table refuses the rows: {said}.",
                 hint="Correct the rows that break this rule of the table, and drop the file again.",
