@@ -327,8 +327,8 @@ def test_two_daemons_on_one_tree_load_each_file_once(tmp_path: Path) -> None:
         for table in range(4):
             counted = first.query(f'SELECT n, count(*) FROM "dbo.t{table}_{table}_x" GROUP BY n')
             assert counted == [(table, 2)]
-        statuses = first.query('SELECT DISTINCT status FROM "ref.File_Monitor_Tracking"')
-        assert statuses == [("filed",)]
+        statuses = 'SELECT DISTINCT status FROM "ref.File_Monitor_Tracking"'
+        first.wait_for(lambda: first.query(statuses) == [("filed",)], "for one status")
     finally:
         first.end()
         second.end()

@@ -249,3 +249,16 @@ def test_two_that_note_the_same_new_file_do_not_collide(site: Site) -> None:
         list(pool.map(note, range(8)))
     with site.dock.target.read() as conn:
         assert site.dock.journal.tracking.counts(conn) == {"waiting": 5}
+
+
+def test_types_that_only_a_server_has_take_their_texts(site: Site) -> None:
+    kinds = {"postgresql": ("uuid", "timestamptz"), "mssql": ("uniqueidentifier", "datetime")}
+    if site.dock.target.name not in kinds:
+        pytest.skip("this target has no types of its own")
+    key, moment = kinds[site.dock.target.name]
+    table = site.dock.target.quoted(site.table("events"))
+    site.execute(f"CREATE TABLE {table} (k {key}, at {moment}, n bigint)")
+    rows = "6f9619ff-8b86-d011-b42d-00c04fc964ff,2024-02-01 10:20:30,1\n,2024-02-02 00:00:00,2\n"
+    loaded = site.drop("events.csv", f"k,at,n\n{rows}")
+    assert loaded.verdict is Verdict.LOADED, loaded
+    assert len(site.texts(site.table("events"))) == 2

@@ -27,7 +27,8 @@ WAITING = "waiting"
 HELD = "held"
 RELEASED = "released"
 VANISHED = "vanished"
-_KEPT = (WAITING, HELD, RELEASED, *(state.value for state in OPEN_STATES), State.COMMITTED.value)
+_OVER = (State.COMMITTED, State.FILED, State.FAILED, State.DUPLICATE)
+_KEPT = (WAITING, HELD, RELEASED, *(state.value for state in (*OPEN_STATES, *_OVER)))
 """A new look at the same version does not change these."""
 
 

@@ -38,6 +38,9 @@ _KIND_OF_TYPE = {
     "float": Kind.FLOAT,
     "date": Kind.DATE,
     "datetime2": Kind.TIMESTAMP,
+    "datetime": Kind.TIMESTAMP,
+    "money": Kind.DECIMAL,
+    "smallmoney": Kind.DECIMAL,
 }
 _INTEGER_DIGITS = {"int": 9, "smallint": 4, "tinyint": 2}
 """Digits that always fit; a type that holds some larger numbers too is judged by these."""
@@ -241,7 +244,9 @@ class SQLServerTarget(ServerTarget):
         if kind is Kind.DECIMAL:
             return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
         if kind is Kind.TIMESTAMP:
-            return ColumnType(kind, precision=row["fraction"])
+            # datetime counts in steps of 3.33 ms: only whole seconds come back as written.
+            exact = row["fraction"] if row["type"] == "datetime2" else 0
+            return ColumnType(kind, precision=exact)
         if kind is Kind.TEXT:
             return ColumnType(kind, max_length=max(row["length"] or 0, 0))
         return ColumnType(kind)
@@ -364,9 +369,31 @@ class SQLServerTarget(ServerTarget):
         numbered = any(row["numbered"] and row["name"] in filled for row in rows)
         if numbered:
             conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
+        self._check_code_pages(conn, plan, stage, rows)
         self._convert_rows(conn, plan, stage)
         if numbered:
             conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
+
+    def _check_code_pages(
+        self, conn: sa.Connection, plan: Plan, stage: TableName, rows: Sequence[sa.RowMapping]
+    ) -> None:
+        """Refuse characters that a column without Unicode would turn into question marks."""
+        narrow = {row["name"] for row in rows if row["type"] in ("varchar", "char", "text")}
+        for name in (column.name for column in plan.columns if column.name in narrow):
+            quoted = self.quoted_column(name)
+            there_and_back = f"CAST(CAST({quoted} AS varchar(max)) AS nvarchar(max))"
+            damaged = conn.exec_driver_sql(
+                f"SELECT COUNT_BIG(*) FROM {self.quoted(stage)} "  # noqa: S608
+                f"WHERE CAST({quoted} AS varbinary(max)) "
+                f"<> CAST({there_and_back} AS varbinary(max))"
+            ).scalar_one()
+            if damaged:
+                raise ConstraintError(
+                    f'Column "{name}" of {plan.table} cannot hold characters of {damaged:,} rows: '
+                    "it is not a Unicode column.",
+                    hint="Ask the database owner to make it nvarchar.",
+                    code="not_unicode",
+                )
 
     def _convert_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         names = [self.quoted_column(c.name) for c in plan.columns]
