@@ -19,7 +19,7 @@ from dropload import column_types
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, PlannedColumn, TableColumn, TableName
-from dropload.targets.base import LINEAGE, SOURCE_ROW, Limits
+from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql_bulk import BulkWriter
 from dropload.targets.odbc import Driver, connection_string, find_driver
 from dropload.targets.server import ServerTarget, database_password
@@ -370,7 +370,7 @@ class SQLServerTarget(ServerTarget):
         if numbered:
             conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
         self._check_code_pages(conn, plan, stage, rows)
-        self._convert_rows(conn, plan, stage)
+        super()._copy_rows(conn, plan, stage)
         if numbered:
             conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
 
@@ -395,17 +395,9 @@ class SQLServerTarget(ServerTarget):
                     code="not_unicode",
                 )
 
-    def _convert_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
-        names = [self.quoted_column(c.name) for c in plan.columns]
-        values = [self._converted(c, name) for c, name in zip(plan.columns, names, strict=True)]
-        if plan.has_lineage:
-            lineage = [self.quoted_column(name) for name in LINEAGE]
-            names, values = [*names, *lineage], [*values, *lineage]
-        conn.exec_driver_sql(
-            f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
-            f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
-            f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
-        )
+    def staged_values(self, conn: sa.Connection, plan: Plan) -> list[str]:  # noqa: ARG002
+        """Return the columns; what was staged as text is converted by the server."""
+        return [self._converted(column, self.quoted_column(column.name)) for column in plan.columns]
 
     def _converted(self, column: PlannedColumn, name: str) -> str:
         """Return the expression for a staged value; a cast to text would cut it silently."""

@@ -18,7 +18,7 @@ from dropload import column_types
 from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
-from dropload.targets.base import LINEAGE, SOURCE_ROW, Limits
+from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.server import ServerTarget, database_password
 
 _DDL = {
@@ -287,21 +287,15 @@ class PostgreSQLTarget(ServerTarget):
             f"CREATE TABLE {self.quoted(copy)} AS SELECT * FROM {self.quoted(source)}"  # noqa: S608
         )
 
-    def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
-        """Copy the rows; text goes into types that we have no word for by a cast."""
+    def staged_values(self, conn: sa.Connection, plan: Plan) -> list[str]:
+        """Return the columns; text goes into types that we have no word for by a cast."""
         types = {row["name"]: row["type"] for row in self.read_columns(conn, plan.table)}
-        names = [c.name for c in plan.columns] + (list(LINEAGE) if plan.has_lineage else [])
-        values = [
-            f"CAST({self.quoted_column(name)} AS {types[name]})"
-            if types[name] in _CAST_TYPES
-            else self.quoted_column(name)
-            for name in names
+        return [
+            f"CAST({self.quoted_column(c.name)} AS {types[c.name]})"
+            if types[c.name] in _CAST_TYPES
+            else self.quoted_column(c.name)
+            for c in plan.columns
         ]
-        conn.exec_driver_sql(
-            f"INSERT INTO {self.quoted(plan.table)} "  # noqa: S608
-            f"({', '.join(map(self.quoted_column, names))}) SELECT {', '.join(values)} "
-            f"FROM {self.quoted(stage)} ORDER BY {self.quoted_column(SOURCE_ROW)}"
-        )
 
     def widen_column(
         self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType

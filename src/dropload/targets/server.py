@@ -199,12 +199,20 @@ class ServerTarget(Target):
         """Give a column its new type; old values read as they were written."""
 
     def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
-        names = [c.name for c in plan.columns] + (list(LINEAGE) if plan.has_lineage else [])
-        columns = ", ".join(self.quoted_column(name) for name in names)
+        names = [self.quoted_column(c.name) for c in plan.columns]
+        values = self.staged_values(conn, plan)
+        if plan.has_lineage:
+            lineage = [self.quoted_column(name) for name in LINEAGE]
+            names, values = [*names, *lineage], [*values, *lineage]
         conn.exec_driver_sql(
-            f"INSERT INTO {self.quoted(plan.table)} ({columns}) "  # noqa: S608
-            f"SELECT {columns} FROM {self.quoted(stage)} ORDER BY {self.quoted_column(SOURCE_ROW)}"
+            f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
+            f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
+            f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
         )
+
+    def staged_values(self, conn: sa.Connection, plan: Plan) -> list[str]:  # noqa: ARG002
+        """Return for each column of the plan the expression that reads it from the side table."""
+        return [self.quoted_column(column.name) for column in plan.columns]
 
 
 def database_password(settings: DatabaseConfig) -> str | None:
