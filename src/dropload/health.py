@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from dropload.dock import Dock
+from dropload.durable import path_text
 from dropload.errors import DroploadError
 from dropload.heartbeat import Heartbeat, read_heartbeat
 from dropload.journal import HELD, WAITING, pending_scripts
@@ -82,7 +83,12 @@ def _check_folders(dock: Dock) -> Iterator[Check]:
     problems = dock.tree.check()
     for problem in problems:
         yield Check("folders", Level.CRITICAL, problem.message)
-    if not problems:
+    if problems:
+        return
+    open_to_all = dock.tree.world_writable()
+    for folder in open_to_all:
+        yield Check("folders", Level.WARNING, f"everybody may write into {path_text(folder)}")
+    if not open_to_all:
         yield Check("folders", Level.OK, f"all folders of {dock.tree.root} are usable")
 
 

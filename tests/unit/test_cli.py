@@ -236,6 +236,15 @@ def test_health_follows_the_plugin_convention(run: Run, yard: Yard) -> None:
     assert all(set(check) == {"name", "status", "message"} for check in answer["checks"])
 
 
+def test_health_warns_of_a_folder_that_everybody_may_write_into(run: Run, yard: Yard) -> None:
+    inbox = yard.inbox().path
+    inbox.chmod(0o777)
+    checks = json.loads(run("health", "--json")[1])["checks"]
+    [folders] = [check for check in checks if check["name"] == "folders"]
+    assert folders["status"] == "warning"
+    assert str(inbox) in folders["message"]
+
+
 def test_health_is_critical_when_the_database_was_never_prepared(run: Run, tmp_path: Path) -> None:
     text = run("health")[1]
     assert "dropload init" in text
