@@ -155,7 +155,7 @@ def make_sqlserver_database() -> str:
     """Return the URL of a new, empty database on the server that the environment names."""
     import pyodbc
 
-    from dropload.targets.odbc import find_driver
+    from dropload.targets.mssql.odbc import find_driver
 
     address = os.environ.get(SQLSERVER_VARIABLE)
     if not address:

@@ -17,7 +17,7 @@ from dropload.errors import (
 )
 from dropload.model import LoadType
 from dropload.targets.mssql import SQLServerTarget
-from dropload.targets.odbc import Driver, connection_string, find_driver
+from dropload.targets.mssql.odbc import Driver, connection_string, find_driver
 from tests.contract.test_targets import make_plan
 
 GOLDEN = Path(__file__).parents[1] / "files" / "golden"

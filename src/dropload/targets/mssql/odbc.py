@@ -4,8 +4,10 @@ import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyodbc
+import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError
@@ -111,3 +113,27 @@ def _braced(value: str) -> str:
     if re.fullmatch(r"[\w.,:\\/+\- ]*", value):
         return value
     return "{" + value.replace("}", "}}") + "}"
+
+
+def settings_of(settings: DatabaseConfig) -> DatabaseConfig:
+    """Return the settings with the parts of `database.url` in their places."""
+    if settings.url is None:
+        return settings
+    url = sa.make_url(settings.url.get_secret_value())
+    query = {key.lower(): str(value) for key, value in url.query.items()}
+    parts: dict[str, Any] = {
+        "host": url.host,
+        "port": url.port,
+        "name": url.database,
+        "user": url.username,
+        "password": url.password,
+        "odbc_driver": query.get("driver"),
+        "encrypt": query.get("encrypt"),
+        "trust_server_certificate": query.get("trustservercertificate"),
+        "trusted_connection": query.get("trusted_connection"),
+        "authentication": query.get("authentication"),
+        "bulk": query.get("bulk"),
+    }
+    named = {key: value for key, value in parts.items() if value is not None}
+    kept = settings.model_dump(exclude={"url", *named})
+    return DatabaseConfig.model_validate(kept | named)

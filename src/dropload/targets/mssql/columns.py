@@ -1,0 +1,75 @@
+"""Types of columns: ours as SQL Server declares them, and its own as ours."""
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from dropload.model import ColumnType, Kind
+
+_DDL = {
+    Kind.BOOLEAN: "bit",
+    Kind.INTEGER: "bigint",
+    Kind.FLOAT: "float(53)",
+    Kind.DATE: "date",
+}
+_KIND_OF_TYPE = {
+    "bit": Kind.BOOLEAN,
+    "bigint": Kind.INTEGER,
+    "decimal": Kind.DECIMAL,
+    "numeric": Kind.DECIMAL,
+    "float": Kind.FLOAT,
+    "date": Kind.DATE,
+    "datetime2": Kind.TIMESTAMP,
+    "datetime": Kind.TIMESTAMP,
+    "money": Kind.DECIMAL,
+    "smallmoney": Kind.DECIMAL,
+}
+_INTEGER_DIGITS = {"int": 9, "smallint": 4, "tinyint": 2}
+"""Digits that always fit; a type that holds some larger numbers too is judged by these."""
+
+_WIDTHS = (50, 100, 255, 500, 1000, 2000, 4000)
+"""Widths of new text columns: the first with room for values twice as long as those seen."""
+MAX_WIDTH = 4000
+"""Longest declared width of nvarchar; longer values need nvarchar(max)."""
+_DECIMAL_ROOM = 19
+
+
+def with_room(column_type: ColumnType) -> ColumnType:
+    """Return a type with room to spare."""
+    if column_type.kind is Kind.DECIMAL:
+        return replace(column_type, precision=max(column_type.precision, _DECIMAL_ROOM))
+    if column_type.kind is Kind.TIMESTAMP:
+        return replace(column_type, precision=7)
+    if column_type.kind is Kind.TEXT:
+        # Twice as long: room to grow, and for characters that take two units of UTF-16.
+        wanted = max(column_type.max_length * 2, _WIDTHS[0])
+        return replace(column_type, max_length=next((w for w in _WIDTHS if w >= wanted), 0))
+    return column_type
+
+
+def column_ddl(column_type: ColumnType) -> str:
+    """Return the type as SQL Server declares it."""
+    if column_type.kind is Kind.TEXT:
+        width = column_type.max_length
+        return f"nvarchar({width if 0 < width <= MAX_WIDTH else 'max'})"
+    if column_type.kind is Kind.DECIMAL:
+        return f"decimal({column_type.precision},{column_type.scale})"
+    if column_type.kind is Kind.TIMESTAMP:
+        return f"datetime2({column_type.precision})"
+    return _DDL[column_type.kind]
+
+
+def parse_type(row: sa.RowMapping) -> ColumnType:
+    """Return our type; what we do not know takes text, and the server judges it."""
+    if row["type"] in _INTEGER_DIGITS:
+        return ColumnType(Kind.DECIMAL, precision=_INTEGER_DIGITS[row["type"]], scale=0)
+    kind = _KIND_OF_TYPE.get(row["type"], Kind.TEXT)
+    if kind is Kind.DECIMAL:
+        return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
+    if kind is Kind.TIMESTAMP:
+        # datetime counts in steps of 3.33 ms: only whole seconds come back as written.
+        exact = row["fraction"] if row["type"] == "datetime2" else 0
+        return ColumnType(kind, precision=exact)
+    if kind is Kind.TEXT:
+        return ColumnType(kind, max_length=max(row["length"] or 0, 0))
+    return ColumnType(kind)

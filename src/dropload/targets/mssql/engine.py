@@ -1,0 +1,47 @@
+"""The engine over the server: its pool, and what every connection is told."""
+
+from typing import Any
+from urllib.parse import quote_plus
+
+import pyodbc
+import sqlalchemy as sa
+
+from dropload.config import DatabaseConfig
+from dropload.targets.mssql.parameters import declare_parameters
+
+
+def open_engine(odbc_connect: str, database: DatabaseConfig, *, fast: bool) -> sa.Engine:
+    """Return an engine; `fast`: arrays of parameters go in one call (FreeTDS crashes on them)."""
+    engine = sa.create_engine(
+        f"mssql+pyodbc:///?odbc_connect={quote_plus(odbc_connect)}",
+        fast_executemany=fast,
+        use_setinputsizes=False,
+        pool_pre_ping=True,
+        pool_recycle=database.pool_recycle_seconds,
+        pool_size=database.pool_size,
+        connect_args={"timeout": max(1, round(database.connect_timeout_seconds))},
+    )
+
+    def limit_waits(connection: Any, _record: Any) -> None:
+        """Let no statement wait for a lock longer than configured, a reading one neither."""
+        wait = round(database.busy_timeout_seconds * 1000)
+        connection.execute(f"SET LOCK_TIMEOUT {wait}")
+
+    sa.event.listen(engine, "connect", limit_waits)
+    sa.event.listen(engine, "before_cursor_execute", declare_parameters, retval=True)
+    _let_rollback_follow_abort(engine)
+    return engine
+
+
+def _let_rollback_follow_abort(engine: sa.Engine) -> None:
+    """Take it for done when there is nothing left to roll back: XACT_ABORT was faster."""
+    usual = engine.dialect.do_rollback
+
+    def roll_back(connection: Any) -> None:
+        try:
+            usual(connection)
+        except pyodbc.Error as exc:
+            if "(3903)" not in str(exc):
+                raise
+
+    engine.dialect.do_rollback = roll_back  # type: ignore[assignment,method-assign]
