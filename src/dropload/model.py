@@ -151,6 +151,10 @@ class Kind(StrEnum):
     FLOAT = "float"
     DATE = "date"
     TIMESTAMP = "timestamp"
+    TIMESTAMP_OFFSET = "timestamp_offset"
+    """A point in time with its offset from UTC, which is kept."""
+    TIME = "time"
+    UUID = "uuid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +164,16 @@ class ColumnType:
     kind: Kind
     precision: int = 0
     """Decimal: total digits. Integer: digits of the longest value, 0 when unknown (up to 19).
-    Timestamp: digits of the second's fraction. Else 0."""
+    Times and timestamps: digits of the second's fraction. Else 0."""
     scale: int = 0
     """Decimal: digits behind the point. Else 0."""
     max_length: int = 0
-    """Text: characters of the longest value, 0 when every value is null or empty. Else 0."""
+    """Text: units of UTF-16 that the longest value takes (the databases that count in bytes or
+    characters need no more), 0 when every value is null or empty. Else 0."""
     spelling: str = field(default="", compare=False)
     """How a file writes what has two spellings, no part of the type: float `.0` when whole numbers
-    are written `12.0`, timestamp `T` when that stands between date and time. Else empty."""
+    are written `12.0`; timestamps `T` when that stands between date and time, and `Z` when that
+    says UTC. Else empty."""
 
     def __str__(self) -> str:
         """Return the type as people read it, for example `decimal(10,2)`."""

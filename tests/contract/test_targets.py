@@ -123,7 +123,10 @@ def test_every_type_is_reflected_as_it_was_created(target: Target) -> None:
         "long": ColumnType(Kind.DECIMAL, precision=38, scale=10),
         "f": ColumnType(Kind.FLOAT),
         "day": ColumnType(Kind.DATE),
-        "at": ColumnType(Kind.TIMESTAMP),
+        "at": target.with_room(ColumnType(Kind.TIMESTAMP)),
+        "time": target.with_room(ColumnType(Kind.TIME)),
+        "key": ColumnType(Kind.UUID),
+        "moment": target.with_room(ColumnType(Kind.TIMESTAMP_OFFSET)),
     }
     plan = make_plan(columns=types, rows=0)
     load(target, plan, 1, records(*([] for _ in types)))
@@ -145,6 +148,17 @@ def test_every_type_is_reflected_as_it_was_created(target: Target) -> None:
         (ColumnType(Kind.BOOLEAN), ["true", "false"]),
         (ColumnType(Kind.DATE), ["0001-01-01", "2024-02-29", "9999-12-31"]),
         (ColumnType(Kind.TIMESTAMP, precision=6), ["2024-02-29 23:59:59.999999"]),
+        (ColumnType(Kind.TIME), ["00:00:00", "23:59:59"]),
+        (ColumnType(Kind.TIME, precision=6), ["10:20:30.000001"]),
+        (ColumnType(Kind.UUID), ["6f9619ff-8b86-d011-b42d-00c04fc964ff"]),
+        (
+            ColumnType(Kind.TIMESTAMP_OFFSET, precision=3, spelling="T"),
+            ["2024-02-29T23:59:59.999+05:30", "1900-01-01T00:00:00.000-14:00"],
+        ),
+        (
+            ColumnType(Kind.TIMESTAMP_OFFSET, spelling="TZ"),
+            ["2024-02-29T23:59:59Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"],
+        ),
     ],
 )
 def test_values_come_back_as_they_were_written_and_null_stays_null(
@@ -152,7 +166,8 @@ def test_values_come_back_as_they_were_written_and_null_stays_null(
 ) -> None:
     """Promise 5, G5"""
     texts: list[str | None] = [*values, None]
-    plan = make_plan(columns={"n": INTEGER, "v": kind}, rows=len(texts))
+    stored = kind if kind is TEXT else target.with_room(kind)
+    plan = make_plan(columns={"n": INTEGER, "v": stored}, rows=len(texts))
     load(target, plan, 1, records([str(n) for n in range(len(texts))], texts))
     found = [target.text_of(value, kind) for _, value in rows_of(target, ORDERS, "n", "v")]
     assert found == texts
@@ -235,13 +250,18 @@ def test_a_wider_type_keeps_the_old_values_as_they_were_written(target: Target) 
         "amount": ColumnType(Kind.DECIMAL, precision=15, scale=2),
         "share": ColumnType(Kind.FLOAT),
         "flag": ColumnType(Kind.BOOLEAN),
+        "day": ColumnType(Kind.DATE),
+        "at": target.with_room(ColumnType(Kind.TIMESTAMP)),
+        "time": target.with_room(ColumnType(Kind.TIME)),
+        "key": ColumnType(Kind.UUID),
+        "moment": target.with_room(ColumnType(Kind.TIMESTAMP_OFFSET)),
     }
-    load(
-        target,
-        make_plan(columns=columns, rows=1),
-        1,
-        records(["7"], ["10.50"], ["0.30000000000000004"], ["true"]),
+    first: tuple[str | None, ...] = (
+        *("7", "10.50", "0.30000000000000004", "true", "2024-02-29", "2024-02-29 10:20:30.125"),
+        *("10:20:30", "6f9619ff-8b86-d011-b42d-00c04fc964ff", "2024-02-29 10:20:30+05:30"),
     )
+    plan = make_plan(columns=columns, rows=1)
+    load(target, plan, 1, records(*([text] for text in first)))
     wide = make_plan(LoadType.APPEND, columns=dict.fromkeys(columns, TEXT), rows=1)
     plan = Plan(
         **{
@@ -251,11 +271,9 @@ def test_a_wider_type_keeps_the_old_values_as_they_were_written(target: Target) 
             ),
         }
     )
-    load(target, plan, 2, records(["x"], ["n/a"], ["-"], ["?"]))
-    assert rows_of(target, ORDERS, *columns) == [
-        ("7", "10.50", "0.30000000000000004", "true"),
-        ("x", "n/a", "-", "?"),
-    ]
+    second: tuple[str | None, ...] = ("x", "n/a", "-", "?", "today", "now", "noon", "none", "then")
+    load(target, plan, 2, records(*([text] for text in second)))
+    assert rows_of(target, ORDERS, *columns) == [first, second]
 
 
 def test_only_stages_and_backups_can_be_dropped(target: Target) -> None:

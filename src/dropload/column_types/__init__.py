@@ -2,10 +2,17 @@
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector
-from dropload.column_types.ordering import INTEGER_DIGITS, common_type, fits, text_width
+from dropload.column_types.ordering import (
+    INTEGER_DIGITS,
+    WITH_FRACTION,
+    common_type,
+    fits,
+    text_width,
+)
 
 __all__ = [
     "INTEGER_DIGITS",
+    "WITH_FRACTION",
     "ColumnTypeDetector",
     "ConversionError",
     "canonical_text",

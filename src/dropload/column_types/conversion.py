@@ -1,6 +1,7 @@
 """Turn text into typed values without damage, and typed values back into the text as written."""
 
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow.compute as pc
 
 from dropload.column_types import plain
 from dropload.model import ColumnType, Kind
+
+_CHECKED_TEXT = (Kind.TIME, Kind.UUID, Kind.TIMESTAMP_OFFSET)
 
 
 class ConversionError(ValueError):
@@ -24,7 +27,8 @@ class ConversionError(ValueError):
 def convert(column: pa.Array, type_: ColumnType) -> pa.Array:
     """Return a `pa.string()` column as values of the type; nulls stay null.
 
-    Arrow types: int64, decimal128, float64, bool, date32, timestamp[us]; text stays as it is.
+    Arrow types: int64, decimal128, float64, bool, date32, timestamp[us]; text stays as it is, and
+    so do UUIDs, times of day and timestamps with an offset, which no Arrow type gives back whole.
     Raises ConversionError for the first value that the type does not hold unchanged: nothing is
     rounded; leading zeros, plus signs and blanks are not taken off; days must be in the calendar.
     """
@@ -38,20 +42,14 @@ def convert(column: pa.Array, type_: ColumnType) -> pa.Array:
 
 
 def canonical_text(value: Any, type_: ColumnType) -> str:
-    """Return the text that a file with this type held for a Python value that is not None."""
-    match type_.kind:
-        case Kind.BOOLEAN:
-            return "true" if value else "false"
-        case Kind.DECIMAL:
-            return format(Decimal(value), f".{type_.scale}f")
-        case Kind.FLOAT:
-            return _float_text(float(value), type_)
-        case Kind.DATE:
-            return date.isoformat(value)
-        case Kind.TIMESTAMP:
-            return _timestamp_text(value, type_)
-        case _:
-            return str(value)
+    """Return the text that a file with this type held for a Python value that is not None.
+
+    A text is what the file wrote: some databases keep some types so.
+    """
+    if isinstance(value, str):
+        return value.lower() if type_.kind is Kind.UUID else value
+    write = _WRITERS.get(type_.kind)
+    return write(value, type_) if write else str(value)
 
 
 def _float_text(value: float, type_: ColumnType) -> str:
@@ -60,8 +58,16 @@ def _float_text(value: float, type_: ColumnType) -> str:
 
 
 def _timestamp_text(value: datetime, type_: ColumnType) -> str:
-    text = value.isoformat(sep="T" if type_.spelling == "T" else " ", timespec="microseconds")
-    return text[: 20 + type_.precision] if type_.precision else text[:19]
+    text = value.isoformat(sep="T" if "T" in type_.spelling else " ", timespec="microseconds")
+    return _cut_fraction(text, len("2024-12-31 23:59:59"), type_)
+
+
+def _offset_text(value: datetime, type_: ColumnType) -> str:
+    return "Z" if "Z" in type_.spelling else value.isoformat()[-6:]
+
+
+def _cut_fraction(text: str, seconds_end: int, type_: ColumnType) -> str:
+    return text[: seconds_end + 1 + type_.precision] if type_.precision else text[:seconds_end]
 
 
 def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
@@ -69,20 +75,22 @@ def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
     if not plain.all_match(column, _pattern(type_)):
         return None
     if type_.kind is Kind.BOOLEAN:
-        return pc.equal(column, "true")
+        return pc.if_else(column.is_valid(), pc.is_in(column, pa.array(["true", "1"])), None)
     try:
         converted = column.cast(_arrow_type(type_))
     except pa.ArrowInvalid:
         return None
-    return converted if _is_undamaged(column, converted, type_) else None
+    if not _is_undamaged(column, converted, type_):
+        return None
+    return column if type_.kind in _CHECKED_TEXT else converted
 
 
 def _is_undamaged(column: pa.Array, converted: pa.Array, type_: ColumnType) -> bool:
     if type_.kind is Kind.FLOAT:
         return _fits_float(column)
-    if type_.kind in (Kind.DATE, Kind.TIMESTAMP):
-        first, _ = plain.bounds(converted.cast(pa.date32()).cast(pa.int32()))
-        return first is None or first >= plain.FIRST_DAY
+    if type_.kind in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_OFFSET):
+        first, last = plain.bounds(converted.cast(pa.date32()).cast(pa.int32()))
+        return first is None or (first >= plain.FIRST_DAY and last <= plain.LAST_DAY)
     return True
 
 
@@ -107,30 +115,54 @@ def _first_unfit(column: pa.Array, type_: ColumnType) -> int:
 
 
 def _pattern(type_: ColumnType) -> str:
-    match type_.kind:
-        case Kind.INTEGER:
-            return plain.WHOLE
-        case Kind.BOOLEAN:
-            return "(?:true|false)"
-        case Kind.DATE:
-            return plain.DATE
-        case Kind.TIMESTAMP:
-            fraction = rf"(?:\.[0-9]{{1,{type_.precision}}})?" if type_.precision else ""
-            time = f"[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}{fraction}"
-            return f"{plain.DATE}(?:{time})?"
-        case _:
-            return plain.NUMBER
+    if type_.kind is Kind.TIMESTAMP:
+        return f"{plain.DATE}(?:[ T]{_time_pattern(type_)})?"
+    if type_.kind is Kind.TIMESTAMP_OFFSET:
+        return f"{plain.DATE}[ T]{_time_pattern(type_)}{plain.OFFSET}"
+    if type_.kind is Kind.TIME:
+        return _time_pattern(type_)
+    return _PATTERNS.get(type_.kind, plain.NUMBER)
+
+
+def _time_pattern(type_: ColumnType) -> str:
+    # Some databases keep seven digits, but no more than six can be read from files.
+    digits = min(type_.precision, 6)
+    return plain.CLOCK + (rf"(?:\.[0-9]{{1,{digits}}})?" if digits else "")
 
 
 def _arrow_type(type_: ColumnType) -> pa.DataType:
-    match type_.kind:
-        case Kind.INTEGER:
-            return pa.int64()
-        case Kind.DECIMAL:
-            return pa.decimal128(type_.precision, type_.scale)
-        case Kind.FLOAT:
-            return pa.float64()
-        case Kind.DATE:
-            return pa.date32()
-        case _:
-            return pa.timestamp("us")
+    if type_.kind is Kind.DECIMAL:
+        return pa.decimal128(type_.precision, type_.scale)
+    return _ARROW_TYPES[type_.kind]
+
+
+_WRITERS: dict[Kind, Callable[[Any, ColumnType], str]] = {
+    Kind.BOOLEAN: lambda value, _: "true" if value else "false",
+    Kind.DECIMAL: lambda value, type_: format(Decimal(value), f".{type_.scale}f"),
+    Kind.FLOAT: lambda value, type_: _float_text(float(value), type_),
+    Kind.DATE: lambda value, _: date.isoformat(value),
+    Kind.TIMESTAMP: _timestamp_text,
+    Kind.TIMESTAMP_OFFSET: lambda value, type_: (
+        _timestamp_text(value.replace(tzinfo=None), type_) + _offset_text(value, type_)
+    ),
+    Kind.TIME: lambda value, type_: _cut_fraction(
+        time.isoformat(value, timespec="microseconds"), len("23:59:59"), type_
+    ),
+    Kind.UUID: lambda value, _: str(value).lower(),
+}
+_PATTERNS = {
+    Kind.INTEGER: plain.WHOLE,
+    # A known table's column takes 1 and 0 too, as databases write them.
+    Kind.BOOLEAN: "(?:true|false|1|0)",
+    Kind.DATE: plain.DATE,
+    Kind.UUID: plain.UUID,
+}
+_ARROW_TYPES = {
+    Kind.INTEGER: pa.int64(),
+    Kind.FLOAT: pa.float64(),
+    Kind.DATE: pa.date32(),
+    Kind.TIMESTAMP: pa.timestamp("us"),
+    Kind.TIMESTAMP_OFFSET: pa.timestamp("us", "UTC"),
+    Kind.TIME: pa.string(),
+    Kind.UUID: pa.string(),
+}

@@ -11,7 +11,10 @@ from dropload.column_types.families import (
     DateFamily,
     Family,
     NumberFamily,
+    TimeFamily,
     TimestampFamily,
+    TimestampOffsetFamily,
+    UuidFamily,
     Values,
     quote,
 )
@@ -26,6 +29,9 @@ _FAMILIES: dict[str, Callable[[], Family]] = {
     forms.NUMBER: NumberFamily,
     forms.DATE: DateFamily,
     forms.TIMESTAMP: TimestampFamily,
+    forms.TIMESTAMP_OFFSET: TimestampOffsetFamily,
+    forms.TIME: TimeFamily,
+    forms.UUID: UuidFamily,
     forms.BOOLEAN: BooleanFamily,
 }
 
@@ -41,6 +47,8 @@ class ColumnTypeDetector:
         self.nulls = 0
         self.max_length = 0
         """Characters of the longest value as written."""
+        self.max_units = 0
+        """Units of UTF-16 of the longest value."""
         self._rows = 0
         self._group: str | None = None
         self._family: Family | None = None
@@ -59,6 +67,7 @@ class ColumnTypeDetector:
             return
         shortest, longest = plain.bounds(pc.utf8_length(values.texts))
         self.max_length = max(self.max_length, longest)
+        self.max_units = max(self.max_units, plain.longest_units(values.texts, longest))
         if self._group is None:
             self._expect(values.texts)
         if self._family is not None:
@@ -78,7 +87,7 @@ class ColumnTypeDetector:
         return self._text(), self._note
 
     def _text(self) -> ColumnType:
-        return ColumnType(Kind.TEXT, max_length=self.max_length)
+        return ColumnType(Kind.TEXT, max_length=self.max_units)
 
     def _expect(self, texts: pa.Array) -> None:
         self._group = forms.majority_group(texts.slice(0, _SAMPLE).to_pylist())

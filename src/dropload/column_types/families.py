@@ -194,54 +194,107 @@ class DateFamily:
         return ColumnType(Kind.DATE), ""
 
 
-@dataclass(slots=True)
-class TimestampFamily:
-    """Points in time without a zone, all with one separator and one number of decimals."""
+class _OneSpelling:
+    """Points in time, all with one separator, one number of decimals and one way to say UTC."""
 
     misfit = "is no day and time of the calendar"
 
-    first: str = ""
-    first_shown: str = ""
-    other: str = ""
-    """The first value that is written in another way than the first of all."""
+    _pattern = plain.TIMESTAMP
+    _arrow_type: pa.DataType = pa.timestamp("us")
+    _what = "date and time are"
+
+    def __init__(self) -> None:
+        self._first = ""
+        self._first_shown = ""
+        self._other = ""
+        """The first value that is written in another way than the first of all."""
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        texts = values.texts
-        if not plain.all_match(texts, plain.TIMESTAMP):
+        if not plain.all_match(values.texts, self._pattern):
             return False
         try:
-            days = texts.cast(pa.timestamp("us")).cast(pa.date32()).cast(pa.int32())
+            converted = values.texts.cast(self._arrow_type)
         except pa.ArrowInvalid:
             return False
-        if plain.bounds(days)[0] < plain.FIRST_DAY:
+        if not self._is_in_range(converted):
             return False
-        self._observe_form(values)
+        self._observe_spelling(values)
         return True
 
     def decide(self) -> tuple[ColumnType | None, str]:
         """See `Family.decide`."""
-        if self.other:
+        if self._other:
             return None, (
-                f"date and time are written in two ways ({self.first_shown}, {self.other}): kept "
+                f"{self._what} written in two ways ({self._first_shown}, {self._other}): kept "
                 "as text so that they stay as written"
             )
-        spelling = "T" if self.first[10] == "T" else ""
-        digits = max(0, len(self.first) - 20)
-        return ColumnType(Kind.TIMESTAMP, precision=digits, spelling=spelling), ""
+        return self._type_of(self._first), ""
 
-    def _observe_form(self, values: Values) -> None:
-        if not self.first:
-            self.first = values.texts[0].as_py()
-            self.first_shown = values.show(0)
-        if self.other:
+    def _is_in_range(self, converted: pa.Array) -> bool:
+        first, last = plain.bounds(converted.cast(pa.date32()).cast(pa.int32()))
+        return bool(first >= plain.FIRST_DAY and last <= plain.LAST_DAY)
+
+    def _type_of(self, first: str) -> ColumnType:
+        spelling = "T" if first[10] == "T" else ""
+        return ColumnType(Kind.TIMESTAMP, precision=max(0, len(first) - 20), spelling=spelling)
+
+    def _observe_spelling(self, values: Values) -> None:
+        if not self._first:
+            self._first = values.texts[0].as_py()
+            self._first_shown = values.show(0)
+        if self._other:
             return
-        same = pc.and_(
-            pc.equal(pc.binary_length(values.texts), len(self.first)),
-            pc.match_substring(pc.utf8_slice_codeunits(values.texts, 10, 11), self.first[10]),
-        )
+        same = plain.all_spelled_as(values.texts, self._first)
         index = plain.first_true(pc.invert(same))
-        self.other = values.show(index) if index >= 0 else ""
+        self._other = values.show(index) if index >= 0 else ""
+
+
+class TimestampFamily(_OneSpelling):
+    """Points in time without a zone."""
+
+
+class TimestampOffsetFamily(_OneSpelling):
+    """Points in time with their offset from UTC, which may differ from value to value."""
+
+    _pattern = plain.TIMESTAMP_OFFSET
+    _arrow_type = pa.timestamp("us", "UTC")
+
+    def _type_of(self, first: str) -> ColumnType:
+        zone = "Z" if first.endswith("Z") else ""
+        digits = max(0, len(first) - len(zone or "+00:00") - 20)
+        spelling = f"{'T' if first[10] == 'T' else ''}{zone}"
+        return ColumnType(Kind.TIMESTAMP_OFFSET, precision=digits, spelling=spelling)
+
+
+class TimeFamily(_OneSpelling):
+    """Times of day."""
+
+    misfit = "is no time of day"
+
+    _pattern = plain.TIME
+    _arrow_type = pa.string()
+    _what = "times are"
+
+    def _is_in_range(self, converted: pa.Array) -> bool:  # noqa: ARG002 - no more in a day
+        return True
+
+    def _type_of(self, first: str) -> ColumnType:
+        return ColumnType(Kind.TIME, precision=max(0, len(first) - 9))
+
+
+class UuidFamily:
+    """UUIDs in lower case; another casing would not come back as written."""
+
+    misfit = "is no UUID"
+
+    def observe(self, values: Values) -> bool:
+        """See `Family.observe`."""
+        return plain.all_match(values.texts, plain.UUID)
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """See `Family.decide`."""
+        return ColumnType(Kind.UUID), ""
 
 
 class BooleanFamily:

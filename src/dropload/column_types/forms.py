@@ -11,6 +11,9 @@ from dropload.column_types import plain
 NUMBER = "a number"
 DATE = "a date"
 TIMESTAMP = "a date with time"
+TIMESTAMP_OFFSET = "a date with time and offset"
+TIME = "a time of day"
+UUID = "a UUID"
 BOOLEAN = "true or false"
 
 _MAJORITY = 0.8
@@ -37,6 +40,9 @@ FORMS = (
     Form(NUMBER, plain.NUMBER),
     Form(DATE, plain.DATE),
     Form(TIMESTAMP, plain.TIMESTAMP),
+    Form(TIMESTAMP_OFFSET, plain.TIMESTAMP_OFFSET),
+    Form(TIME, plain.TIME),
+    Form(UUID, plain.UUID),
     Form(BOOLEAN, "(?:true|false)"),
     Form(NUMBER, r"-0(?:\.0+)?", "a number column loses the minus before a zero"),
     Form(NUMBER, r"-?0[0-9]+(?:\.[0-9]+)?", "a number column loses the leading zeros"),
@@ -67,6 +73,12 @@ FORMS = (
         f"{plain.DATE}{_TIME}(?:Z|[-+][0-9]{{2}}:?(?:[0-9]{{2}})?)",
         "it names a time zone, which a timestamp column loses",
     ),
+    Form(
+        TIME,
+        "[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?(?: ?[AaPp][Mm])?",
+        "it is no time of day written as HH:MM:SS with up to six digits of fraction",
+    ),
+    Form(UUID, plain.UUID.replace("a-f", "a-fA-F"), "only lower-case digits come back so"),
     Form(
         TIMESTAMP,
         f"{plain.DATE}{_TIME}",

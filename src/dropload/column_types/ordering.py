@@ -5,6 +5,8 @@ from dropload.model import ColumnType, Kind
 
 INTEGER_DIGITS = 19
 """Digits of the largest 64-bit integer."""
+WITH_FRACTION = (Kind.TIMESTAMP, Kind.TIMESTAMP_OFFSET, Kind.TIME)
+"""Types with a fraction of the second, whose digits are their precision."""
 FLOAT_DIGITS = 15
 """A decimal with no more digits comes back from a float as it was."""
 _FLOAT_CHARS = 327
@@ -15,6 +17,9 @@ _WIDTHS = {
     Kind.FLOAT: _FLOAT_CHARS,
     Kind.DATE: len("2024-12-31"),
     Kind.TIMESTAMP: len("2024-12-31 23:59:59"),
+    Kind.TIMESTAMP_OFFSET: len("2024-12-31 23:59:59+01:00"),
+    Kind.TIME: len("23:59:59"),
+    Kind.UUID: 36,
 }
 
 
@@ -27,7 +32,7 @@ def fits(value_type: ColumnType, column_type: ColumnType) -> bool:
     if column_type.kind is Kind.TEXT:
         return column_type.max_length == 0 or text_width(value_type) <= column_type.max_length
     match (value_type.kind, column_type.kind):
-        case (Kind.TIMESTAMP, Kind.TIMESTAMP):
+        case (one, other) if one is other and one in WITH_FRACTION:
             holds = value_type.precision <= column_type.precision
         case (Kind.INTEGER | Kind.DECIMAL, Kind.DECIMAL):
             holds = _fits_decimal(value_type, column_type)
@@ -62,7 +67,7 @@ def text_width(type_: ColumnType) -> int:
     width = _WIDTHS.get(type_.kind, type_.max_length)
     if type_.kind is Kind.INTEGER and type_.precision:
         width = len("-") + type_.precision
-    if type_.kind is Kind.TIMESTAMP and type_.precision:
+    if type_.kind in WITH_FRACTION and type_.precision:
         width += len(".") + type_.precision
     if type_.kind is Kind.DECIMAL:
         # "-0.05" is a decimal(2,2): the zero before the point is no digit of it.

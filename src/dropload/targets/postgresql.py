@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import psycopg
@@ -27,6 +26,7 @@ _DDL = {
     Kind.INTEGER: "bigint",
     Kind.FLOAT: "double precision",
     Kind.DATE: "date",
+    Kind.UUID: "uuid",
 }
 _KIND_OF_TYPE = {
     "boolean": Kind.BOOLEAN,
@@ -37,10 +37,11 @@ _KIND_OF_TYPE = {
     "double precision": Kind.FLOAT,
     "date": Kind.DATE,
     "timestamp without time zone": Kind.TIMESTAMP,
+    "time without time zone": Kind.TIME,
+    "uuid": Kind.UUID,
 }
 _CAST_TYPES = frozenset(
-    {"uuid", "timestamp with time zone", "time without time zone", "time with time zone"}
-    | {"json", "jsonb", "inet", "interval"}
+    {"timestamp with time zone", "time with time zone"} | {"json", "jsonb", "inet", "interval"}
 )
 """Types of owners' columns that take a text only by a cast; none of them rounds a value."""
 _DECIMAL_ROOM = 19
@@ -163,8 +164,10 @@ class PostgreSQLTarget(ServerTarget):
         """Return a type with room: digits cost nothing here until a value has them."""
         if column_type.kind is Kind.DECIMAL:
             return replace(column_type, precision=max(column_type.precision, _DECIMAL_ROOM))
-        if column_type.kind is Kind.TIMESTAMP:
+        if column_type.kind in (Kind.TIMESTAMP, Kind.TIME):
             return replace(column_type, precision=6)
+        if column_type.kind is Kind.TIMESTAMP_OFFSET:
+            return ColumnType(Kind.TEXT)  # its own type keeps the moment and forgets the offset
         if column_type.kind is Kind.TEXT:
             return replace(column_type, max_length=0)
         return column_type
@@ -198,7 +201,7 @@ class PostgreSQLTarget(ServerTarget):
             return ColumnType(Kind.DECIMAL, precision=38, scale=19)
         if kind is Kind.DECIMAL:
             return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
-        if kind is Kind.TIMESTAMP:
+        if kind in (Kind.TIMESTAMP, Kind.TIME):
             return ColumnType(kind, precision=row["fraction"])
         if kind is Kind.TEXT:
             return ColumnType(kind, max_length=row["length"] or 0)
@@ -208,16 +211,14 @@ class PostgreSQLTarget(ServerTarget):
         """Return the type as PostgreSQL declares it."""
         if column_type.kind is Kind.DECIMAL:
             return f"numeric({column_type.precision},{column_type.scale})"
-        if column_type.kind is Kind.TIMESTAMP:
-            return f"timestamp({column_type.precision})"
+        if column_type.kind in (Kind.TIMESTAMP, Kind.TIME):
+            return f"{column_type.kind}({column_type.precision})"
         return _DDL[column_type.kind]
 
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:
         """Return a value as its file wrote it."""
-        if value is None or isinstance(value, str):
-            return value
-        if column_type.kind is Kind.DECIMAL:
-            return column_types.canonical_text(Decimal(value), column_type)
+        if value is None:
+            return None
         return column_types.canonical_text(value, column_type)
 
     # --- stage and publish

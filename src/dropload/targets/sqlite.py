@@ -33,11 +33,17 @@ _DDL = {
     Kind.FLOAT: "REAL",
     Kind.DATE: "DATE",
     Kind.TIMESTAMP: "TIMESTAMP",
+    Kind.TIMESTAMP_OFFSET: "TIMESTAMP_OFFSET",
+    Kind.TIME: "TIME",
+    Kind.UUID: "UUID",
 }
 
 EXACT_DIGITS = 15
 """A REAL of SQLite gives back any decimal of up to 15 digits unchanged
 (https://www.sqlite.org/floatingpoint.html); longer ones are kept as text."""
+
+_FRACTION = 6
+"""Digits of a second that a file can have."""
 
 _DECLARED = re.compile(r"^\s*(?P<word>[A-Za-z_ ]*?)\s*(?:\((?P<args>[\d\s,]+)\))?\s*$")
 _KIND_OF_WORD = {
@@ -57,6 +63,9 @@ _KIND_OF_WORD = {
     "DATE": Kind.DATE,
     "TIMESTAMP": Kind.TIMESTAMP,
     "DATETIME": Kind.TIMESTAMP,
+    "TIMESTAMP_OFFSET": Kind.TIMESTAMP_OFFSET,
+    "TIME": Kind.TIME,
+    "UUID": Kind.UUID,
 }
 
 _QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""")
@@ -166,7 +175,9 @@ class SQLiteTarget(Target):
         return None, str(table)
 
     def with_room(self, column_type: ColumnType) -> ColumnType:
-        """Return a decimal with all the digits that a number of SQLite keeps."""
+        """Return a type with room: what SQLite keeps as text has no limits there."""
+        if column_type.kind in column_types.WITH_FRACTION:
+            return replace(column_type, precision=_FRACTION)
         if column_type.kind is not Kind.DECIMAL:
             return column_type
         return replace(column_type, precision=max(column_type.precision, EXACT_DIGITS))
@@ -437,7 +448,7 @@ def _check_place(path: Path) -> None:
 def _is_kept_as_text(column_type: ColumnType) -> bool:
     if column_type.kind is Kind.DECIMAL:
         return column_type.precision > EXACT_DIGITS
-    return column_type.kind in (Kind.TEXT, Kind.DATE, Kind.TIMESTAMP)
+    return column_type.kind not in (Kind.BOOLEAN, Kind.INTEGER, Kind.FLOAT)
 
 
 def _print(value: Any, kind: str, decimals: int) -> str | None:
@@ -511,6 +522,8 @@ def _parse_declared(declared: str) -> ColumnType:
     word = match["word"].upper().strip() if match else declared.upper()
     kind = _KIND_OF_WORD.get(word) or _kind_of_affinity(word)
     args = [int(part) for part in (match["args"] or "").split(",") if part] if match else []
+    if kind in column_types.WITH_FRACTION:
+        return ColumnType(kind, precision=_FRACTION)
     if kind is not Kind.DECIMAL:
         return ColumnType(kind)
     if not args:

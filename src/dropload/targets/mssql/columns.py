@@ -11,6 +11,12 @@ _DDL = {
     Kind.INTEGER: "bigint",
     Kind.FLOAT: "float(53)",
     Kind.DATE: "date",
+    Kind.UUID: "uniqueidentifier",
+}
+_DDL_WITH_FRACTION = {
+    Kind.TIMESTAMP: "datetime2",
+    Kind.TIMESTAMP_OFFSET: "datetimeoffset",
+    Kind.TIME: "time",
 }
 _KIND_OF_TYPE = {
     "bit": Kind.BOOLEAN,
@@ -23,6 +29,9 @@ _KIND_OF_TYPE = {
     "datetime": Kind.TIMESTAMP,
     "money": Kind.DECIMAL,
     "smallmoney": Kind.DECIMAL,
+    "datetimeoffset": Kind.TIMESTAMP_OFFSET,
+    "time": Kind.TIME,
+    "uniqueidentifier": Kind.UUID,
 }
 _INTEGER_DIGITS = {"int": 9, "smallint": 4, "tinyint": 2}
 """Digits that always fit; a type that holds some larger numbers too is judged by these."""
@@ -32,14 +41,16 @@ _WIDTHS = (50, 100, 255, 500, 1000, 2000, 4000)
 MAX_WIDTH = 4000
 """Longest declared width of nvarchar; longer values need nvarchar(max)."""
 _DECIMAL_ROOM = 19
+_FRACTION = 6
+"""Digits of a second that a file can have; a seventh would take no other room."""
 
 
 def with_room(column_type: ColumnType) -> ColumnType:
     """Return a type with room to spare."""
     if column_type.kind is Kind.DECIMAL:
         return replace(column_type, precision=max(column_type.precision, _DECIMAL_ROOM))
-    if column_type.kind is Kind.TIMESTAMP:
-        return replace(column_type, precision=7)
+    if column_type.kind in _DDL_WITH_FRACTION:
+        return replace(column_type, precision=_FRACTION)
     if column_type.kind is Kind.TEXT:
         # Twice as long: room to grow, and for characters that take two units of UTF-16.
         wanted = max(column_type.max_length * 2, _WIDTHS[0])
@@ -54,8 +65,8 @@ def column_ddl(column_type: ColumnType) -> str:
         return f"nvarchar({width if 0 < width <= MAX_WIDTH else 'max'})"
     if column_type.kind is Kind.DECIMAL:
         return f"decimal({column_type.precision},{column_type.scale})"
-    if column_type.kind is Kind.TIMESTAMP:
-        return f"datetime2({column_type.precision})"
+    if column_type.kind in _DDL_WITH_FRACTION:
+        return f"{_DDL_WITH_FRACTION[column_type.kind]}({column_type.precision})"
     return _DDL[column_type.kind]
 
 
@@ -66,9 +77,9 @@ def parse_type(row: sa.RowMapping) -> ColumnType:
     kind = _KIND_OF_TYPE.get(row["type"], Kind.TEXT)
     if kind is Kind.DECIMAL:
         return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
-    if kind is Kind.TIMESTAMP:
+    if kind in _DDL_WITH_FRACTION:
         # datetime counts in steps of 3.33 ms: only whole seconds come back as written.
-        exact = row["fraction"] if row["type"] == "datetime2" else 0
+        exact = 0 if row["type"] == "datetime" else row["fraction"]
         return ColumnType(kind, precision=exact)
     if kind is Kind.TEXT:
         return ColumnType(kind, max_length=max(row["length"] or 0, 0))

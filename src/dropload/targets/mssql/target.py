@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -22,8 +21,10 @@ from dropload.targets.mssql.engine import open_engine
 from dropload.targets.mssql.errors import translate_error
 from dropload.targets.mssql.odbc import Driver, connection_string, find_driver, settings_of
 from dropload.targets.mssql.parameters import NUMBER, input_size, width_of
+from dropload.targets.mssql.rewriting import write_as_text
 from dropload.targets.server import ServerTarget, database_password
 
+_READS_AS_WRITTEN = (Kind.TEXT, Kind.INTEGER, Kind.DECIMAL, Kind.DATE)
 _BATCH_BYTES = 32 * 1024 * 1024
 """Memory that one array of parameters may take: the driver reserves the widest value per row."""
 
@@ -137,10 +138,8 @@ class SQLServerTarget(ServerTarget):
 
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:
         """Return a value as its file wrote it."""
-        if value is None or isinstance(value, str):
-            return value
-        if column_type.kind is Kind.DECIMAL:
-            return column_types.canonical_text(Decimal(value), column_type)
+        if value is None:
+            return None
         return column_types.canonical_text(value, column_type)
 
     # --- the journal's own tables
@@ -294,13 +293,9 @@ class SQLServerTarget(ServerTarget):
     ) -> None:
         """Alter the type, where the server's own text of a value is what the file wrote.
 
-        A float, a bit or a time would read otherwise: those values are written anew.
+        A float, a bit, a time or a UUID would read otherwise: those values are written anew.
         """
-        if wanted.kind is Kind.TEXT and old.type.kind in (
-            Kind.FLOAT,
-            Kind.BOOLEAN,
-            Kind.TIMESTAMP,
-        ):
+        if wanted.kind is Kind.TEXT and old.type.kind not in _READS_AS_WRITTEN:
             self._rewrite_column(conn, table, old, wanted)
             return
         name, ddl = self.quoted_column(old.name), self.column_ddl(wanted)
@@ -313,20 +308,10 @@ class SQLServerTarget(ServerTarget):
         fresh = f"{old.name[:100]}__new"
         new = self.quoted_column(fresh)
         conn.exec_driver_sql(f"ALTER TABLE {quoted} ADD {new} {self.column_ddl(wanted)} NULL")
-        query = f"SELECT DISTINCT {name} FROM {quoted} WHERE {name} IS NOT NULL"  # noqa: S608
-        values = conn.exec_driver_sql(query).scalars().all()
-        texts = [(self._plain_text(value, old.type), value) for value in values]
-        if texts:
-            conn.exec_driver_sql(f"UPDATE {quoted} SET {new} = ? WHERE {name} = ?", texts)  # noqa: S608
+        write_as_text(conn, quoted, name, new, old.type)
         conn.exec_driver_sql(f"ALTER TABLE {quoted} DROP COLUMN {name}")
         path = f"{quoted}.{new}"
         conn.exec_driver_sql("EXEC sp_rename ?, ?, 'COLUMN'", (path, old.name))
-
-    def _plain_text(self, value: Any, column_type: ColumnType) -> str | None:
-        text = self.text_of(value, column_type)
-        if text is not None and column_type.kind is Kind.TIMESTAMP:
-            return text.rstrip("0").rstrip(".") if "." in text else text
-        return text
 
 
 def _arrange(
