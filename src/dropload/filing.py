@@ -15,6 +15,7 @@ from dropload.moving import move_file, write_text_beside
 from dropload.parsers.base import Parser
 from dropload.profiling import open_hashed
 from dropload.reports import Findings, rejects_path, render_report, report_path, write_rejects
+from dropload.row_checks import RowCheck
 from dropload.targets.base import Target
 
 
@@ -83,12 +84,13 @@ def write_all_rejects(
     profile: Profile,
     parser: Parser,
     max_record_bytes: int,
+    check: RowCheck | None = None,
 ) -> Path | None:
     """Read the file once more and write every refused record beside where it will stand."""
     if filed_path is None or not profile.rejected_rows:
         return None
     path = rejects_path(filed_path)
-    with closing(_all_rejects(source, layout, profile, parser, max_record_bytes)) as rejects:
+    with closing(_all_rejects(source, layout, profile, parser, max_record_bytes, check)) as rejects:
         try:
             write_rejects(path, layout, rejects)
         except OSError as exc:
@@ -98,8 +100,13 @@ def write_all_rejects(
 
 
 def _all_rejects(
-    source: Path, layout: Layout, profile: Profile, parser: Parser, max_record_bytes: int
+    source: Path,
+    layout: Layout,
+    profile: Profile,
+    parser: Parser,
+    max_record_bytes: int,
+    check: RowCheck | None,
 ) -> Generator[Reject]:
     with open_hashed(source, profile.hash_algorithm) as stream:
         for batch in parser.read(stream, layout, profile.reader, max_record_bytes=max_record_bytes):
-            yield from batch.rejects
+            yield from (batch if check is None else check.sift(batch)).rejects

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from dropload.column_types import ConversionError
@@ -15,11 +16,14 @@ from dropload.errors import (
     FileError,
     StalePlanError,
     TargetError,
+    TransientError,
 )
 from dropload.journal import Journal
+from dropload.logs import get_logger
 from dropload.model import Area, FileVersion, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
+from dropload.row_checks import RowCheck
 from dropload.targets.base import Published, Target
 
 
@@ -46,21 +50,33 @@ def stage_rows(
 ) -> None:
     """Write every good record to the side table; `on_progress` gets the rows taken so far.
 
+    Goes on behind the last row that an earlier try has staged, when it had the same plan.
     Raises FileChangedError when the bytes read now are not those that were profiled.
     """
     check_version(load.drop.path, load.drop.version)
     stage = target.stage_name(plan.table, load.load_id)
     with target.write() as conn:
-        target.drop_table(conn, stage)
-        target.create_stage(conn, plan, stage)
-        journal.loads.record_plan(conn, load, plan)
-    writer = _StageWriter(target, journal, load, plan, settings)
+        staged = journal.loads.staged_rows(conn, load, plan)
+        last_row = target.trim_stage(conn, stage, staged)
+        if last_row is None:
+            staged = 0
+            target.drop_table(conn, stage)
+            target.create_stage(conn, plan, stage)
+            journal.loads.record_plan(conn, load, plan)
+        else:
+            journal.loads.advance(conn, load, State.STAGING)
+    if staged:
+        get_logger().info("staging_resumed", rows=staged)
+    writer = _StageWriter(target, journal, load, plan, settings, last_row or 0)
+    # Without rejects there is nothing to sift: the bytes are those that were profiled.
+    checks = plan.checks if plan.profile.rejected_rows else ()
+    check = RowCheck(checks, plan.layout, target.refusal)
     with open_hashed(load.drop.path, plan.profile.hash_algorithm) as stream:
         try:
             for batch in parser.read(
                 stream, plan.layout, plan.profile.reader, max_record_bytes=settings.max_record_bytes
             ):
-                writer.add(batch)
+                writer.add(check.sift(batch))
                 if on_progress is not None:
                     on_progress(writer.rows_taken)
         except UnfaithfulError as exc:
@@ -76,8 +92,15 @@ class _StageWriter:
     """Collects batches until a transaction is worth its commit."""
 
     def __init__(
-        self, target: Target, journal: Journal, load: Load, plan: Plan, settings: LoadConfig
+        self,
+        target: Target,
+        journal: Journal,
+        load: Load,
+        plan: Plan,
+        settings: LoadConfig,
+        last_row: int,
     ) -> None:
+        """`last_row`: the rows up to this record of the file are in the side table already."""
         self._target = target
         self._journal = journal
         self._load = load
@@ -87,19 +110,25 @@ class _StageWriter:
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
         self._pending_rows = 0
         self._pending_bytes = 0
+        self._last_row = last_row
         self._written = 0
 
     @property
     def rows_taken(self) -> int:
-        """Return the rows written and those still to be written."""
+        """Return the rows read again, those written, and those still to be written."""
         return self._written + self._pending_rows
 
     def add(self, batch: Batch) -> None:
-        """Take the good records of a batch."""
-        if batch.records.num_rows:
-            self._pending.append((batch.records, batch.source_rows))
-            self._pending_rows += batch.records.num_rows
-            self._pending_bytes += batch.records.nbytes
+        """Take the good records of a batch that are not staged yet."""
+        records, source_rows = batch.records, batch.source_rows
+        if records.num_rows and source_rows[0].as_py() <= self._last_row:
+            is_new = pc.greater(source_rows, self._last_row)
+            records, source_rows = records.filter(is_new), source_rows.filter(is_new)
+            self._written += batch.records.num_rows - records.num_rows
+        if records.num_rows:
+            self._pending.append((records, source_rows))
+            self._pending_rows += records.num_rows
+            self._pending_bytes += records.nbytes
         if self._pending_bytes >= self._target.commit_bytes:
             self._flush(State.STAGING)
 
@@ -197,7 +226,13 @@ def _check_counts(plan: Plan, published: Published) -> None:
     """Refuse to commit when the database counts other rows than were read."""
     expected = plan.rows_planned
     before = 0 if plan.replaces_rows else published.rows_before
-    if published.rows_loaded != expected or published.rows_after != before + expected:
+    if published.rows_loaded != expected:
+        # Somebody else wrote there, a worker that was taken for dead perhaps: it is made anew.
+        raise TransientError(
+            f"The side table of {plan.table} holds {published.rows_loaded:,} rows where "
+            f"{expected:,} were staged."
+        )
+    if published.rows_after != before + expected:
         raise TargetError(
             f"{plan.table} has {published.rows_after:,} rows after publishing where "
             f"{before + expected:,} are right; nothing was committed.",

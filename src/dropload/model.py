@@ -247,6 +247,26 @@ class TableColumn:
     name: str
     type: ColumnType
     nullable: bool = True
+    has_default: bool = False
+    """The table fills it when a load does not."""
+    declared: str = ""
+    """The type as the database declares it, where that says more than `type`; else empty."""
+    encoding: str = ""
+    """Python codec of a text column that does not hold all of Unicode; else empty."""
+
+    @property
+    def shown_type(self) -> str:
+        """Return the type as people know it."""
+        return self.declared or str(self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedColumn:
+    """A column of a known table that may not hold every value of the file's column."""
+
+    position: int
+    """Index in the file's record, from 0."""
+    column: TableColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +319,8 @@ class Plan:
     """Rows in the table when the plan was made; 0 when there is no table."""
     notes: tuple[str, ...] = ()
     """What a person should know, one sentence each."""
+    checks: tuple[CheckedColumn, ...] = ()
+    """Columns whose values were looked at one by one; misfits are among the profile's rejects."""
 
     @property
     def creates_table(self) -> bool:

@@ -29,13 +29,14 @@ from dropload.journal import ClaimRefused
 from dropload.leases import kept_lease
 from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
 from dropload.logs import get_logger
-from dropload.model import Drop, Layout, Load, Outcome, Plan, Profile, State, Verdict
+from dropload.model import CheckedColumn, Drop, Layout, Load, Outcome, Plan, Profile, State, Verdict
 from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
-from dropload.planning import Request, make_plan
+from dropload.planning import Request, find_checks, make_plan
 from dropload.profiling import profile_file
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
+from dropload.row_checks import RowCheck
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Examined:
     parser: Parser
     layout: Layout
     profile: Profile
+    checks: tuple[CheckedColumn, ...] = ()
+    """Columns of the known table whose values were looked at one by one."""
 
 
 OnStep = Callable[[str, int], None]
@@ -82,6 +85,37 @@ def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = 
     check_version(drop.path, drop.version)
     parser = find_parser(drop.path)
     layout = parser.detect(drop.path)
+    return _profile(dock, drop, parser, layout, (), on_progress)
+
+
+def examine_for_table(
+    dock: Dock,
+    named: NamedDrop,
+    examined: Examined,
+    on_progress: Callable[[int], None] | None = None,
+) -> Examined:
+    """Read the file once more where the known table may not hold every value of it.
+
+    Rows with such values become rejects that say line, column and reason.
+    """
+    if named.error is not None:
+        return examined
+    with dock.target.read() as conn:
+        info = dock.target.reflect(conn, named.table)
+    checks = find_checks(examined.profile, info, dock.target) if info else ()
+    if not checks:
+        return examined
+    return _profile(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
+
+
+def _profile(
+    dock: Dock,
+    drop: Drop,
+    parser: Parser,
+    layout: Layout,
+    checks: tuple[CheckedColumn, ...],
+    on_progress: Callable[[int], None] | None,
+) -> Examined:
     settings = dock.config.load
     profile = profile_file(
         drop.path,
@@ -89,10 +123,11 @@ def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = 
         parser,
         hash_algorithm=settings.hash_algorithm,
         max_record_bytes=settings.max_record_bytes,
+        check=RowCheck(checks, layout, dock.target.refusal),
         on_progress=on_progress,
     )
     check_version(drop.path, drop.version)
-    return Examined(parser, layout, profile)
+    return Examined(parser, layout, profile, checks)
 
 
 def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
@@ -115,6 +150,7 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
             dock.config.load,
             dock.target,
             lambda column: dock.target.measure(conn, named.table, column),
+            examined.checks,
         )
 
 
@@ -204,10 +240,14 @@ class _Voyage:
         if self._named.error is not None:
             raise self._named.error
         self._check_crashes()
-        examined = self._examined = examine(
-            self._dock, self._load.drop, lambda rows: self._on_step("profiling", rows)
-        )
+
+        def on_progress(rows: int) -> None:
+            self._on_step("profiling", rows)
+
+        examined = self._examined = examine(self._dock, self._load.drop, on_progress)
         self._check_duplicate(examined.profile)
+        examined = examine_for_table(self._dock, self._named, examined, on_progress)
+        self._examined = examined
         plan = plan_load(self._dock, self._named, examined)
         self._retry(lambda: self._stage(plan, examined.parser))
         return self._publish(plan, examined)
@@ -369,6 +409,7 @@ class _Voyage:
                 examined.profile,
                 examined.parser,
                 self._dock.config.load.max_record_bytes,
+                RowCheck(examined.checks, examined.layout, self._dock.target.refusal),
             )
             findings = replace(findings, rejects_file=written.name if written else "")
         return write_report(findings, filed_path)

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from dropload.column_types import INTEGER_DIGITS, common_type, fits
+from dropload.column_types import INTEGER_DIGITS, common_type
 from dropload.config import LoadConfig
 from dropload.errors import FileError, HeldError
 from dropload.model import (
+    CheckedColumn,
     ColumnProfile,
     ColumnType,
     Kind,
@@ -47,14 +48,16 @@ def make_plan(
     settings: LoadConfig,
     rules: Rules,
     measure: Measure,
+    checks: tuple[CheckedColumn, ...] = (),
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
-    `measure` is asked only for columns whose type does not hold the file's values.
+    `measure` is asked only for columns whose type does not hold the file's values; `checks` are
+    the columns whose values have been looked at one by one.
 
     Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
     """
-    _check_content(request, profile, info, settings)
+    _check_content(request, profile, info, settings, checks)
     sources, notes = _loadable_columns(profile, rules)
     if notes and request.load_type is LoadType.FULLLOAD and not request.force:
         raise HeldError(
@@ -75,7 +78,7 @@ def make_plan(
         sources, notes = _leave_out_computed(info, sources)
         request = replace(request, notes=(*request.notes, *notes))
         _check_match(info, sources, settings)
-        plan = _plan_known_table(request, layout, profile, info, sources, rules, measure)
+        plan = _plan_known_table(request, layout, profile, info, sources, rules, measure, checks)
         if not request.force:
             _check_guard_rails(plan, info, settings)
     return plan
@@ -85,11 +88,15 @@ def make_plan(
 
 
 def _check_content(
-    request: Request, profile: Profile, info: TableInfo | None, settings: LoadConfig
+    request: Request,
+    profile: Profile,
+    info: TableInfo | None,
+    settings: LoadConfig,
+    checks: Iterable[CheckedColumn],
 ) -> None:
     if profile.rejected_rows > settings.max_rejected_rows:
         raise FileError(
-            _rejects_sentence(profile, settings.max_rejected_rows),
+            _rejects_sentence(profile, settings.max_rejected_rows) + _culprit(profile, checks),
             hint="Correct these rows in the original file and drop it again; nothing of it was "
             "loaded.",
             code="rejected_rows",
@@ -134,6 +141,42 @@ def _rejects_sentence(profile: Profile, allowed: int) -> str:
     bad = "1 row cannot" if count == 1 else f"{count:,} rows cannot"
     rule = "none is allowed" if allowed == 0 else f"{allowed:,} are allowed"
     return f"{bad} be loaded, of {rows:,} ({rule}: load.max_rejected_rows)."
+
+
+def _culprit(profile: Profile, checks: Iterable[CheckedColumn]) -> str:
+    """Return a sentence that names the one column of the table that refuses rows, if it is one."""
+    columns = {reject.column for reject in profile.rejects}
+    if len(columns) != 1:
+        return ""
+    [name] = columns
+    sources = [column.source_name or column.name for column in profile.columns]
+    found = [c.column for c in checks if name in (sources[c.position], c.column.name)]
+    return f' Column "{found[0].name}" of the table holds {found[0].shown_type}.' if found else ""
+
+
+def find_checks(profile: Profile, info: TableInfo, rules: Rules) -> tuple[CheckedColumn, ...]:
+    """Return the columns whose values must be looked at one by one before they go to the table.
+
+    A column of a table that dropload made becomes wider instead.
+    """
+    sources, _ = _loadable_columns(profile, rules)
+    sources, _ = _leave_out_computed(info, sources)
+    pairs = _pair_columns(info, sources)
+    by_position = dict(sources)
+    return tuple(
+        CheckedColumn(at, column)
+        for at, column in sorted(pairs.items())
+        if _is_doubtful(by_position[at], column, profile, info, rules)
+    )
+
+
+def _is_doubtful(
+    source: ColumnProfile, column: TableColumn, profile: Profile, info: TableInfo, rules: Rules
+) -> bool:
+    if source.nulls and not column.nullable:
+        return True
+    has_values = source.nulls < profile.good_rows
+    return not info.has_lineage and has_values and not rules.holds(column, _seen_type(source))
 
 
 def _loadable_columns(
@@ -191,10 +234,15 @@ def _plan_known_table(
     sources: list[tuple[int, ColumnProfile]],
     rules: Rules,
     measure: Measure,
+    checks: tuple[CheckedColumn, ...],
 ) -> Plan:
     pairs = _pair_columns(info, sources)
+    # Values that were looked at fit, whatever the types say.
+    sure = {checked.position for checked in checks}
     columns = tuple(
-        _place_column(position, source, pairs.get(position), info, profile, rules, measure)
+        PlannedColumn(pairs[position].name, pairs[position].type, position)
+        if position in sure
+        else _place_column(position, source, pairs.get(position), profile, rules, measure)
         for position, source in sources
     )
     filled = {c.name for c in columns}
@@ -212,6 +260,7 @@ def _plan_known_table(
         has_lineage=info.has_lineage,
         rows_before=info.rows,
         notes=(*request.notes, *_known_table_notes(info, columns, missing)),
+        checks=checks,
     )
 
 
@@ -286,7 +335,7 @@ def _check_match(
 
 
 def _check_missing(info: TableInfo, missing: Iterable[TableColumn]) -> None:
-    required = [c.name for c in missing if not c.nullable]
+    required = [c.name for c in missing if not (c.nullable or c.has_default)]
     if required:
         raise FileError(
             f"{info.table} needs a value in {_listed(required)}, and the file has no such column.",
@@ -299,7 +348,6 @@ def _place_column(
     position: int,
     source: ColumnProfile,
     column: TableColumn | None,
-    info: TableInfo,
     profile: Profile,
     rules: Rules,
     measure: Measure,
@@ -310,16 +358,8 @@ def _place_column(
         return PlannedColumn(source.name, room, position, "add", "new in this file")
     only_nulls = source.nulls == profile.good_rows
     seen = _seen_type(source)
-    if only_nulls or fits(seen, column.type):
+    if only_nulls or rules.holds(column, seen):
         return PlannedColumn(column.name, column.type, position, "keep", source.note)
-    if not info.has_lineage:
-        raise FileError(
-            f'Column "{column.name}" of {info.table} holds {column.type}; '
-            f"the file's values are {source.type}. {source.note}".rstrip(),
-            hint="Correct the values, or ask the database owner to change the column; dropload "
-            "changes only columns of tables that it made.",
-            code="type_mismatch",
-        )
     wide = rules.with_room(common_type(measure(column), seen))
     return PlannedColumn(column.name, wide, position, "widen", _widening(column.type, source))
 
@@ -340,7 +380,10 @@ def _resulting_columns(
     info: TableInfo, columns: tuple[PlannedColumn, ...]
 ) -> tuple[TableColumn, ...]:
     changed = {c.name: c.type for c in columns}
-    kept = [TableColumn(c.name, changed.get(c.name, c.type), c.nullable) for c in info.columns]
+    kept = [
+        c if changed.get(c.name, c.type) == c.type else TableColumn(c.name, changed[c.name])
+        for c in info.columns
+    ]
     added = [TableColumn(c.name, c.type) for c in columns if c.action == "add"]
     return (*kept, *added)
 

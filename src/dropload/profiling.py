@@ -12,6 +12,7 @@ from dropload.errors import FileError
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
+from dropload.row_checks import RowCheck
 
 MAX_KEPT_REJECTS = 100
 """Refused rows that a profile carries whole; all are counted."""
@@ -70,13 +71,16 @@ def profile_file(
     *,
     hash_algorithm: str,
     max_record_bytes: int,
+    check: RowCheck | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Profile:
     """Return what one streaming read of the whole file finds; memory does not grow with it.
 
     The first reader of the parser that is faithful to the file does it; when one finds out half
     way that it is not, the next starts again. `on_progress` is called with the records read so
-    far, good and bad. Raises what the parser raises: FileError for an unreadable file.
+    far, good and bad. With a `check`, rows that it refuses are rejects.
+
+    Raises what the parser raises: FileError for an unreadable file.
     """
     for reader in parser.readers:
         tally = _Tally(layout)
@@ -84,7 +88,7 @@ def profile_file(
             try:
                 batches = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
                 for batch in batches:
-                    tally.add(batch)
+                    tally.add(batch if check is None else check.sift(batch))
                     if on_progress is not None:
                         on_progress(tally.rows)
             except UnfaithfulError:

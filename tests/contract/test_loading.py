@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from dropload.dock import Dock, open_dock
+from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import ClaimRefused, apply_scripts
 from dropload.model import Area, LoadType, Outcome, TableInfo, TableName, Verdict
+from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered, recover
 from tests.conftest import make_config
@@ -262,3 +265,80 @@ def test_types_that_only_a_server_has_take_their_texts(site: Site) -> None:
     loaded = site.drop("events.csv", f"k,at,n\n{rows}")
     assert loaded.verdict is Verdict.LOADED, loaded
     assert len(site.texts(site.table("events"))) == 2
+
+
+class Breaking:
+    """Makes staging fail once after some batches, and remembers which records were sent.
+
+    Small blocks: every batch is worth a transaction of its own.
+    """
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch, good_batches: int) -> None:
+        self.sent: list[int] = []
+        self._left = good_batches
+        self._write = site.dock.target.write_batches
+        monkeypatch.setattr(read_columnar, "__kwdefaults__", {"block_bytes": 50_000})
+        monkeypatch.setattr(type(site.dock.target), "commit_bytes", 20_000)
+        monkeypatch.setattr(site.dock.target, "write_batches", self.write_batches)
+
+    def write_batches(self, conn: Any, plan: Any, stage: Any, batches: Any, *rest: Any) -> None:
+        self._left -= 1
+        if self._left == -1:
+            raise TransientError("the connection broke")
+        self._write(conn, plan, stage, batches, *rest)
+        self.sent += [row for _, rows in batches for row in rows.to_pylist()]
+
+
+MANY = "id,name\n" + "".join(f"{n},{'x' * 30}{n}\n" for n in range(30_000))
+
+
+def test_staging_goes_on_behind_the_last_staged_row(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G6"""
+    breaking = Breaking(site, monkeypatch, good_batches=4)
+    loaded = site.drop("orders.csv", MANY)
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
+    assert breaking.sent == list(range(1, 30_001)), "no row is sent twice"
+    assert [row[0] for row in site.texts(site.table("orders"))] == [str(n) for n in range(30_000)]
+
+
+def test_what_is_in_the_side_table_beyond_the_journals_word_is_thrown_away(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bulk protocol commits on its own: rows may be there that the journal does not know of."""
+    breaking = Breaking(site, monkeypatch, good_batches=3)
+    meddled: list[int] = []
+
+    def meddle(target: Any, conn: Any, stage: TableName, rows: int) -> int | None:
+        if rows:
+            meddled.append(rows)
+            table = target.quoted(stage)
+            conn.exec_driver_sql(f"INSERT INTO {table} (_load_id, _source_row) VALUES (1, 29000)")
+        return trim_stage(target, conn, stage, rows)
+
+    trim_stage = type(site.dock.target).trim_stage
+    monkeypatch.setattr(type(site.dock.target), "trim_stage", meddle)
+    loaded = site.drop("orders.csv", MANY)
+    assert meddled
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
+    assert breaking.sent == list(range(1, 30_001))
+
+
+def test_a_side_table_with_a_row_too_many_is_made_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breaking = Breaking(site, monkeypatch, good_batches=3)
+
+    def double(target: Any, conn: Any, stage: TableName, rows: int) -> int | None:
+        if rows:
+            table = target.quoted(stage)
+            conn.exec_driver_sql(f"INSERT INTO {table} (_load_id, _source_row) VALUES (1, 1)")
+        return trim_stage(target, conn, stage, rows)
+
+    trim_stage = type(site.dock.target).trim_stage
+    monkeypatch.setattr(type(site.dock.target), "trim_stage", double)
+    loaded = site.drop("orders.csv", MANY)
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
+    assert breaking.sent[-30_000:] == list(range(1, 30_001)), "all of them once more"
+    assert len(breaking.sent) > 30_000

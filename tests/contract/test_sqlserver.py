@@ -144,8 +144,13 @@ class Recorder:
     def mappings(self) -> "Recorder":
         return self
 
-    def all(self) -> list[object]:
-        return []
+    def all(self) -> list[dict[str, object]]:
+        unknown = dict.fromkeys(("length", "precision", "scale", "fraction", "code_page"))
+        common = {**unknown, "nullable": 1, "has_value": 0, "computed": 0, "numbered": 0}
+        return [
+            {**common, "name": "id", "type": "bigint"},
+            {**common, "name": "name", "type": "nvarchar", "length": 50},
+        ]
 
 
 @pytest.mark.parametrize("load_type", list(LoadType))

@@ -14,6 +14,7 @@ from dropload.column_types import (
     canonical_text,
     common_type,
     convert,
+    explain_misfit,
     fits,
     text_width,
 )
@@ -359,3 +360,50 @@ def test_how_a_file_spells_its_values_is_no_part_of_the_type() -> None:
 def test_the_text_width_is_enough_for_the_longest_value(type_: ColumnType, written: str) -> None:
     assert text_width(type_) == len(written)
     assert canonical_text(convert(column([written]), type_)[0].as_py(), type_) == written
+
+
+KNOWN_TYPES = st.sampled_from(
+    [
+        *(INTEGER, FLOAT, BOOLEAN, DATE, timestamp(), timestamp(3), decimal(6, 2), decimal(38, 0)),
+        *(ColumnType(Kind.TIME), ColumnType(Kind.TIME, precision=6), ColumnType(Kind.UUID)),
+        ColumnType(Kind.TIMESTAMP_OFFSET, precision=2),
+    ]
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(PLAIN | st.uuids().map(str) | st.times().map(str), KNOWN_TYPES)
+def test_what_is_not_refused_can_be_stored_and_what_can_be_stored_is_not_refused(
+    value: str, known: ColumnType
+) -> None:
+    misfit = explain_misfit(value, known)
+    try:
+        convert(column([value]), known)
+    except ConversionError:
+        assert misfit, (value, known)
+    else:
+        assert misfit == "", (value, known)
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "expected"),
+    [
+        (text(3), "abcd", "'abcd' is 4 characters long, the column holds 3"),
+        (text(3), "a😀", ""),
+        (text(0), "x" * 99, ""),
+        (INTEGER, "12x", "'12x' is not a whole number"),
+        (
+            decimal(4, 2),
+            "12,5",
+            "is not a number (a number column does not keep the decimal comma)",
+        ),
+        (decimal(4, 2), "1.005", "'1.005' has more than 2 decimals"),
+        (decimal(4, 2), "123", "'123' has more than 2 digits before the point"),
+        (DATE, "2023-02-29", "'2023-02-29' is not in the calendar"),
+        (timestamp(), "2023-02-28 10:00:00.5", "has more than 0 decimals of the second"),
+        (ColumnType(Kind.UUID), "6F9619FF-8B86-D011-B42D-00C04FC964FF", ""),
+    ],
+)
+def test_a_misfit_is_explained(type_: ColumnType, value: str, expected: str) -> None:
+    assert explain_misfit(value, type_).endswith(expected)
+    assert bool(explain_misfit(value, type_)) == bool(expected)

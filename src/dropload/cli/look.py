@@ -20,7 +20,7 @@ from dropload.intake import drop_of_path, name_drop
 from dropload.journal import to_json
 from dropload.logs import mask_secrets
 from dropload.model import Area, LoadRecord, LoadType, Plan, Profile
-from dropload.pipeline import Examined, examine, plan_load
+from dropload.pipeline import Examined, examine, examine_for_table, plan_load
 from dropload.reports import describe_layout
 from dropload.status import Status, read_status
 
@@ -161,7 +161,8 @@ def plan(
         force=force,
         requested_by="plan",
     )
-    made = plan_load(dock, name_drop(drop, dock.target), examine(dock, drop))
+    named = name_drop(drop, dock.target)
+    made = plan_load(dock, named, examine_for_table(dock, named, examine(dock, drop)))
     if as_json:
         click.echo(to_json(made))
         return

@@ -2,6 +2,7 @@
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector
+from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
 from dropload.column_types.ordering import (
     INTEGER_DIGITS,
     WITH_FRACTION,
@@ -18,6 +19,9 @@ __all__ = [
     "canonical_text",
     "common_type",
     "convert",
+    "explain_misfit",
     "fits",
+    "significant_digits",
     "text_width",
+    "units_of_utf16",
 ]

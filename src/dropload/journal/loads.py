@@ -37,6 +37,10 @@ UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 """Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
 
 
+_STAGED_FROM = ("table", "layout", "profile", "columns", "table_columns", "has_lineage", "checks")
+"""What of a plan decides which rows its side table gets, and how it is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimRefused:
     """Why a drop is not loaded now."""
@@ -223,12 +227,20 @@ class Loads:
             State.STAGING,
             planned_at=self._target.now(conn),
             layout=to_json(plan.layout),
-            # Refused rows have a table of their own.
-            plan=to_json(replace(plan, profile=replace(plan.profile, rejects=()))),
+            plan=_plan_as_json(plan),
             rows_staged=0,
             **_profile_values(plan.profile),
         )
         self._tracking.set_layout(conn, load.tracking_id, plan.layout)
+
+    def staged_rows(self, conn: sa.Connection, load: Load, plan: Plan) -> int:
+        """Return how many rows an earlier try has staged that this plan would stage the same."""
+        row = self.row(conn, load.load_id)
+        if row is None or not row.rows_staged or not row.plan:
+            return 0
+        earlier, now = json.loads(row.plan), json.loads(_plan_as_json(plan))
+        same = all(earlier.get(key) == now[key] for key in _STAGED_FROM)
+        return row.rows_staged if same else 0
 
     def commit(
         self,
@@ -549,6 +561,11 @@ def drop_from_record(record: LoadRecord) -> Drop:
 def to_json(value: Any) -> str:
     """Return a value of the model as JSON text."""
     return json.dumps(asdict(value), ensure_ascii=False, default=_plain)
+
+
+def _plan_as_json(plan: Plan) -> str:
+    """Return the plan without the refused rows: these have a table of their own."""
+    return to_json(replace(plan, profile=replace(plan.profile, rejects=())))
 
 
 def _plain(value: Any) -> Any:

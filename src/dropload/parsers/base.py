@@ -20,7 +20,10 @@ class Batch:
     source_rows: pa.Array
     """int64: for each record its number in the file, from 1, header and blank lines not counted."""
     rejects: tuple[Reject, ...] = ()
-    """Records of the same stretch that were refused (wrong number of cells)."""
+    """Records of the same stretch that were refused, in their order."""
+    lines: pa.Array | None = None
+    """int64: for each record the physical line on which it starts, from 1; None from a reader that
+    does not count lines."""
 
 
 class UnfaithfulError(Exception):

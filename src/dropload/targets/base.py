@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 import sqlalchemy as sa
 
+from dropload import column_types
 from dropload.config import DatabaseConfig, SchemasConfig
 from dropload.errors import DroploadError
 from dropload.model import Area, ColumnType, Kind, Plan, TableColumn, TableInfo, TableName
@@ -41,6 +42,14 @@ class Rules(Protocol):
 
     def with_room(self, column_type: ColumnType) -> ColumnType:
         """Return the type with room to spare: widening a large table later is dear."""
+        ...
+
+    def holds(self, column: TableColumn, values: ColumnType) -> bool:
+        """Return whether the column holds every value of that type unchanged, for certain."""
+        ...
+
+    def refusal(self, column: TableColumn, text: str) -> str:
+        """Return why the column cannot hold a value unchanged, the empty string when it can."""
         ...
 
 
@@ -164,6 +173,14 @@ class Target(ABC):
         """Return the type that a new column gets for values of `column_type`."""
         return column_type
 
+    def holds(self, column: TableColumn, values: ColumnType) -> bool:
+        """Return whether the types alone say that every value fits."""
+        return column_types.fits(values, column.type)
+
+    def refusal(self, column: TableColumn, text: str) -> str:
+        """Return why the column cannot hold a value unchanged, the empty string when it can."""
+        return column_types.explain_misfit(text, column.type)
+
     # --- the journal's own tables
 
     @abstractmethod
@@ -247,6 +264,26 @@ class Target(ABC):
         """Write several batches of records and record numbers, one after the other."""
         for records, source_rows in batches:
             self.write_batch(conn, plan, stage, records, source_rows, load_id, batch_rows)
+
+    def trim_stage(self, conn: sa.Connection, stage: TableName, rows: int) -> int | None:
+        """Keep the first `rows` rows of a side table and return the last one's record number.
+
+        None when the side table is not there or does not hold just these: it must be made anew.
+        """
+        if rows == 0 or not self.has_table(conn, stage):
+            return None
+        schema, name = self.physical_name(stage)
+        number: sa.ColumnClause[int] = sa.column(SOURCE_ROW)
+        table = sa.table(sa.quoted_name(name, quote=True), number, schema=schema)
+        in_order = sa.select(number).select_from(table).order_by(number)
+        last = conn.execute(in_order.offset(rows - 1).limit(1)).scalar()
+        if last is None:
+            return None
+        conn.execute(sa.delete(table).where(number > last))
+        # Records, not rows: one that is there twice must not pass for another.
+        records = sa.select(sa.func.count(number.distinct())).select_from(table)
+        whole = conn.execute(records).scalar_one() == rows == self.count_rows(conn, stage)
+        return int(last) if whole else None
 
     @abstractmethod
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:

@@ -18,6 +18,13 @@ from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetE
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
 from dropload.targets.base import LINEAGE, Limits
+from dropload.targets.native import (
+    REAL_DIGITS,
+    explain_bounds,
+    explain_real,
+    holds_whole,
+    word_of,
+)
 from dropload.targets.server import ServerTarget, database_password
 
 _DDL = {
@@ -33,6 +40,7 @@ _KIND_OF_TYPE = {
     "bigint": Kind.INTEGER,
     "integer": Kind.INTEGER,
     "smallint": Kind.INTEGER,
+    "real": Kind.FLOAT,
     "numeric": Kind.DECIMAL,
     "double precision": Kind.FLOAT,
     "date": Kind.DATE,
@@ -40,6 +48,7 @@ _KIND_OF_TYPE = {
     "time without time zone": Kind.TIME,
     "uuid": Kind.UUID,
 }
+_WHOLE = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
 _CAST_TYPES = frozenset(
     {"timestamp with time zone", "time with time zone"} | {"json", "jsonb", "inet", "interval"}
 )
@@ -207,6 +216,37 @@ class PostgreSQLTarget(ServerTarget):
             return ColumnType(kind, max_length=row["length"] or 0)
         return ColumnType(kind)
 
+    def declared_type(self, row: sa.RowMapping) -> str:
+        """Return a column's type as it is declared."""
+        word = str(row["type"])
+        if word == "numeric" and row["precision"] is not None:
+            return f"numeric({row['precision']},{row['scale'] or 0})"
+        if row["length"]:
+            return f"{word}({row['length']})"
+        return word
+
+    def holds(self, column: TableColumn, values: ColumnType) -> bool:
+        """Return whether the column holds every value of that type, for certain."""
+        word = word_of(column)
+        if word in _WHOLE:
+            return holds_whole(values, _WHOLE[word][1])
+        if word == "real":
+            is_number = values.kind in (Kind.INTEGER, Kind.DECIMAL)
+            return is_number and 0 < values.precision <= REAL_DIGITS
+        return super().holds(column, values)
+
+    def refusal(self, column: TableColumn, text: str) -> str:
+        """Return why the column cannot hold a value unchanged, the empty string when it can."""
+        word = word_of(column)
+        if word in _WHOLE:
+            return explain_bounds(text, *_WHOLE[word], word)
+        if word == "real":
+            return explain_real(text)
+        most = column.type.max_length
+        if column.type.kind is Kind.TEXT and most and len(text) <= most:
+            return ""  # PostgreSQL counts characters
+        return super().refusal(column, text)
+
     def column_ddl(self, column_type: ColumnType) -> str:
         """Return the type as PostgreSQL declares it."""
         if column_type.kind is Kind.DECIMAL:
@@ -288,9 +328,9 @@ class PostgreSQLTarget(ServerTarget):
             f"CREATE TABLE {self.quoted(copy)} AS SELECT * FROM {self.quoted(source)}"  # noqa: S608
         )
 
-    def staged_values(self, conn: sa.Connection, plan: Plan) -> list[str]:
+    def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
         """Return the columns; text goes into types that we have no word for by a cast."""
-        types = {row["name"]: row["type"] for row in self.read_columns(conn, plan.table)}
+        types = {row["name"]: row["type"] for row in rows}
         return [
             f"CAST({self.quoted_column(c.name)} AS {types[c.name]})"
             if types[c.name] in _CAST_TYPES

@@ -3,7 +3,8 @@
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -79,7 +80,10 @@ class ServerTarget(Target):
             TableColumn(
                 row["name"],
                 self.parse_type(row),
-                nullable=bool(row["nullable"] or row["has_value"]),
+                nullable=bool(row["nullable"]),
+                has_default=bool(row["has_value"]),
+                declared=self.declared_type(row),
+                encoding=self.encoding_of(row),
             )
             for row in rows
             if row["name"] not in LINEAGE and not row["computed"]
@@ -100,6 +104,14 @@ class ServerTarget(Target):
     @abstractmethod
     def parse_type(self, row: sa.RowMapping) -> ColumnType:
         """Return our type for a column of the catalogue."""
+
+    @abstractmethod
+    def declared_type(self, row: sa.RowMapping) -> str:
+        """Return a column's type as the database declares it."""
+
+    def encoding_of(self, row: sa.RowMapping) -> str:  # noqa: ARG002
+        """Return the codec of a text column that does not hold all of Unicode, else nothing."""
+        return ""
 
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
         """Return the tables of the stage schema; their names end in the load's id."""
@@ -199,20 +211,35 @@ class ServerTarget(Target):
         """Give a column its new type; old values read as they were written."""
 
     def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        rows = self.read_columns(conn, plan.table)
         names = [self.quoted_column(c.name) for c in plan.columns]
-        values = self.staged_values(conn, plan)
+        values = self.staged_values(plan, rows)
         if plan.has_lineage:
             lineage = [self.quoted_column(name) for name in LINEAGE]
             names, values = [*names, *lineage], [*values, *lineage]
-        conn.exec_driver_sql(
-            f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
-            f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
-            f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
-        )
+        with self.accept_numbers(conn, plan, rows):
+            conn.exec_driver_sql(
+                f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
+                f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
+                f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
+            )
 
-    def staged_values(self, conn: sa.Connection, plan: Plan) -> list[str]:  # noqa: ARG002
-        """Return for each column of the plan the expression that reads it from the side table."""
-        return [self.quoted_column(column.name) for column in plan.columns]
+    @abstractmethod
+    def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
+        """Return for each column of the plan the expression that reads it from the side table.
+
+        `rows` are the table's columns as the catalogue has them.
+        """
+
+    @contextmanager
+    def accept_numbers(
+        self,
+        conn: sa.Connection,  # noqa: ARG002
+        plan: Plan,  # noqa: ARG002
+        rows: Sequence[sa.RowMapping],  # noqa: ARG002
+    ) -> Iterator[None]:
+        """Let a block write into a column that the table numbers itself; most databases do."""
+        yield
 
 
 def database_password(settings: DatabaseConfig) -> str | None:

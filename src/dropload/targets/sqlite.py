@@ -210,7 +210,8 @@ class SQLiteTarget(Target):
             TableColumn(
                 row.name,
                 _parse_declared(row.type),
-                nullable=not row.notnull or row.dflt_value is not None,
+                nullable=not row.notnull,
+                has_default=row.dflt_value is not None,
             )
             for row in found
             if row.name not in LINEAGE and not row.hidden

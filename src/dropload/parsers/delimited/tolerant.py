@@ -44,9 +44,10 @@ class _Sieve:
         if self._is_clean(stretch):
             first = self._row + 1
             self._row += len(stretch.rows)
-            return self._batch(stretch.rows, range(first, self._row + 1), [])
+            return self._batch(stretch.rows, range(first, self._row + 1), [], stretch.lines)
         rows: list[list[str]] = []
         numbers: list[int] = []
+        lines: list[int] = []
         rejects: list[Reject] = []
         for cells, line in zip(stretch.rows, stretch.lines, strict=True):
             if self._is_blank(cells):
@@ -58,7 +59,8 @@ class _Sieve:
                 continue
             rows.append(cells[: self._width])
             numbers.append(self._row)
-        return self._batch(rows, numbers, rejects)
+            lines.append(line)
+        return self._batch(rows, numbers, rejects, lines)
 
     def _is_clean(self, stretch: Stretch) -> bool:
         """Return whether every row is a good record, at the least cost."""
@@ -98,13 +100,21 @@ class _Sieve:
             value = texts[position] or ""
         return Reject(self._row, line, column, value, code, message, texts)
 
-    def _batch(self, rows: list[list[str]], numbers: Sequence[int], rejects: list[Reject]) -> Batch:
+    def _batch(
+        self,
+        rows: list[list[str]],
+        numbers: Sequence[int],
+        rejects: list[Reject],
+        lines: list[int],
+    ) -> Batch:
         columns = zip(*rows, strict=True) if rows else [()] * self._width
         records = pa.RecordBatch.from_arrays(
             [pa.array(_cells(column), pa.string()) for column in columns],
             names=[f"c{position}" for position in range(self._width)],
         )
-        return Batch(records, pa.array(numbers, pa.int64()), tuple(rejects))
+        return Batch(
+            records, pa.array(numbers, pa.int64()), tuple(rejects), pa.array(lines, pa.int64())
+        )
 
 
 _NUL_MESSAGE = "holds a NUL character, which no database can keep as text; remove it"

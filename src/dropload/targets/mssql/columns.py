@@ -21,6 +21,11 @@ _DDL_WITH_FRACTION = {
 _KIND_OF_TYPE = {
     "bit": Kind.BOOLEAN,
     "bigint": Kind.INTEGER,
+    "int": Kind.INTEGER,
+    "smallint": Kind.INTEGER,
+    "tinyint": Kind.INTEGER,
+    "real": Kind.FLOAT,
+    "smalldatetime": Kind.TIMESTAMP,
     "decimal": Kind.DECIMAL,
     "numeric": Kind.DECIMAL,
     "float": Kind.FLOAT,
@@ -33,9 +38,6 @@ _KIND_OF_TYPE = {
     "time": Kind.TIME,
     "uniqueidentifier": Kind.UUID,
 }
-_INTEGER_DIGITS = {"int": 9, "smallint": 4, "tinyint": 2}
-"""Digits that always fit; a type that holds some larger numbers too is judged by these."""
-
 _WIDTHS = (50, 100, 255, 500, 1000, 2000, 4000)
 """Widths of new text columns: the first with room for values twice as long as those seen."""
 MAX_WIDTH = 4000
@@ -72,15 +74,11 @@ def column_ddl(column_type: ColumnType) -> str:
 
 def parse_type(row: sa.RowMapping) -> ColumnType:
     """Return our type; what we do not know takes text, and the server judges it."""
-    if row["type"] in _INTEGER_DIGITS:
-        return ColumnType(Kind.DECIMAL, precision=_INTEGER_DIGITS[row["type"]], scale=0)
     kind = _KIND_OF_TYPE.get(row["type"], Kind.TEXT)
     if kind is Kind.DECIMAL:
         return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
     if kind in _DDL_WITH_FRACTION:
-        # datetime counts in steps of 3.33 ms: only whole seconds come back as written.
-        exact = 0 if row["type"] == "datetime" else row["fraction"]
-        return ColumnType(kind, precision=exact)
+        return ColumnType(kind, precision=row["fraction"] or 0)
     if kind is Kind.TEXT:
         return ColumnType(kind, max_length=max(row["length"] or 0, 0))
     return ColumnType(kind)

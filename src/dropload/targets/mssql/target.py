@@ -12,10 +12,10 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import ConstraintError, DroploadError, TransientError
-from dropload.model import ColumnType, Kind, Plan, PlannedColumn, TableColumn, TableName
+from dropload.errors import DroploadError, TransientError
+from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.targets.base import LINEAGE, Limits
-from dropload.targets.mssql import columns
+from dropload.targets.mssql import columns, owned
 from dropload.targets.mssql.bulk import BulkWriter
 from dropload.targets.mssql.engine import open_engine
 from dropload.targets.mssql.errors import translate_error
@@ -120,11 +120,14 @@ class SQLServerTarget(ServerTarget):
             "SELECT COLUMN_NAME AS name, DATA_TYPE AS type, CHARACTER_MAXIMUM_LENGTH AS length,"
             " NUMERIC_PRECISION AS precision, NUMERIC_SCALE AS scale,"
             " DATETIME_PRECISION AS fraction,"
+            " CAST(COLLATIONPROPERTY(COLLATION_NAME, 'CodePage') AS int) AS code_page,"
             " CASE WHEN IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable,"
             " CASE WHEN COLUMN_DEFAULT IS NOT NULL"
             "   OR COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsIdentity') = 1"
             "   THEN 1 ELSE 0 END AS has_value,"
-            " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsComputed'), 0) AS computed,"
+            " CASE WHEN COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsComputed') = 1"
+            "   OR COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'GeneratedAlwaysType') > 0"
+            "   OR DATA_TYPE IN ('timestamp', 'rowversion') THEN 1 ELSE 0 END AS computed,"
             " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsIdentity'), 0) AS numbered"
             " FROM INFORMATION_SCHEMA.COLUMNS"
             " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name ORDER BY ORDINAL_POSITION"
@@ -135,6 +138,22 @@ class SQLServerTarget(ServerTarget):
     def parse_type(self, row: sa.RowMapping) -> ColumnType:
         """Return our type; what we do not know takes text, and the server judges it."""
         return columns.parse_type(row)
+
+    def declared_type(self, row: sa.RowMapping) -> str:
+        """Return a column's type as it is declared."""
+        return owned.declared_type(row)
+
+    def encoding_of(self, row: sa.RowMapping) -> str:
+        """Return the codec of a column that is not Unicode."""
+        return owned.encoding_of(row)
+
+    def holds(self, column: TableColumn, values: ColumnType) -> bool:
+        """Return whether the column holds every value of that type, for certain."""
+        return owned.holds(column, values)
+
+    def refusal(self, column: TableColumn, text: str) -> str:
+        """Return why the column cannot hold a value unchanged, the empty string when it can."""
+        return owned.refusal(column, text)
 
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:
         """Return a value as its file wrote it."""
@@ -245,48 +264,34 @@ class SQLServerTarget(ServerTarget):
             f"SELECT * INTO {self.quoted(copy)} FROM {self.quoted(source)}"  # noqa: S608
         )
 
-    def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
-        """Copy the rows; numbers of an identity column are taken from the file when it has them."""
+    @contextmanager
+    def accept_numbers(
+        self, conn: sa.Connection, plan: Plan, rows: Sequence[sa.RowMapping]
+    ) -> Iterator[None]:
+        """Take the numbers of an identity column from the file when it has them."""
         filled = {column.name for column in plan.columns}
-        rows = self.read_columns(conn, plan.table)
-        numbered = any(row["numbered"] and row["name"] in filled for row in rows)
-        if numbered:
-            conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
-        self._check_code_pages(conn, plan, stage, rows)
-        super()._copy_rows(conn, plan, stage)
-        if numbered:
-            conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
+        if not any(row["numbered"] and row["name"] in filled for row in rows):
+            yield
+            return
+        conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
+        yield
+        conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
 
-    def _check_code_pages(
-        self, conn: sa.Connection, plan: Plan, stage: TableName, rows: Sequence[sa.RowMapping]
-    ) -> None:
-        """Refuse characters that a column without Unicode would turn into question marks."""
-        narrow = {row["name"] for row in rows if row["type"] in ("varchar", "char", "text")}
-        for name in (column.name for column in plan.columns if column.name in narrow):
-            quoted = self.quoted_column(name)
-            there_and_back = f"CAST(CAST({quoted} AS varchar(max)) AS nvarchar(max))"
-            damaged = conn.exec_driver_sql(
-                f"SELECT COUNT_BIG(*) FROM {self.quoted(stage)} "  # noqa: S608
-                f"WHERE CAST({quoted} AS varbinary(max)) "
-                f"<> CAST({there_and_back} AS varbinary(max))"
-            ).scalar_one()
-            if damaged:
-                raise ConstraintError(
-                    f'Column "{name}" of {plan.table} cannot hold characters of {damaged:,} rows: '
-                    "it is not a Unicode column.",
-                    hint="Ask the database owner to make it nvarchar.",
-                    code="not_unicode",
-                )
+    def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
+        """Return the columns; what was staged as text is converted by the server.
 
-    def staged_values(self, conn: sa.Connection, plan: Plan) -> list[str]:  # noqa: ARG002
-        """Return the columns; what was staged as text is converted by the server."""
-        return [self._converted(column, self.quoted_column(column.name)) for column in plan.columns]
-
-    def _converted(self, column: PlannedColumn, name: str) -> str:
-        """Return the expression for a staged value; a cast to text would cut it silently."""
-        if column.type.kind is Kind.TEXT:
-            return name
-        return f"CAST({name} AS {self.column_ddl(column.type)})"
+        A text is not cast: that would cut it silently.
+        """
+        declared = {
+            row["name"]: owned.declared_type(row)
+            for row in rows
+            if self.parse_type(row).kind is not Kind.TEXT
+        }
+        names = {column.name: self.quoted_column(column.name) for column in plan.columns}
+        return [
+            f"CAST({quoted} AS {declared[name]})" if name in declared else quoted
+            for name, quoted in names.items()
+        ]
 
     def widen_column(
         self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType

@@ -1,0 +1,159 @@
+"""Tables that a database owner made: every value fits unchanged, or its row is refused by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dropload.dock import open_dock
+from dropload.journal import apply_scripts
+from dropload.model import Outcome, Verdict
+from tests.conftest import make_config
+from tests.contract.test_loading import Site
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    dock = open_dock(make_config(tmp_path, database={"url": database_url}))
+    dock.tree.create()
+    apply_scripts(dock.target)
+    yield Site(dock)
+    dock.target.close()
+
+
+def make_table(site: Site, definition: str) -> None:
+    site.execute(f"CREATE TABLE {site.dock.target.quoted(site.table('orders'))} ({definition})")
+
+
+def rejects(site: Site, outcome: Outcome) -> list[tuple[int, int, str | None, str]]:
+    assert outcome.load_id is not None
+    with site.dock.target.read() as conn:
+        found = site.dock.journal.loads.rejects(conn, outcome.load_id)
+    return [(r.line, r.source_row, r.column_name, r.message) for r in found]
+
+
+EVERYWHERE = ("sqlite", "postgresql", "mssql")
+VALUES = [
+    # declared type, on which targets, values that fit, values that do not and why
+    ("bigint", EVERYWHERE, ["-9223372036854775808", "5"], {"9223372036854775808": "too large"}),
+    ("bigint", EVERYWHERE, ["0"], {"007": "leading zeros", "1.5": "whole number", "x": "whole"}),
+    ("int", ("postgresql", "mssql"), ["2147483647", "-2147483648"], {"2147483648": "outside"}),
+    ("smallint", ("postgresql", "mssql"), ["32767", "-32768"], {"32768": "outside"}),
+    ("tinyint", ("mssql",), ["0", "255"], {"256": "outside of tinyint", "-1": "outside"}),
+    (
+        "decimal(6,2)",
+        EVERYWHERE,
+        ["9999.99", "-0.01", "12.5", "7", "1.500"],
+        {"10000": "4 digits before the point", "0.005": "2 decimals", "1,5": "decimal comma"},
+    ),
+    ("real", ("postgresql", "mssql"), ["0.1", "123456", "0.25"], {"0.12345678": "real keeps"}),
+    ("float", ("mssql",), ["0.1", "0.30000000000000004"], {"0.12345678901234567": "digits"}),
+    ("money", ("mssql",), ["922337203685477.5807", "-1.5"], {"922337203685477.5808": "too large"}),
+    ("smallmoney", ("mssql",), ["214748.3647"], {"214748.3648": "too large"}),
+    ("bit", ("mssql",), ["1", "0", "true"], {"2": "true or false", "yes": "true or false"}),
+    ("boolean", ("sqlite", "postgresql"), ["1", "0", "true"], {"yes": "true or false"}),
+    ("date", EVERYWHERE, ["2024-02-29"], {"2023-02-29": "calendar", "29.2.2024": "month first"}),
+    (
+        "time(0)",
+        ("postgresql", "mssql"),
+        ["23:59:59"],
+        {"23:59:59.5": "0 decimals", "9 am": "time"},
+    ),
+    (
+        "datetime",
+        ("mssql",),
+        ["2024-02-01 10:20:30", "2024-02-01 10:20:30.123", "2024-02-01"],
+        {"1600-01-01 00:00:00": "before 1753", "2024-02-01 10:20:30.125": "1/300 s"},
+    ),
+    ("smalldatetime", ("mssql",), ["2024-02-01 10:20:00"], {"2024-02-01 10:20:30": "has seconds"}),
+    (
+        "datetime2(3)",
+        ("mssql",),
+        ["2024-02-01T10:20:30.125"],
+        {"2024-02-01 10:20:30.1255": "3"},
+    ),
+    (
+        "datetimeoffset(0)",
+        ("mssql",),
+        ["2024-02-01T10:20:30Z", "2024-02-01 10:20:30+05:30"],
+        {"2024-02-01 10:20:30.5+05:30": "0 decimals", "2024-02-01 10:20:30": "offset"},
+    ),
+    (
+        "uniqueidentifier",
+        ("mssql",),
+        ["6F9619FF-8B86-D011-B42D-00C04FC964FF"],
+        {"6F9619FF": "not a UUID"},
+    ),
+    ("uuid", ("postgresql",), ["6F9619FF-8B86-D011-B42D-00C04FC964FF"], {"6F9619FF": "a UUID"}),
+    ("timestamptz", ("postgresql",), ["2024-02-01 10:20:30", "2024-02-01T10:20:30+05:30"], {}),
+    ("nvarchar(5)", ("mssql",), ["abcde", "🎉🎉a"], {"abcdef": "6 characters", "🎉🎉🎉": "6 char"}),
+    ("varchar(5)", ("postgresql",), ["abcde", "🎉🎉🎉🎉🎉"], {"abcdef": "6 characters"}),
+    ("varchar(5)", ("mssql",), ["Zürch"], {"Zürich": "6 bytes", "Łódź": "'Ł' is not among"}),
+    ("varbinary(5)", ("mssql",), [], {"abc": "does not write"}),
+]
+
+
+@pytest.mark.parametrize(("declared", "targets", "good", "bad"), VALUES)
+def test_what_fits_is_loaded_and_the_rest_is_refused_by_row(
+    site: Site,
+    declared: str,
+    targets: tuple[str, ...],
+    good: list[str],
+    bad: dict[str, str],
+) -> None:
+    """Promise 5, G5"""
+    if site.dock.target.name not in targets:
+        pytest.skip(f"this target has no {declared}")
+    make_table(site, f"measure {declared} NULL, number bigint")
+    if good:
+        lines = "".join(f'"{value}",{n}\n' for n, value in enumerate(good))
+        loaded = site.drop("orders.csv", f"measure,number\n{lines},99\n")
+        assert loaded.verdict is Verdict.LOADED, loaded
+        assert len(site.texts(site.table("orders"))) == len(good) + 1
+    lines = "".join(f'"{value}",{n}\n' for n, value in enumerate([*bad, *good]))
+    if not bad:
+        return
+    refused = site.drop("orders.csv", f"measure,number\n{lines}")
+    assert refused.verdict is Verdict.FAILED, refused
+    found = rejects(site, refused)
+    assert [row[:3] for row in found] == [(n + 2, n + 1, "measure") for n in range(len(bad))]
+    for (_, _, _, message), (value, reason) in zip(found, bad.items(), strict=True):
+        assert reason in message, (value, message)
+
+
+def test_an_empty_cell_of_a_column_that_needs_a_value_is_refused_by_row(site: Site) -> None:
+    make_table(site, "id bigint NOT NULL, name varchar(20) NOT NULL")
+    refused = site.drop("orders.csv", 'id,name\n1,a\n2,\n3,""\n')
+    assert refused.verdict is Verdict.FAILED
+    assert rejects(site, refused) == [
+        (3, 2, "name", "is empty, and the table needs a value here"),
+    ]
+
+
+def test_when_one_column_refuses_rows_the_answer_names_its_type(site: Site) -> None:
+    make_table(site, "id bigint, amount decimal(6,2)")
+    refused = site.drop("orders.csv", "id,amount\n1,n/a\n2,none\n")
+    assert refused.verdict is Verdict.FAILED
+    assert 'Column "amount" of the table holds ' in refused.message
+    assert refused.message.endswith(("decimal(6,2).", "numeric(6,2)."))
+
+
+def test_good_rows_load_when_some_may_be_refused(database_url: str, tmp_path: Path) -> None:
+    settings = {"max_rejected_rows": 5}
+    dock = open_dock(make_config(tmp_path, database={"url": database_url}, load=settings))
+    dock.tree.create()
+    apply_scripts(dock.target)
+    site = Site(dock)
+    make_table(site, "id bigint NOT NULL, amount decimal(6,2)")
+    content = 'id,amount\n1,1.50\n2,"1,5"\n3,\n,4.00\n5,\n6,10000\n'
+    loaded = site.drop("orders.csv", content)
+    rows = site.texts(site.table("orders"))
+    dock.target.close()
+    assert (loaded.verdict, loaded.rows_loaded, loaded.rows_rejected) == (Verdict.LOADED, 3, 3)
+    assert sorted(rows, key=str) == [("1", "1.50"), ("3", None), ("5", None)]
+    assert loaded.filed_path is not None
+    [written] = loaded.filed_path.parent.glob("*.rejects.csv")
+    lines = written.read_text().splitlines()
+    assert lines[1].startswith('2,"1,5",3,amount,')
+    assert lines[2].startswith(",4.00,5,id,")
+    assert lines[3].startswith("6,10000,7,amount,")
