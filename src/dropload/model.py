@@ -284,6 +284,18 @@ class TableInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TableRules:
+    """What a table's owner has hung on it; it stays, and takes part when rows come and go."""
+
+    triggers: tuple[str, ...] = ()
+    """Those that are enabled."""
+    constraints: tuple[str, ...] = ()
+    """Keys, foreign keys and checks."""
+    numbered: tuple[str, ...] = ()
+    """Columns that the table numbers itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedColumn:
     """Where the values of one column of the file go."""
 

@@ -151,6 +151,7 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
             dock.target,
             lambda column: dock.target.measure(conn, named.table, column),
             examined.checks,
+            dock.target.find_rules(conn, named.table),
         )
 
 

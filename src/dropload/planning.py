@@ -19,6 +19,7 @@ from dropload.model import (
     TableColumn,
     TableInfo,
     TableName,
+    TableRules,
 )
 from dropload.naming import match_key
 from dropload.reports import REJECT_COLUMNS
@@ -49,11 +50,12 @@ def make_plan(
     rules: Rules,
     measure: Measure,
     checks: tuple[CheckedColumn, ...] = (),
+    table_rules: TableRules | None = None,
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
     `measure` is asked only for columns whose type does not hold the file's values; `checks` are
-    the columns whose values have been looked at one by one.
+    the columns whose values have been looked at one by one, `table_rules` what hangs on the table.
 
     Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
     """
@@ -81,6 +83,8 @@ def make_plan(
         plan = _plan_known_table(request, layout, profile, info, sources, rules, measure, checks)
         if not request.force:
             _check_guard_rails(plan, info, settings)
+        said = _describe_rules(request, table_rules or TableRules(), [c.name for c in plan.columns])
+        plan = replace(plan, notes=(*plan.notes, *said))
     return plan
 
 
@@ -407,6 +411,22 @@ def _known_table_notes(
             f"{info.table} was not made by dropload and has no lineage columns: "
             "an append to it cannot be undone."
         )
+    return notes
+
+
+def _describe_rules(request: Request, rules: TableRules, columns: Iterable[str]) -> list[str]:
+    """Return what the plan says about triggers, constraints and numbered columns."""
+    notes = []
+    if rules.triggers:
+        change = "deleted and inserted" if request.load_type is LoadType.FULLLOAD else "inserted"
+        notes.append(f"Triggers fire for the rows that are {change}: {_listed(rules.triggers)}.")
+    if rules.constraints:
+        names = _listed(rules.constraints)
+        notes.append(f"Constraints are checked for all rows, or none is loaded: {names}.")
+    filled = set(columns)
+    for name in rules.numbered:
+        source = "come from the file" if name in filled else "are given by the database"
+        notes.append(f'The numbers of column "{name}" {source}.')
     return notes
 
 

@@ -12,11 +12,13 @@ from dropload.errors import (
     ConfigError,
     ConstraintError,
     DroploadError,
+    FileError,
     TargetError,
     TransientError,
 )
 from dropload.model import LoadType
 from dropload.targets.mssql import SQLServerTarget
+from dropload.targets.mssql.engine import refuse_old_server
 from dropload.targets.mssql.odbc import Driver, connection_string, find_driver
 from tests.contract.test_targets import make_plan
 
@@ -107,6 +109,9 @@ def test_the_password_comes_from_its_file_or_systemds_credential(
         ("22001", 2628, "String or binary data would be truncated", ConstraintError),
         ("22003", 8115, "Arithmetic overflow error", ConstraintError),
         ("42S02", 208, "Invalid object name", TargetError),
+        ("42000", 4060, "Cannot open database requested by the login", TransientError),
+        ("42000", 511, "Cannot create a row of size 9000", FileError),
+        ("42000", 1702, "CREATE TABLE failed: column exceeds the maximum of columns", FileError),
     ],
 )
 def test_errors_are_sorted_by_who_must_act(
@@ -119,6 +124,28 @@ def test_errors_are_sorted_by_who_must_act(
     assert type(error) is expected
     assert text.partition(":")[0].partition("'")[0] in error.message
     assert "[Microsoft]" not in error.message
+
+
+@pytest.mark.parametrize("number", [102, 156])
+def test_a_server_that_does_not_know_our_statements_is_called_too_old(number: int) -> None:
+    class Old:
+        def execute(self, _statement: str) -> None:
+            message = f"[42000] [Microsoft][SQL Server]Incorrect syntax ({number}) (SQLExecDirectW)"
+            raise pyodbc.ProgrammingError("42000", message)
+
+    with pytest.raises(ConfigError, match="too old for dropload, which needs 2016"):
+        refuse_old_server(Old(), None)
+
+
+def test_another_error_of_a_new_connection_is_not_called_age() -> None:
+    class Denied:
+        def execute(self, _statement: str) -> None:
+            raise pyodbc.ProgrammingError(
+                "42000", "[42000] permission denied (229) (SQLExecDirectW)"
+            )
+
+    with pytest.raises(pyodbc.Error, match="229"):
+        refuse_old_server(Denied(), None)
 
 
 # --- statements
@@ -134,8 +161,11 @@ class Recorder:
     def execute(self, query: Any, _parameters: object = None) -> "Recorder":
         return self.exec_driver_sql(str(query.compile(dialect=self._dialect)))
 
-    def exec_driver_sql(self, statement: str, _parameters: object = None) -> "Recorder":
-        self.statements.append(statement)
+    def exec_driver_sql(
+        self, statement: str, parameters: tuple[object, ...] | None = None
+    ) -> "Recorder":
+        inner = parameters if statement == "EXEC sp_executesql ?" else None
+        self.statements.append(str(inner[0]) if inner else statement)
         return self
 
     def scalar_one(self) -> int:

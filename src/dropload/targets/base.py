@@ -13,7 +13,16 @@ import sqlalchemy as sa
 from dropload import column_types
 from dropload.config import DatabaseConfig, SchemasConfig
 from dropload.errors import DroploadError
-from dropload.model import Area, ColumnType, Kind, Plan, TableColumn, TableInfo, TableName
+from dropload.model import (
+    Area,
+    ColumnType,
+    Kind,
+    Plan,
+    TableColumn,
+    TableInfo,
+    TableName,
+    TableRules,
+)
 
 LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
@@ -196,6 +205,10 @@ class Target(ABC):
     @abstractmethod
     def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         """Return the table as it is now, None when it does not exist."""
+
+    @abstractmethod
+    def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
+        """Return what the owner has hung on the table, for people to know."""
 
     @abstractmethod
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:

@@ -14,7 +14,14 @@ import pyarrow.csv as pacsv
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
+from dropload.errors import (
+    ConfigError,
+    ConstraintError,
+    DroploadError,
+    FileError,
+    TargetError,
+    TransientError,
+)
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
 from dropload.targets.base import LINEAGE, Limits
@@ -60,6 +67,10 @@ _DECIMAL_ROOM = 19
 _TRANSIENT = ("08", "40", "53300", "55P03", "57014", "57P", "58030", "25006")
 _DATA = ("22", "23")
 _CONFIG = ("28", "3D")
+_TOO_WIDE = ("54",)
+"""Too many columns, or a row that does not fit into a page."""
+_MIN_VERSION = 12
+"""Generated columns, which the catalogue is asked for, came with it."""
 _HINTS = {
     "53100": "The disk of the database is full: make room, then the load goes on.",
     "42501": "Grant dropload's user the right that is named; docs/postgresql.md lists them all.",
@@ -81,12 +92,17 @@ class PostgreSQLTarget(ServerTarget):
     # Not written to the log of changes: a stage that a crash loses is staged again.
     create_stage_words = "CREATE UNLOGGED TABLE"
 
+    list_triggers: ClassVar[sa.TextClause] = sa.text(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:name)"
+        " AND NOT tgisinternal AND tgenabled IN ('O', 'A') ORDER BY tgname"
+    )
+
     # --- connecting
 
     def create_engine(self) -> sa.Engine:
         """Return an engine over the server that `database.url` or the parts name."""
         settings = self.database
-        return sa.create_engine(
+        engine = sa.create_engine(
             self._url(),
             pool_pre_ping=True,
             pool_recycle=settings.pool_recycle_seconds,
@@ -97,6 +113,8 @@ class PostgreSQLTarget(ServerTarget):
                 "options": "-c timezone=UTC -c client_encoding=UTF8",
             },
         )
+        sa.event.listen(engine, "first_connect", refuse_old_server)
+        return engine
 
     def _url(self) -> sa.URL:
         settings = self.database
@@ -137,6 +155,12 @@ class PostgreSQLTarget(ServerTarget):
                 f"The table refuses the rows: {said}.",
                 hint="Correct the rows that break this rule of the table, and drop the file again.",
                 code="constraint",
+            )
+        if state.startswith(_TOO_WIDE):
+            return FileError(
+                f"A row is wider than PostgreSQL can keep: {said}.",
+                hint="Split the file into several with fewer columns.",
+                code="row_too_wide",
             )
         if isinstance(exc, (OSError, sa.exc.TimeoutError)) or state.startswith(_TRANSIENT):
             return TransientError(f"PostgreSQL: {said}.")
@@ -197,6 +221,7 @@ class PostgreSQLTarget(ServerTarget):
             " numeric_precision AS precision, numeric_scale AS scale,"
             " datetime_precision AS fraction, is_nullable = 'YES' AS nullable,"
             " column_default IS NOT NULL OR is_identity = 'YES' AS has_value,"
+            " is_identity = 'YES' OR COALESCE(column_default, '') LIKE 'nextval(%' AS numbered,"
             " is_generated = 'ALWAYS' OR identity_generation = 'ALWAYS' AS computed"
             " FROM information_schema.columns"
             " WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position"
@@ -348,6 +373,16 @@ class PostgreSQLTarget(ServerTarget):
             value = f"({name}::text::numeric)::text"  # without an exponent
         conn.exec_driver_sql(
             f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} TYPE {ddl} USING {value}"
+        )
+
+
+def refuse_old_server(connection: Any, _record: Any) -> None:
+    """Read what version a new connection speaks to."""
+    number = int(connection.info.server_version) // 10_000
+    if number < _MIN_VERSION:
+        raise ConfigError(
+            f"This server is PostgreSQL {number}; dropload needs {_MIN_VERSION} or later.",
+            hint="Name another server in database.host or database.url.",
         )
 
 

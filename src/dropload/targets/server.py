@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import sqlalchemy as sa
 
@@ -18,6 +19,7 @@ from dropload.model import (
     TableColumn,
     TableInfo,
     TableName,
+    TableRules,
 )
 from dropload.targets.base import LINEAGE, SOURCE_ROW, Published, Target
 
@@ -29,6 +31,12 @@ _COUNT_TABLES = sa.text(
 _LIST_TABLES = sa.text(
     "SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES"
     " WHERE TABLE_SCHEMA = :schema AND TABLE_TYPE = 'BASE TABLE'"
+)
+
+
+_LIST_CONSTRAINTS = sa.text(
+    "SELECT CONSTRAINT_NAME FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS"
+    " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name ORDER BY CONSTRAINT_NAME"
 )
 
 
@@ -97,13 +105,32 @@ class ServerTarget(Target):
     def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
         """Return the catalogue's row of each column, in order.
 
-        Keys: name, nullable, has_value (a default or identity fills it), computed (it cannot be
-        written), and what `parse_type` needs.
+        Keys: name, nullable, has_value (a default or identity fills it), numbered (an identity
+        does), computed (it cannot be written), and what `parse_type` needs.
         """
 
     @abstractmethod
     def parse_type(self, row: sa.RowMapping) -> ColumnType:
         """Return our type for a column of the catalogue."""
+
+    def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
+        """Return enabled triggers, named constraints, and the columns that are numbered."""
+        if not self.has_table(conn, table):
+            return TableRules()
+        schema, name = self.physical_name(table)
+        named = {"schema": schema, "name": name}
+        constraints = conn.execute(_LIST_CONSTRAINTS, named).scalars().all()
+        triggers = conn.execute(self.list_triggers, {"name": self.quoted(table)}).scalars().all()
+        rows = self.read_columns(conn, table)
+        return TableRules(
+            tuple(triggers),
+            # PostgreSQL lists NOT NULL among the checks.
+            tuple(found for found in constraints if not found.endswith("_not_null")),
+            tuple(row["name"] for row in rows if row["numbered"]),
+        )
+
+    list_triggers: ClassVar[sa.TextClause]
+    """Names of the enabled triggers of a table; `:name` is its name as the dialect quotes it."""
 
     @abstractmethod
     def declared_type(self, row: sa.RowMapping) -> str:
@@ -191,7 +218,7 @@ class ServerTarget(Target):
         if backup is not None:
             self.copy_table(conn, table, backup)
         # DELETE, not TRUNCATE: readers would wait for it or see nothing, and it needs more rights.
-        conn.exec_driver_sql(f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+        self.change_rows(conn, f"DELETE FROM {self.quoted(table)}")  # noqa: S608
 
     def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
         for column in plan.columns:
@@ -218,11 +245,16 @@ class ServerTarget(Target):
             lineage = [self.quoted_column(name) for name in LINEAGE]
             names, values = [*names, *lineage], [*values, *lineage]
         with self.accept_numbers(conn, plan, rows):
-            conn.exec_driver_sql(
+            self.change_rows(
+                conn,
                 f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
                 f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
-                f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
+                f"ORDER BY {self.quoted_column(SOURCE_ROW)}",
             )
+
+    def change_rows(self, conn: sa.Connection, statement: str) -> None:
+        """Run a statement that changes rows of a target table, and all that hangs on them."""
+        conn.exec_driver_sql(statement)
 
     @abstractmethod
     def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:

@@ -18,7 +18,16 @@ import sqlalchemy as sa
 from dropload import column_types
 from dropload.config import DEFAULT_URL
 from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
-from dropload.model import ColumnType, Kind, LoadType, Plan, TableColumn, TableInfo, TableName
+from dropload.model import (
+    ColumnType,
+    Kind,
+    LoadType,
+    Plan,
+    TableColumn,
+    TableInfo,
+    TableName,
+    TableRules,
+)
 from dropload.mounts import is_network
 from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits, Published, Target
 
@@ -219,6 +228,18 @@ class SQLiteTarget(Target):
         names = {row.name for row in found}
         rows = self.count_rows(conn, table)
         return TableInfo(table, columns, rows, names.issuperset(LINEAGE), computed)
+
+    def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
+        """Return the triggers, and one word for rules that its definition has."""
+        if not self.has_table(conn, table):
+            return TableRules()
+        query = sa.text(
+            "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n"
+            " ORDER BY name"
+        )
+        triggers = conn.execute(query, {"n": str(table).lower()}).scalars()
+        rules = (f"the rules of {table}",) if self._has_rules(conn, table) else ()
+        return TableRules(tuple(triggers), rules)
 
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
         """Return the tables of the stage schema; their names end in the load's id."""

@@ -5,6 +5,6 @@ SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_
 SELECT TOP 1 1 AS locked FROM ref.[orders] WITH (TABLOCKX, HOLDLOCK);
 SELECT COUNT_BIG(*) FROM ref.[orders];
 SELECT COLUMN_NAME AS name, DATA_TYPE AS type, CHARACTER_MAXIMUM_LENGTH AS length, NUMERIC_PRECISION AS precision, NUMERIC_SCALE AS scale, DATETIME_PRECISION AS fraction, CAST(COLLATIONPROPERTY(COLLATION_NAME, 'CodePage') AS int) AS code_page, CASE WHEN IS_NULLABLE = 'YES' THEN 1 ELSE 0 END AS nullable, CASE WHEN COLUMN_DEFAULT IS NOT NULL   OR COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'IsIdentity') = 1   THEN 1 ELSE 0 END AS has_value, CASE WHEN COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'IsComputed') = 1   OR COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'GeneratedAlwaysType') > 0   OR DATA_TYPE IN ('timestamp', 'rowversion') THEN 1 ELSE 0 END AS computed, COALESCE(COLUMNPROPERTY(OBJECT_ID(?), COLUMN_NAME, 'IsIdentity'), 0) AS numbered FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION;
-INSERT INTO ref.[orders] ([id], [name], [_load_id], [_source_row]) SELECT CAST([id] AS bigint), [name], [_load_id], [_source_row] FROM stg.[orders__7] ORDER BY [_source_row];
+SET NOCOUNT ON; INSERT INTO ref.[orders] ([id], [name], [_load_id], [_source_row]) SELECT CAST([id] AS bigint), [name], [_load_id], [_source_row] FROM stg.[orders__7] ORDER BY [_source_row];
 DROP TABLE IF EXISTS stg.[orders__7];
 SELECT COUNT_BIG(*) FROM ref.[orders];

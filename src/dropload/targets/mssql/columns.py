@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from dropload.model import ColumnType, Kind
+from dropload.model import ColumnType, Kind, Plan
+from dropload.targets.base import LINEAGE
 
 _DDL = {
     Kind.BOOLEAN: "bit",
@@ -42,6 +43,11 @@ _WIDTHS = (50, 100, 255, 500, 1000, 2000, 4000)
 """Widths of new text columns: the first with room for values twice as long as those seen."""
 MAX_WIDTH = 4000
 """Longest declared width of nvarchar; longer values need nvarchar(max)."""
+_ROW_BYTES = 8060
+"""What SQL Server keeps of a row in one page
+(https://learn.microsoft.com/sql/sql-server/maximum-capacity-specifications-for-sql-server)."""
+_POINTER_BYTES = 24
+"""What stays in the row of a text that is kept elsewhere because it is long."""
 _DECIMAL_ROOM = 19
 _FRACTION = 6
 """Digits of a second that a file can have; a seventh would take no other room."""
@@ -58,6 +64,14 @@ def with_room(column_type: ColumnType) -> ColumnType:
         wanted = max(column_type.max_length * 2, _WIDTHS[0])
         return replace(column_type, max_length=next((w for w in _WIDTHS if w >= wanted), 0))
     return column_type
+
+
+def fits_as_text(plan: Plan) -> bool:
+    """Return whether every row of the file fits into a side table of text columns."""
+    longest = (plan.profile.columns[column.position].max_length for column in plan.columns)
+    texts = sum(min(2 * length, _POINTER_BYTES) + 2 for length in longest)
+    others = 8 * len(LINEAGE) + len(plan.columns) // 8 + 16
+    return texts + others <= _ROW_BYTES
 
 
 def column_ddl(column_type: ColumnType) -> str:

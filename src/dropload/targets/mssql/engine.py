@@ -7,6 +7,7 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
+from dropload.targets.mssql.errors import is_syntax_error, too_old_error
 from dropload.targets.mssql.parameters import declare_parameters
 
 
@@ -28,9 +29,21 @@ def open_engine(odbc_connect: str, database: DatabaseConfig, *, fast: bool) -> s
         connection.execute(f"SET LOCK_TIMEOUT {wait}")
 
     sa.event.listen(engine, "connect", limit_waits)
+    sa.event.listen(engine, "first_connect", refuse_old_server)
     sa.event.listen(engine, "before_cursor_execute", declare_parameters, retval=True)
     _let_rollback_follow_abort(engine)
     return engine
+
+
+def refuse_old_server(connection: Any, _record: Any) -> None:
+    """Try a statement that SQL Server has since 2016: what a server calls itself can be set."""
+    try:
+        connection.execute("DROP TABLE IF EXISTS #dropload_probe")
+        connection.rollback()
+    except pyodbc.Error as exc:
+        if is_syntax_error(exc):
+            raise too_old_error() from exc
+        raise
 
 
 def _let_rollback_follow_abort(engine: sa.Engine) -> None:

@@ -4,7 +4,14 @@ import re
 
 import sqlalchemy as sa
 
-from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
+from dropload.errors import (
+    ConfigError,
+    ConstraintError,
+    DroploadError,
+    FileError,
+    TargetError,
+    TransientError,
+)
 
 # Native error numbers
 # (https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues,
@@ -21,6 +28,10 @@ _OWNERS = {
 }
 _PERMISSION = frozenset({229, 230, 262, 297, 300, 916, 1088, 4613, 15151, 15247, 2760})
 _LOGIN = frozenset({18456, 18452, 18486, 18487, 18488})
+_CANNOT_OPEN_DATABASE = 4060
+_LOCK_TIMEOUT = 1222
+_TOO_WIDE = frozenset({511, 1701, 1702})
+_SYNTAX = frozenset({102, 156})
 _ROWS = frozenset({220, 241, 242, 245, 248, 515, 547, 2601, 2627, 2628, 8114, 8115, 8152, 13609})
 """Conversion, range, truncation, null and constraint errors: the rows are at fault."""
 _ENCRYPTION = re.compile(r"SSL Provider|certificate|Encryption not supported", re.IGNORECASE)
@@ -37,10 +48,12 @@ def translate_error(exc: Exception, driver_name: str) -> DroploadError:
     sorted_by_who_must_act = (
         (state == "IM002" or "file not found" in said, _driver_error(said, driver_name)),
         (_ENCRYPTION.search(said), _encryption_error(said)),
-        # Before the login: a database that recovers refuses it too, with 4060 beside.
+        (_CANNOT_OPEN_DATABASE in numbers, _no_database_error(said)),
+        # Before the login: a database that recovers refuses it too.
         (away or numbers & _TRANSIENT, TransientError(f"SQL Server: {said}.")),
         (numbers & _LOGIN or state == "28000", _login_error(said)),
         (numbers & _PERMISSION, TargetError(f"SQL Server says: {said}.", hint=_GRANT)),
+        (numbers & _TOO_WIDE, _width_error(said)),
         (owners, TargetError(f"SQL Server says: {said}.", hint=" ".join(owners))),
         (numbers & _ROWS or state.startswith(("22", "23")), _rows_error(said)),
         (state.startswith(("08", "HYT")) or state == "40001", _away_error(said)),
@@ -53,6 +66,40 @@ def _driver_error(said: str, driver_name: str) -> ConfigError:
     return ConfigError(
         f"The ODBC driver {driver_name} cannot be loaded: {said}.",
         hint="Name another in database.odbc_driver.",
+    )
+
+
+def is_lock_timeout(exc: Exception) -> bool:
+    """Return whether a statement gave up waiting for a lock."""
+    return _LOCK_TIMEOUT in _read_message(getattr(exc, "orig", None) or exc)[1]
+
+
+def is_syntax_error(exc: Exception) -> bool:
+    """Return whether the server does not understand a statement."""
+    return bool(_SYNTAX & _read_message(exc)[1])
+
+
+def too_old_error() -> ConfigError:
+    """Return what to say of a server that does not know the statements dropload needs."""
+    return ConfigError(
+        "This SQL Server is too old for dropload, which needs 2016 (13) or later.",
+        hint="Name another server in database.host or database.url.",
+    )
+
+
+def _no_database_error(said: str) -> TransientError:
+    return TransientError(
+        f"SQL Server: {said}.",
+        hint="It may be starting up: it is tried again. If not, check database.name, and that "
+        "database.user is a user of that database.",
+    )
+
+
+def _width_error(said: str) -> FileError:
+    return FileError(
+        f"A row is wider than the 8,060 bytes that SQL Server keeps in a row: {said}.",
+        hint="Split the file into several with fewer columns.",
+        code="row_too_wide",
     )
 
 

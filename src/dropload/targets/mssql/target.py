@@ -18,7 +18,7 @@ from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql import columns, owned
 from dropload.targets.mssql.bulk import BulkWriter
 from dropload.targets.mssql.engine import open_engine
-from dropload.targets.mssql.errors import translate_error
+from dropload.targets.mssql.errors import is_lock_timeout, translate_error
 from dropload.targets.mssql.odbc import Driver, connection_string, find_driver, settings_of
 from dropload.targets.mssql.parameters import NUMBER, input_size, width_of
 from dropload.targets.mssql.rewriting import write_as_text
@@ -42,6 +42,11 @@ class SQLServerTarget(ServerTarget):
         sa.exc.SQLAlchemyError,
         pyodbc.Error,
         OSError,
+    )
+
+    list_triggers: ClassVar[sa.TextClause] = sa.text(
+        "SELECT name FROM sys.triggers WHERE parent_id = OBJECT_ID(:name) AND is_disabled = 0"
+        " ORDER BY name"
     )
 
     # --- connecting
@@ -174,7 +179,11 @@ class SQLServerTarget(ServerTarget):
         """Create a side table of text: the server converts when it publishes, all rows at once.
 
         Bulk copy into text is the fastest way in, and says no value in other words than the file.
+        Hundreds of columns would not fit into a row as text: they are staged with their types.
         """
+        if not columns.fits_as_text(plan):
+            super().create_stage(conn, plan, stage)
+            return
         parts = [f"{self.quoted_column(c.name)} nvarchar(max) NULL" for c in plan.columns]
         parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
         conn.exec_driver_sql(f"CREATE TABLE {self.quoted(stage)} ({', '.join(parts)})")
@@ -190,7 +199,8 @@ class SQLServerTarget(ServerTarget):
     ) -> None:
         """Send the records by one bulk copy where that works, else as arrays of parameters."""
         arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
-        if arranged and self._bulk.write(f"[{stage.schema}].[{stage.name}]", arranged):
+        as_text = columns.fits_as_text(plan)
+        if arranged and as_text and self._bulk.write(f"[{stage.schema}].[{stage.name}]", arranged):
             return
         for batch in arranged:
             self._insert(conn, stage, batch, plan, batch_rows)
@@ -218,10 +228,10 @@ class SQLServerTarget(ServerTarget):
         batch_rows: int,
     ) -> None:
         """Send arrays of parameters of declared width, `batch_rows` rows at a time."""
-        names = [*(c.name for c in plan.columns), *LINEAGE]
-        columns = ", ".join(self.quoted_column(name) for name in names)
-        marks = ", ".join("?" * len(names))
-        statement = f"INSERT INTO {self.quoted(stage)} ({columns}) VALUES ({marks})"  # noqa: S608 - quoted by the dialect
+        # Without the names: for hundreds of columns the statement stays short, and the side table
+        # has just these columns in this order.
+        marks = ",".join("?" * (len(plan.columns) + len(LINEAGE)))
+        statement = f"INSERT INTO {self.quoted(stage)} VALUES ({marks})"  # noqa: S608 - quoted by the dialect
         widths = [width_of(array) for array in batch.columns[: -len(LINEAGE)]]
         rows_at_once = max(1, min(batch_rows, _BATCH_BYTES // (2 * sum(widths) + 64)))
         driver = conn.connection.driver_connection
@@ -247,16 +257,55 @@ class SQLServerTarget(ServerTarget):
             raise TransientError(f"Another load is publishing into {table}.")
 
     def lock_table(self, conn: sa.Connection, table: TableName) -> None:
-        """Keep writers out until the transaction ends, and wait no longer than configured."""
-        conn.exec_driver_sql(
-            # Not TOP 0: that is answered without touching the table, and locks nothing.
-            f"SELECT TOP 1 1 AS locked FROM {self.quoted(table)} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
+        """Keep writers out until the transaction ends, and wait no longer than configured.
+
+        Says who is in the way when that was too short.
+        """
+        # Not TOP 0: that is answered without touching the table, and locks nothing.
+        query = f"SELECT TOP 1 1 AS locked FROM {self.quoted(table)} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
+        try:
+            conn.exec_driver_sql(query)
+        except sa.exc.DBAPIError as exc:
+            if not is_lock_timeout(exc):
+                raise
+            raise TransientError(
+                f"{table} is busy: {self._who_blocks(table)}.",
+                hint="Publishing is tried again; end that session if it hangs.",
+            ) from exc
+
+    def _who_blocks(self, table: TableName) -> str:
+        """Return the sessions that hold a lock on the table, as far as they may be seen."""
+        query = sa.text(
+            "SELECT DISTINCT s.session_id, s.login_name, s.program_name, s.status"
+            " FROM sys.dm_tran_locks l JOIN sys.dm_exec_sessions s"
+            "   ON s.session_id = l.request_session_id"
+            " WHERE l.resource_database_id = DB_ID() AND l.resource_type = 'OBJECT'"
+            "   AND l.resource_associated_entity_id = OBJECT_ID(:name)"
+            "   AND l.request_status = 'GRANT' AND s.session_id <> @@SPID"
         )
+        try:
+            with self.engine.connect() as conn:
+                rows = conn.execute(query, {"name": self.quoted(table)}).all()
+        except sa.exc.DBAPIError:
+            return (
+                "another session holds a lock on it (granting VIEW SERVER STATE to dropload's "
+                "user lets it say which)"
+            )
+        sessions = [f"session {r.session_id} of {r.login_name} ({r.status})" for r in rows]
+        return ", ".join(sessions) or "a session that has ended since held a lock on it"
 
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows; COUNT would fail beyond 2,147,483,647."""
         counted = conn.exec_driver_sql(f"SELECT COUNT_BIG(*) FROM {self.quoted(table)}")  # noqa: S608
         return int(counted.scalar_one())
+
+    def change_rows(self, conn: sa.Connection, statement: str) -> None:
+        """Run the statement to its end.
+
+        A trigger's own row counts would reach the driver first, and an error after them be missed;
+        NOCOUNT ends with the inner batch.
+        """
+        conn.exec_driver_sql("EXEC sp_executesql ?", (f"SET NOCOUNT ON; {statement}",))
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
         """Copy by SELECT INTO."""
