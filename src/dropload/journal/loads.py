@@ -292,21 +292,29 @@ class Loads:
         filed_path: Path | None,
         profile: Profile | None = None,
     ) -> None:
-        """End a load without rows: failed, duplicate or cancelled."""
+        """End a load without rows: failed, duplicate or cancelled.
+
+        Called again after a lost answer to COMMIT, it finds the load ended and does nothing.
+        """
         now = self._target.now(conn)
         message = str(error)
         values = _profile_values(profile) if profile is not None else {}
-        self.advance(
-            conn,
-            load,
-            state,
-            finished_at=now,
-            error_category=error.category,
-            error_message=message,
-            filed_path=_optional_text(filed_path),
-            rows_loaded=0,
-            **values,
-        )
+        try:
+            self.advance(
+                conn,
+                load,
+                state,
+                finished_at=now,
+                error_category=error.category,
+                error_message=message,
+                filed_path=_optional_text(filed_path),
+                rows_loaded=0,
+                **values,
+            )
+        except ClaimLostError:
+            if self._was_closed_by(conn, load, state):
+                return
+            raise
         file_hash = profile.file_hash[:64] if profile is not None else None
         self._add_rejects(conn, load.load_id, profile.rejects if profile is not None else ())
         self._tracking.set_status(
@@ -317,6 +325,10 @@ class Loads:
             error_message=message,
             file_hash=file_hash,
         )
+
+    def _was_closed_by(self, conn: sa.Connection, load: Load, state: State) -> bool:
+        row = self.row(conn, load.load_id)
+        return row is not None and row.state is state and row.worker == load.worker
 
     def hold(self, conn: sa.Connection, load: Load, error: HeldError) -> None:
         """Give a load up because somebody must decide; the file stays in its inbox."""
