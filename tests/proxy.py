@@ -26,6 +26,7 @@ class Cut:
     skip: int
     before: bool
     wait_for_answer: bool
+    then_refuse: bool
     done: int = 0
     """How often it has happened."""
 
@@ -122,15 +123,16 @@ class Proxy:
         skip: int = 0,
         before: bool = True,
         wait_for_answer: bool = True,
+        then_refuse: bool = False,
     ) -> int:
         """Cut the connection on which the predicate's bytes come; return the number of this cut.
 
         `before`: the bytes never reach the server. Else they do, and its answer is lost; without
         `wait_for_answer` the client loses its connection while the server is still at work. The
-        first `skip` of such pieces pass.
+        first `skip` of such pieces pass. `then_refuse`: that is the begin of an outage.
         """
         with self._lock:
-            self._cuts.append(Cut(predicate, times, skip, before, wait_for_answer))
+            self._cuts.append(Cut(predicate, times, skip, before, wait_for_answer, then_refuse))
             return len(self._cuts) - 1
 
     def forget(self) -> None:
@@ -204,6 +206,8 @@ class Proxy:
         with suppress(OSError):
             while data := link.client.recv(_CHUNK_BYTES):
                 cut = self._cut_for(data)
+                if cut is not None and cut.then_refuse:
+                    self.refuse()
                 if cut is not None and cut.before:
                     break
                 # Before sending: the answer may come before the next line runs.

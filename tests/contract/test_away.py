@@ -219,6 +219,7 @@ def test_a_server_that_stays_away_costs_the_file_nothing(strait: Strait) -> None
     strait.proxy.refuse()
     outcome = strait.load(path)
     assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "transient"), outcome
+    assert outcome.claimed_by == worker_name(), "or nobody would free it when the server is back"
     assert path.exists()
     strait.proxy.accept()
     assert strait.load(path).verdict is Verdict.LOADED

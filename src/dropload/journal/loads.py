@@ -411,6 +411,14 @@ class Loads:
             .values(worker=None, lease_until=None)
         )
 
+    def free_claim(self, conn: sa.Connection, path: Path, worker: str) -> None:
+        """Take the name of a worker off the loads of a path, which it could not do itself."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.file_path == path_key(path), self._loads.c.worker == worker)
+            .values(worker=None, lease_until=None)
+        )
+
     def record_crash(self, conn: sa.Connection, path: Path) -> None:
         """Count a worker process that died on this file, and let the next one have it."""
         conn.execute(
