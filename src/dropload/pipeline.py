@@ -123,10 +123,12 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     try:
         with dock.target.write() as conn:
-            # Inside the transaction: where the file still stands, a load of another daemon that
-            # is over has not been filed yet, and the claim is refused.
             check_version(named.drop.path, named.drop.version)
-            return dock.journal.loads.claim(conn, named.drop, named.table, worker)
+            claim = dock.journal.loads.claim(conn, named.drop, named.table, worker)
+            # And again: where the file still stands after it, a load of another daemon that is over
+            # had not been filed yet, and the claim was refused.
+            check_version(named.drop.path, named.drop.version)
+            return claim
     except ConstraintError:
         # The unique index on open loads let another worker through first.
         return ClaimRefused("another worker claimed it in the same moment")
