@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import dropload
 from dropload.dock import Dock, open_dock
 from dropload.errors import DroploadError
 from dropload.model import Area, LoadRecord, TableName
@@ -31,6 +32,8 @@ class Daemon:
         self.url = url or f"sqlite:///{self.database}"
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith("DROPLOAD_")},
+            # The code under test, whatever is installed and wherever the daemon runs.
+            "PYTHONPATH": str(Path(dropload.__file__).parents[1]),
             "DROPLOAD_PATHS__DROPOFF": str(self.tree),
             "DROPLOAD_DATABASE__URL": self.url,
             "DROPLOAD_GATE__CHECKS": "2",
@@ -124,17 +127,18 @@ class Daemon:
         """Return the tables of the non-reference area that loads went to."""
         return sorted({load.table_name for load in self.loads()})
 
-    def quoted(self, table: str) -> str:
-        """Return a table of the non-reference area as statements name it."""
-        target = self.dock.target
-        return target.quoted(TableName(target.schema_of(Area.NON_REFERENCE), table))
+    def table(self, name: str) -> TableName:
+        """Return a table of the non-reference area."""
+        return TableName(self.dock.target.schema_of(Area.NON_REFERENCE), name)
 
     def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
         """Return some columns of a table of the non-reference area, sorted."""
         target = self.dock.target
         wanted = ", ".join(target.quoted_column(column) for column in columns)
         with target.read() as conn:
-            found = conn.exec_driver_sql(f"SELECT {wanted} FROM {self.quoted(table)}").all()
+            found = conn.exec_driver_sql(
+                f"SELECT {wanted} FROM {target.quoted(self.table(table))}"
+            ).all()
         return sorted(tuple(row) for row in found)
 
     # --- SQLite's file
