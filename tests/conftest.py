@@ -22,6 +22,7 @@ from dropload.journal import apply_scripts
 from dropload.logs import configure_logs
 from dropload.model import Inbox, Outcome
 from dropload.pipeline import process_drop
+from tests.proxy import Address, DistantProxy
 
 
 def make_config(root: Path, **sections: dict[str, Any]) -> Config:
@@ -170,6 +171,36 @@ def make_sqlserver_database() -> str:
     connection.execute(f"CREATE DATABASE {name}")
     connection.close()
     return address.replace("/master", f"/{name}")
+
+
+@pytest.fixture(params=["postgresql", "sqlserver", "sqlserver without bulk"])
+def server_url(request: pytest.FixtureRequest) -> str:
+    """Return the URL of an empty database, of each server that can be had here."""
+    if request.param == "sqlserver":
+        return make_sqlserver_database()
+    if request.param == "sqlserver without bulk":
+        return make_sqlserver_database() + "&bulk=no"
+    return make_database(request.getfixturevalue("postgresql_server"))
+
+
+def address_of_server(database_url: str) -> Address:
+    """Return where the server of a database listens."""
+    url = sa.make_url(database_url)
+    folder = url.query.get("host")
+    if folder:
+        return f"{folder}/.s.PGSQL.{url.port or 5432}"
+    assert url.host is not None
+    assert url.port is not None
+    return url.host, url.port
+
+
+def url_through(proxy: DistantProxy, database_url: str) -> str:
+    """Return the URL that reaches a database by way of a proxy."""
+    url = sa.make_url(database_url).difference_update_query(["host"])
+    url = url.set(host="127.0.0.1", port=proxy.port)
+    if url.get_backend_name() == "postgresql":
+        url = url.update_query_dict({"sslmode": "disable", "gssencmode": "disable"})
+    return url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "sqlserver", "sqlserver without bulk"])

@@ -62,6 +62,8 @@ class Daemon:
         self._held: dict[Path, Drop] = {}
         self._later: list[tuple[float, Drop]] = []
         """Drops to be tried again, with the time from which on."""
+        self._unfreed: list[tuple[Path, str]] = []
+        """Claims of workers that could not give them up, because the database was away."""
         self._failures: dict[Path, int] = {}
         self._said_problems: tuple[str, ...] = ()
         self._log = get_logger()
@@ -130,6 +132,7 @@ class Daemon:
         self._requeue_later()
         if self._outage.probe():
             self._keep_journal()
+        if self._outage.is_over:
             self._dispatcher.start_loads()
 
     def _is_scan_due(self, *, woken: bool) -> bool:
@@ -207,6 +210,8 @@ class Daemon:
             return
         outcome, drop = finished.outcome, finished.drop
         self._held.pop(drop.path, None)
+        if outcome.claimed_by:
+            self._unfreed.append((drop.path, outcome.claimed_by))
         if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED):
             self._failures.pop(drop.path, None)
         elif outcome.verdict is Verdict.HELD:
@@ -262,11 +267,24 @@ class Daemon:
     def _keep_journal(self) -> None:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
+            self._free_claims()
             self._note_waiting()
             self._take_released()
             self._recover_when_due()
         except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
+
+    def _free_claims(self) -> None:
+        """Free what nobody works on, before loads start.
+
+        Another worker would be refused the file, and those behind it would overtake it.
+        """
+        if not self._unfreed:
+            return
+        with self._dock.target.write() as conn:
+            for path, worker in self._unfreed:
+                self._dock.journal.loads.free_claim(conn, path, worker)
+        self._unfreed = []
 
     def _note_waiting(self) -> None:
         fresh, gone = self._gate.take_changes()

@@ -180,12 +180,13 @@ def publish_rows(
     """
     stage = target.stage_name(plan.table, load.load_id)
     with target.write() as conn:
+        # First of all: a commit whose answer was lost may still be under way, and is over then.
+        target.lock_queue(conn, plan.table)
         done = journal.loads.row(conn, load.load_id)
         if done is not None and done.state in (State.COMMITTED, State.FILED):
             return Published(
                 done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
             )
-        target.lock_queue(conn, plan.table)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
         _check_table(target, conn, plan)

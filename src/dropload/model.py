@@ -424,6 +424,8 @@ class Outcome:
     report_path: Path | None = None
     moved: bool = True
     """False when the file still stands in the inbox although the load is over."""
+    claimed_by: str = ""
+    """The worker whose claim could not be given up, because the database was away; else empty."""
 
 
 # --- what the journal remembers -----------------------------------------------------------

@@ -73,7 +73,9 @@ def process_drop(
         try:
             claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
         except (*NOT_THE_FILES_FAULT, OSError) as exc:
-            return _not_now(Outcome(Verdict.RETRY, drop.path, str(named.table)), _foreseen(exc))
+            # The claim may have been written, and only the answer was lost.
+            outcome = Outcome(Verdict.RETRY, drop.path, str(named.table), claimed_by=worker)
+            return _not_now(outcome, _foreseen(exc))
         if isinstance(claim, ClaimRefused):
             return _refused(named, claim)
         with bound_contextvars(load_id=claim.load_id, table=str(claim.table)):
@@ -158,10 +160,12 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     try:
         with dock.target.write() as conn:
-            # Inside the transaction: where the file still stands, a load of another daemon that
-            # is over has not been filed yet, and the claim is refused.
             check_version(named.drop.path, named.drop.version)
-            return dock.journal.loads.claim(conn, named.drop, named.table, worker)
+            claim = dock.journal.loads.claim(conn, named.drop, named.table, worker)
+            # And again: where the file still stands after it, a load of another daemon that is over
+            # had not been filed yet, and the claim was refused.
+            check_version(named.drop.path, named.drop.version)
+            return claim
     except ConstraintError:
         # The unique index on open loads let another worker through first.
         return ClaimRefused("another worker claimed it in the same moment")
@@ -358,16 +362,21 @@ class _Voyage:
     def _let_go(self, error: DroploadError) -> Outcome:
         """Leave the file where it is; it is tried again when the trouble may be over."""
         self._log.warning("load_put_off", reason=str(error))
-        self._give_up_claim(str(error))
-        return _not_now(self._outcome(Verdict.RETRY, error), error)
+        outcome = _not_now(self._outcome(Verdict.RETRY, error), error)
+        return self._give_up_claim(outcome, str(error))
 
-    def _give_up_claim(self, reason: str) -> None:
-        """Say that nobody works on this load any more, so that the next need not wait."""
+    def _give_up_claim(self, outcome: Outcome, reason: str) -> Outcome:
+        """Say that nobody works on this load any more, so that the next need not wait.
+
+        Where the journal cannot be told, the outcome tells.
+        """
         try:
             with self._dock.target.write() as conn:
                 self._dock.journal.loads.release(conn, self._load, reason)
         except NOT_THE_FILES_FAULT as exc:
             self._log.debug("claim_not_released", reason=str(exc))
+            return replace(outcome, claimed_by=self._load.worker)
+        return outcome
 
     def _close(self, state: State, error: DroploadError, filed_path: Path | None) -> None:
         profile = self._examined.profile if self._examined else None
@@ -396,8 +405,8 @@ class _Voyage:
             )
         except DroploadError as exc:
             self._log.error("file_not_moved", reason=str(exc))
-            self._give_up_claim(str(exc))
-            return replace(outcome, moved=False, report_path=report, hint=str(exc))
+            outcome = replace(outcome, moved=False, report_path=report, hint=str(exc))
+            return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
 
     def _write_answer(self, findings: Findings, filed_path: Path | None) -> Path | None:

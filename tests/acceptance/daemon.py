@@ -8,8 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import dropload
+from dropload.dock import Dock, open_dock
+from dropload.errors import DroploadError
+from dropload.model import Area, LoadRecord, TableName
+from tests.conftest import make_config
 
 PATIENCE_SECONDS = 60.0
 """Only a broken daemon waits this long; nothing is measured with it."""
@@ -18,14 +25,17 @@ PATIENCE_SECONDS = 60.0
 class Daemon:
     """One `dropload run` over its own tree and database, configured by environment alone."""
 
-    def __init__(self, root: Path, **environ: str) -> None:
+    def __init__(self, root: Path, url: str | None = None, **environ: str) -> None:
         self.root = root
         self.tree = root / "dropoff"
         self.database = root / "dropload.db"
+        self.url = url or f"sqlite:///{self.database}"
         self.environ = {
             **{k: v for k, v in os.environ.items() if not k.startswith("DROPLOAD_")},
+            # The code under test, whatever is installed and wherever the daemon runs.
+            "PYTHONPATH": str(Path(dropload.__file__).parents[1]),
             "DROPLOAD_PATHS__DROPOFF": str(self.tree),
-            "DROPLOAD_DATABASE__URL": f"sqlite:///{self.database}",
+            "DROPLOAD_DATABASE__URL": self.url,
             "DROPLOAD_GATE__CHECKS": "2",
             "DROPLOAD_GATE__INTERVAL_SECONDS": "0.2",
             "DROPLOAD_WATCH__SCAN_INTERVAL_SECONDS": "0.2",
@@ -56,6 +66,11 @@ class Daemon:
         return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def end(self) -> None:
+        self._end_process()
+        if "dock" in self.__dict__:
+            self.dock.target.close()
+
+    def _end_process(self) -> None:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()
@@ -84,6 +99,50 @@ class Daemon:
         lines = self.command("history", "--json").stdout.splitlines()
         return [json.loads(line) for line in lines]
 
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the lines of the log that tell of one kind of event."""
+        lines = self.log.read_text(encoding="utf-8").splitlines()
+        entries = [json.loads(line) for line in lines if line.startswith("{")]
+        return [entry for entry in entries if entry["event"] == name]
+
+    # --- the database, by whatever target
+
+    @cached_property
+    def dock(self) -> Dock:
+        """A dock of the test's own over the same database."""
+        return open_dock(make_config(self.root, database={"url": self.url}))
+
+    def loads(self) -> list[LoadRecord]:
+        """Return the loads in their order, none while there is no journal."""
+        try:
+            with self.dock.target.read() as conn:
+                return self.dock.journal.loads.history(conn, None, 9999)[::-1]
+        except DroploadError:
+            return []
+
+    def states(self) -> list[str]:
+        return [load.state.value for load in self.loads()]
+
+    def tables(self) -> list[str]:
+        """Return the tables of the non-reference area that loads went to."""
+        return sorted({load.table_name for load in self.loads()})
+
+    def table(self, name: str) -> TableName:
+        """Return a table of the non-reference area."""
+        return TableName(self.dock.target.schema_of(Area.NON_REFERENCE), name)
+
+    def rows(self, table: str, *columns: str) -> list[tuple[Any, ...]]:
+        """Return some columns of a table of the non-reference area, sorted."""
+        target = self.dock.target
+        wanted = ", ".join(target.quoted_column(column) for column in columns)
+        with target.read() as conn:
+            found = conn.exec_driver_sql(
+                f"SELECT {wanted} FROM {target.quoted(self.table(table))}"
+            ).all()
+        return sorted(tuple(row) for row in found)
+
+    # --- SQLite's file
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.database, timeout=30)
         try:
@@ -105,12 +164,6 @@ class Daemon:
         except sqlite3.OperationalError:
             return []
 
-    def states(self) -> list[str]:
-        return [
-            state
-            for (state,) in self.try_query('SELECT state FROM "ref.Load_History" ORDER BY load_id')
-        ]
-
     def wait_for(self, done: Callable[[], bool], what: str = "") -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not done():
@@ -123,9 +176,6 @@ class Daemon:
 
     def wait_until_filed(self, count: int) -> None:
         self.wait_for(
-            lambda: (
-                self.try_query('SELECT count(*) FROM "ref.Load_History" WHERE filed_at IS NOT NULL')
-                == [(count,)]
-            ),
-            f"for {count} filed files, states: {self.states()}",
+            lambda: sum(load.filed_at is not None for load in self.loads()) == count,
+            f"for {count} filed files",
         )

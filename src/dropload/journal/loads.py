@@ -304,21 +304,29 @@ class Loads:
         filed_path: Path | None,
         profile: Profile | None = None,
     ) -> None:
-        """End a load without rows: failed, duplicate or cancelled."""
+        """End a load without rows: failed, duplicate or cancelled.
+
+        Called again after a lost answer to COMMIT, it finds the load ended and does nothing.
+        """
         now = self._target.now(conn)
         message = str(error)
         values = _profile_values(profile) if profile is not None else {}
-        self.advance(
-            conn,
-            load,
-            state,
-            finished_at=now,
-            error_category=error.category,
-            error_message=message,
-            filed_path=_optional_text(filed_path),
-            rows_loaded=0,
-            **values,
-        )
+        try:
+            self.advance(
+                conn,
+                load,
+                state,
+                finished_at=now,
+                error_category=error.category,
+                error_message=message,
+                filed_path=_optional_text(filed_path),
+                rows_loaded=0,
+                **values,
+            )
+        except ClaimLostError:
+            if self._was_closed_by(conn, load, state):
+                return
+            raise
         file_hash = profile.file_hash[:64] if profile is not None else None
         self._add_rejects(conn, load.load_id, profile.rejects if profile is not None else ())
         self._tracking.set_status(
@@ -329,6 +337,10 @@ class Loads:
             error_message=message,
             file_hash=file_hash,
         )
+
+    def _was_closed_by(self, conn: sa.Connection, load: Load, state: State) -> bool:
+        row = self.row(conn, load.load_id)
+        return row is not None and row.state is state and row.worker == load.worker
 
     def hold(self, conn: sa.Connection, load: Load, error: HeldError) -> None:
         """Give a load up because somebody must decide; the file stays in its inbox."""
@@ -408,6 +420,14 @@ class Loads:
                 self._loads.c.worker == worker,
                 self._loads.c.state.in_([state.value for state in OPEN_STATES]),
             )
+            .values(worker=None, lease_until=None)
+        )
+
+    def free_claim(self, conn: sa.Connection, path: Path, worker: str) -> None:
+        """Take the name of a worker off the loads of a path, which it could not do itself."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.file_path == path_key(path), self._loads.c.worker == worker)
             .values(worker=None, lease_until=None)
         )
 
