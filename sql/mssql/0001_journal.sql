@@ -1,8 +1,9 @@
 -- The journal: what dropload knows about files and loads, kept beside the rows it loads.
 --
--- `dropload init` runs this script once and records it in ref.Schema_Version in the same
--- transaction; where the configuration names other schemas than ref, bkp and stg, those names are
--- put in their place. By hand: sqlcmd -i sql/mssql/0001_journal.sql
+-- `dropload init` runs this script once, in one transaction; where the configuration names other
+-- schemas than ref, bkp and stg, those names are put in their place. By hand:
+-- sqlcmd -b -i sql/mssql/0001_journal.sql
+-- It records itself in ref.Schema_Version, so that nothing is left for `dropload init` to run.
 -- All times are UTC. It may be run twice without harm.
 --
 -- Paths and keys have a binary collation: under the usual ones `A.csv` and `a.csv` are equal, and
@@ -169,4 +170,9 @@ CREATE TABLE ref.Audit_Log (
     detail  nvarchar(max)
 );
 END;
+GO
+
+IF NOT EXISTS (SELECT 1 FROM ref.Schema_Version WHERE version = 1)
+    INSERT INTO ref.Schema_Version (version, script, applied_at)
+    VALUES (1, '0001_journal.sql', SYSUTCDATETIME());
 GO

@@ -289,6 +289,24 @@ def test_a_name_that_ends_in_a_blank_does_not_touch_the_file_without_it(site: Si
         }
 
 
+def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path) -> None:
+    """A schema's name is quoted like any other: it cannot end the statement."""
+    config = make_config(
+        tmp_path, database={"url": database_url}, schemas={"non_reference": "Sales 'n' \"more\""}
+    )
+    dock = open_dock(config)
+    dock.tree.create()
+    assert apply_scripts(dock.target) == ["0001_journal.sql"]
+    assert apply_scripts(dock.target) == []
+    site = Site(dock)
+    loaded = site.drop("orders.csv", ORDERS)
+    replaced = site.drop("orders.csv", ORDERS.replace("10.50", "11.50"), "fullload")
+    dock.target.close()
+    assert loaded.verdict is Verdict.LOADED, loaded
+    assert replaced.verdict is Verdict.LOADED, replaced
+    assert "Sales 'n'" in loaded.table
+
+
 def test_types_that_only_a_server_has_take_their_texts(site: Site) -> None:
     kinds = {"postgresql": ("uuid", "timestamptz"), "mssql": ("uniqueidentifier", "datetime")}
     if site.dock.target.name not in kinds:

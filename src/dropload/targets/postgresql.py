@@ -171,6 +171,11 @@ class PostgreSQLTarget(ServerTarget):
 
     # --- the journal's own tables
 
+    def has_schema(self, conn: sa.Connection, schema: str) -> bool:
+        """Look into the catalogue: information_schema hides the schemas of others."""
+        query = sa.text("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = :name")
+        return bool(conn.execute(query, {"name": schema}).scalar_one())
+
     def split_batches(self, script: str) -> Sequence[str]:
         """Return the script whole: without parameters, the server takes many statements."""
         return [script]
