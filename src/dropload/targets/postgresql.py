@@ -52,7 +52,10 @@ _DATA = ("22", "23")
 _CONFIG = ("28", "3D")
 _HINTS = {
     "53100": "The disk of the database is full: make room, then the load goes on.",
-    "42501": "Grant dropload's user the right that is named; docs/postgresql.md lists them all.",
+    "42501": "Grant the right that is named; sql/postgresql/grant_permissions.sql has them all. "
+    "Only its owner may change a table.",
+    "42P07": "If dropload's user may not see what has this name, grant it the rights of "
+    "sql/postgresql/grant_permissions.sql.",
 }
 
 
