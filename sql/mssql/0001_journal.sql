@@ -1,9 +1,14 @@
 -- The journal: what dropload knows about files and loads, kept beside the rows it loads.
 --
--- `dropload init` runs this script once and records it in ref.Schema_Version in the same
--- transaction; where the configuration names other schemas than ref, bkp and stg, those names are
--- put in their place. By hand: sqlcmd -i sql/mssql/0001_journal.sql
+-- `dropload init` runs this script once, in one transaction; where the configuration names other
+-- schemas than ref, bkp and stg, those names are put in their place. By hand:
+-- sqlcmd -b -i sql/mssql/0001_journal.sql
+-- It records itself in ref.Schema_Version, so that nothing is left for `dropload init` to run.
 -- All times are UTC. It may be run twice without harm.
+--
+-- Paths and keys have a binary collation: under the usual ones `A.csv` and `a.csv` are equal, and
+-- so are all characters that the collation does not know. Trailing blanks are ignored under any
+-- collation; dropload writes no path or key that ends in one.
 
 -- Filtered indexes need it, and sqlcmd has it off.
 SET QUOTED_IDENTIFIER ON;
@@ -30,7 +35,7 @@ IF OBJECT_ID('ref.File_Monitor_Tracking', 'U') IS NULL
 BEGIN
 CREATE TABLE ref.File_Monitor_Tracking (
     id                        bigint       IDENTITY(1,1) PRIMARY KEY,
-    file_path                 nvarchar(500) NOT NULL UNIQUE,
+    file_path                 nvarchar(500) COLLATE Latin1_General_BIN2 NOT NULL UNIQUE,
     file_name                 nvarchar(500) NOT NULL,
     file_size                 bigint,
     file_hash                 nvarchar(64),
@@ -65,7 +70,7 @@ BEGIN
 CREATE TABLE ref.Load_History (
     load_id           bigint       IDENTITY(1,1) PRIMARY KEY,
     tracking_id       bigint       NOT NULL,
-    file_path         nvarchar(500) NOT NULL,
+    file_path         nvarchar(500) COLLATE Latin1_General_BIN2 NOT NULL,
     file_name         nvarchar(500) NOT NULL,
     file_size         bigint,
     mtime_ns          bigint,
@@ -103,7 +108,7 @@ CREATE TABLE ref.Load_History (
     error_category    nvarchar(30),
     error_message     nvarchar(max),
     requested_by      nvarchar(200),
-    once_key          nvarchar(500),                         -- see below
+    once_key          nvarchar(500) COLLATE Latin1_General_BIN2,  -- see below
     commit_no         bigint                               -- order of the commits of one table, from 1
 );
 -- One open load per path: this is what keeps two daemons from loading one file twice.
@@ -165,4 +170,9 @@ CREATE TABLE ref.Audit_Log (
     detail  nvarchar(max)
 );
 END;
+GO
+
+IF NOT EXISTS (SELECT 1 FROM ref.Schema_Version WHERE version = 1)
+    INSERT INTO ref.Schema_Version (version, script, applied_at)
+    VALUES (1, '0001_journal.sql', SYSUTCDATETIME());
 GO

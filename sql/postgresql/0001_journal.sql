@@ -1,8 +1,9 @@
 -- The journal: what dropload knows about files and loads, kept beside the rows it loads.
 --
--- `dropload init` runs this script once and records it in ref.schema_version in the same
--- transaction; where the configuration names other schemas than ref, bkp and stg, those names are
--- put in their place. By hand: psql -1 -f sql/postgresql/0001_journal.sql
+-- `dropload init` runs this script once, in one transaction; where the configuration names other
+-- schemas than ref, bkp and stg, those names are put in their place. By hand:
+-- psql -1 -v ON_ERROR_STOP=1 -f sql/postgresql/0001_journal.sql
+-- It records itself in ref.schema_version, so that nothing is left for `dropload init` to run.
 -- All times are UTC. It may be run twice without harm.
 
 CREATE SCHEMA IF NOT EXISTS ref;
@@ -136,3 +137,7 @@ CREATE TABLE IF NOT EXISTS ref.audit_log (
     load_id bigint,
     detail  text
 );
+
+INSERT INTO ref.schema_version (version, script, applied_at)
+    VALUES (1, '0001_journal.sql', now() AT TIME ZONE 'UTC')
+    ON CONFLICT (version) DO NOTHING;

@@ -1,9 +1,9 @@
 -- The journal: what dropload knows about files and loads, kept beside the rows it loads.
 --
 -- SQLite has no schemas, so the schema is part of each table's name. `dropload init` runs this
--- script once and records it in "ref.Schema_Version" in the same transaction; where the
--- configuration names another reference schema than `ref`, that name is put in its place.
--- By hand: sqlite3 dropload.db < sql/sqlite/0001_journal.sql
+-- script once, in one transaction; where the configuration names another reference schema than
+-- `ref`, that name is put in its place. By hand: sqlite3 dropload.db < sql/sqlite/0001_journal.sql
+-- It records itself in "ref.Schema_Version", so that nothing is left for `dropload init` to run.
 -- All times are UTC. It may be run twice without harm.
 
 CREATE TABLE IF NOT EXISTS "ref.Schema_Version" (
@@ -133,3 +133,6 @@ CREATE TABLE IF NOT EXISTS "ref.Audit_Log" (
     load_id BIGINT,
     detail  TEXT
 );
+
+INSERT OR IGNORE INTO "ref.Schema_Version" (version, script, applied_at)
+    VALUES (1, '0001_journal.sql', CURRENT_TIMESTAMP);

@@ -17,8 +17,7 @@ from pathlib import Path
 from dropload.dock import Dock
 from dropload.errors import DroploadError, FileChangedError
 from dropload.filing import file_away, write_report
-from dropload.folders import find_path
-from dropload.journal import drop_from_record
+from dropload.journal import drop_from_record, path_of_key
 from dropload.logs import get_logger
 from dropload.model import OPEN_STATES, FileVersion, Load, LoadRecord, State, TableName
 from dropload.moving import is_placeholder
@@ -124,7 +123,7 @@ def _reason_to_end(row: LoadRecord) -> str:
     if not row.in_tree:
         return "the command that loaded it ended before it was done"
     try:
-        found = FileVersion.from_stat(find_path(row.file_path).lstat())
+        found = FileVersion.from_stat(path_of_key(row.file_path).lstat())
     except (FileNotFoundError, NotADirectoryError):
         return "the file left the inbox before it was loaded"
     except OSError:

@@ -12,8 +12,8 @@ from dropload.dock import Dock, open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.journal import ClaimRefused, apply_scripts
-from dropload.model import Area, LoadType, Outcome, TableInfo, TableName, Verdict
+from dropload.journal import ClaimRefused, apply_scripts, path_key
+from dropload.model import Area, FileVersion, LoadType, Outcome, TableInfo, TableName, Verdict
 from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered, recover
@@ -239,8 +239,6 @@ def test_a_path_longer_than_the_journal_keeps_fails_and_is_filed(
 def test_two_that_note_the_same_new_file_do_not_collide(site: Site) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from dropload.model import FileVersion
-
     inbox = site.dock.tree.inboxes[0]
     files = [(inbox.path / f"f{n}.csv", inbox, FileVersion(1, 2, n), "new") for n in range(5)]
 
@@ -252,6 +250,64 @@ def test_two_that_note_the_same_new_file_do_not_collide(site: Site) -> None:
         list(pool.map(note, range(8)))
     with site.dock.target.read() as conn:
         assert site.dock.journal.tracking.counts(conn) == {"waiting": 5}
+
+
+ALIKE = ("a.csv", "A.csv", "a.CSV", "a.csv ", "a.csv  ", " a.csv", "a .csv", "ł.csv", "l.csv")
+"""Names of different files that some databases take for equal."""
+
+
+def test_names_that_differ_in_case_or_blanks_only_are_different_files(site: Site) -> None:
+    inbox = site.dock.tree.inboxes[0]
+    files = [(inbox.path / name, inbox, FileVersion(1, 2, 3), name) for name in ALIKE]
+    tracking = site.dock.journal.tracking
+    for _ in range(2):
+        with site.dock.target.write() as conn:
+            tracking.upsert_waiting(conn, files)
+    with site.dock.target.read() as conn:
+        assert tracking.counts(conn) == {"waiting": len(ALIKE)}
+        for path, *_, name in files:
+            found = tracking.find(conn, path_key(path))
+            assert found is not None
+            assert found.reason == name
+
+
+def test_files_whose_names_differ_in_case_only_are_loaded_each(site: Site) -> None:
+    assert site.drop("orders.csv", ORDERS).verdict is Verdict.LOADED
+    other = ORDERS.replace("10.50", "11.50")
+    assert site.drop("ORDERS.csv", other).verdict is Verdict.LOADED
+    assert site.drop("Orders.csv", other).verdict is Verdict.DUPLICATE
+    assert len(site.texts(site.table("orders"))) == 4
+    assert site.states() == ["filed", "filed", "duplicate"]
+
+
+def test_a_name_that_ends_in_a_blank_does_not_touch_the_file_without_it(site: Site) -> None:
+    assert site.drop("orders.csv", ORDERS).verdict is Verdict.LOADED
+    assert site.drop("orders.csv ", ORDERS).verdict is Verdict.FAILED
+    assert site.drop(" orders.csv", ORDERS).verdict is Verdict.DUPLICATE
+    with site.dock.target.read() as conn:
+        assert site.dock.journal.tracking.counts(conn) == {
+            "filed": 1,
+            "failed": 1,
+            "duplicate": 1,
+        }
+
+
+def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path) -> None:
+    """A schema's name is quoted like any other: it cannot end the statement."""
+    config = make_config(
+        tmp_path, database={"url": database_url}, schemas={"non_reference": "Sales 'n' \"more\""}
+    )
+    dock = open_dock(config)
+    dock.tree.create()
+    assert apply_scripts(dock.target) == ["0001_journal.sql"]
+    assert apply_scripts(dock.target) == []
+    site = Site(dock)
+    loaded = site.drop("orders.csv", ORDERS)
+    replaced = site.drop("orders.csv", ORDERS.replace("10.50", "11.50"), "fullload")
+    dock.target.close()
+    assert loaded.verdict is Verdict.LOADED, loaded
+    assert replaced.verdict is Verdict.LOADED, replaced
+    assert "Sales 'n'" in loaded.table
 
 
 def test_types_that_only_a_server_has_take_their_texts(site: Site) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
 from dropload.journal.reference import Audit, Reference
-from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key
+from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
 from dropload.journal.tracking import (
     HELD,
     RELEASED,
@@ -26,6 +26,7 @@ __all__ = [
     "apply_scripts",
     "drop_from_record",
     "path_key",
+    "path_of_key",
     "pending_scripts",
     "to_json",
 ]

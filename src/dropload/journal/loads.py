@@ -12,9 +12,8 @@ import sqlalchemy as sa
 
 from dropload.durable import path_text
 from dropload.errors import ClaimLostError, DroploadError, HeldError
-from dropload.folders import find_path
 from dropload.identity import is_dead_worker
-from dropload.journal.tables import JournalTables, path_key
+from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, WAITING, Tracking
 from dropload.model import (
     OPEN_STATES,
@@ -569,7 +568,7 @@ def _once_key(load: Load, file_hash: str) -> str:
 def drop_from_record(record: LoadRecord) -> Drop:
     """Return the drop that a load was made for."""
     return Drop(
-        path=find_path(record.file_path),
+        path=path_of_key(record.file_path),
         area=Area.REFERENCE if record.is_reference_data else Area.NON_REFERENCE,
         load_type=LoadType(record.load_type),
         version=record.version,

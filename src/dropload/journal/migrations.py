@@ -7,10 +7,12 @@ import sqlalchemy as sa
 
 from dropload.errors import ConfigError
 from dropload.journal.tables import journal_tables
-from dropload.model import TableName
+from dropload.model import Area, TableName
 from dropload.resources import resource_folder
 from dropload.targets.base import Target
 
+_SCRIPTS = TableName("journal", "scripts")
+"""Whoever prepares the database takes this queue first."""
 _SCRIPT_NAME = re.compile(r"^(\d{4})_\w+\.sql$")
 
 
@@ -32,28 +34,41 @@ def pending_scripts(target: Target) -> list[Path]:
 
 
 def apply_scripts(target: Target) -> list[str]:
-    """Run every script not yet run, each in one transaction with its record; return their names."""
+    """Run every script not yet run, each in one transaction; return their names.
+
+    Also makes the schema of the non-reference area where it is missing.
+    """
     applied = []
     for version, path in scripts_of(target):
         if _apply(target, version, path):
             applied.append(path.name)
+    _ensure_schema(target, target.schema_of(Area.NON_REFERENCE))
     return applied
 
 
 def _apply(target: Target, version: int, path: Path) -> bool:
-    versions = journal_tables(target).versions
     with target.write() as conn:
         # Looked up again under the lock: another daemon may have been faster.
-        target.lock_queue(conn, TableName("journal", "scripts"))
+        target.lock_queue(conn, _SCRIPTS)
         if version in _applied_versions(target, conn):
             return False
         target.run_script(conn, path.read_text(encoding="utf-8"))
-        conn.execute(
-            sa.insert(versions).values(
-                version=version, script=path.name, applied_at=target.now(conn)
+        if version not in _applied_versions(target, conn):
+            raise ConfigError(
+                f"{path.name} does not record itself as version {version}; it was not applied.",
+                hint="Every script ends with an INSERT of its own version.",
             )
-        )
     return True
+
+
+def _ensure_schema(target: Target, schema: str) -> None:
+    with target.read() as conn:
+        if target.has_schema(conn, schema):
+            return
+    with target.write() as conn:
+        target.lock_queue(conn, _SCRIPTS)
+        if not target.has_schema(conn, schema):
+            target.create_schema(conn, schema)
 
 
 def _applied_versions(target: Target, conn: sa.Connection) -> set[int]:

@@ -1,12 +1,16 @@
 """The journal's tables as SQLAlchemy sees them; `sql/` is what creates them."""
 
+import contextlib
 import hashlib
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from dropload.durable import path_text
+from dropload.folders import find_path
 from dropload.model import TableName
 from dropload.targets.base import Target
 
@@ -14,13 +18,35 @@ FILE_PATH_LENGTH = 500
 """Characters of `file_path` in the tracking table."""
 
 
+_ENDS_IN_HASH = re.compile(r"…[0-9a-f]{64}$")
+
+
 def path_key(path: Path) -> str:
-    """Return a path as the journal keeps it: its text, a too long one cut and told by its hash."""
+    """Return a path as the journal keeps it: its text, or its beginning and the text's hash.
+
+    The hash is for texts that are too long, and for those that end in a blank: databases compare
+    texts as if trailing blanks were not there.
+    """
     text = path_text(path)
-    if len(text) <= FILE_PATH_LENGTH:
+    if len(text) <= FILE_PATH_LENGTH and not text.endswith(" "):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{text[: FILE_PATH_LENGTH - len(digest) - 1]}…{digest}"
+
+
+def path_of_key(key: str) -> Path:
+    """Return the path that `path_key` made this key of, as far as it still exists.
+
+    A path whose folder has been cut off is not found again.
+    """
+    path = find_path(key)
+    if not _ENDS_IN_HASH.search(key) or os.path.lexists(path):
+        return path
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if path_key(path.parent / entry.name) == key:
+                return path.parent / entry.name
+    return path
 
 
 @dataclass(frozen=True, slots=True)

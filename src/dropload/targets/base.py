@@ -196,6 +196,14 @@ class Target(ABC):
     def run_script(self, conn: sa.Connection, script: str) -> None:
         """Run a script of `sql/` statement by statement inside the caller's transaction."""
 
+    def has_schema(self, conn: sa.Connection, schema: str) -> bool:  # noqa: ARG002
+        """Return whether the schema is there; always, in a database that has none."""
+        return True
+
+    def create_schema(self, conn: sa.Connection, schema: str) -> None:
+        """Make a schema that `has_schema` does not know."""
+        raise NotImplementedError
+
     # --- tables
 
     @abstractmethod

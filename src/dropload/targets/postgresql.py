@@ -73,7 +73,10 @@ _MIN_VERSION = 12
 """Generated columns, which the catalogue is asked for, came with it."""
 _HINTS = {
     "53100": "The disk of the database is full: make room, then the load goes on.",
-    "42501": "Grant dropload's user the right that is named; docs/postgresql.md lists them all.",
+    "42501": "Grant the right that is named; sql/postgresql/grant_permissions.sql has them all. "
+    "Only its owner may change a table.",
+    "42P07": "If dropload's user may not see what has this name, grant it the rights of "
+    "sql/postgresql/grant_permissions.sql.",
 }
 
 
@@ -206,6 +209,11 @@ class PostgreSQLTarget(ServerTarget):
         return column_type
 
     # --- the journal's own tables
+
+    def has_schema(self, conn: sa.Connection, schema: str) -> bool:
+        """Look into the catalogue: information_schema hides the schemas of others."""
+        query = sa.text("SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = :name")
+        return bool(conn.execute(query, {"name": schema}).scalar_one())
 
     def split_batches(self, script: str) -> Sequence[str]:
         """Return the script whole: without parameters, the server takes many statements."""

@@ -68,6 +68,15 @@ class ServerTarget(Target):
             conn.exec_driver_sql(batch)
 
     @abstractmethod
+    def has_schema(self, conn: sa.Connection, schema: str) -> bool:
+        """Return whether the schema exists, whoever owns it."""
+
+    def create_schema(self, conn: sa.Connection, schema: str) -> None:
+        """Make the schema; only where it is missing, as it takes a right of its own."""
+        name = self.engine.dialect.identifier_preparer.quote_identifier(schema)
+        conn.exec_driver_sql(f"CREATE SCHEMA {name}")
+
+    @abstractmethod
     def split_batches(self, script: str) -> Sequence[str]:
         """Return the parts of a script that are sent one by one."""
 

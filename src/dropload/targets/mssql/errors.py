@@ -26,7 +26,12 @@ _OWNERS = {
     1105: "The disk of the database is full: make room, then the load goes on.",
     3906: "The database is read-only.",
 }
-_PERMISSION = frozenset({229, 230, 262, 297, 300, 916, 1088, 4613, 15151, 15247, 2760})
+_PERMISSION = frozenset(
+    {229, 230, 262, 297, 300, 916, 1088, 2714, 2760, 3701, 4613, 4902, 8104}
+    | {15151, 15225, 15247, 15248}
+)
+"""Missing rights, also where the server says only that it finds nothing, or that a name is taken
+(2714: by a table that dropload's user may not see)."""
 _LOGIN = frozenset({18456, 18452, 18486, 18487, 18488})
 _CANNOT_OPEN_DATABASE = 4060
 _LOCK_TIMEOUT = 1222

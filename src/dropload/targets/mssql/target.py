@@ -168,6 +168,11 @@ class SQLServerTarget(ServerTarget):
 
     # --- the journal's own tables
 
+    def has_schema(self, conn: sa.Connection, schema: str) -> bool:
+        """Return whether the schema exists."""
+        found = conn.exec_driver_sql("SELECT SCHEMA_ID(?)", (schema,)).scalar_one()
+        return found is not None
+
     def split_batches(self, script: str) -> Sequence[str]:
         """Return the batches between lines that say GO, as sqlcmd does."""
         batches = re.split(r"^\s*GO\s*$", script, flags=re.MULTILINE | re.IGNORECASE)
