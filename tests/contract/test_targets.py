@@ -1,6 +1,7 @@
 """What every target must do the same way; one suite, run on each target that is there."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -181,6 +182,50 @@ def test_a_fullload_replaces_and_keeps_the_old_rows(target: Target) -> None:
     assert rows_of(target, backup, "id", "name") == [(1, "a"), (2, "b")]
     with target.read() as conn:
         assert target.list_stages(conn) == []
+
+
+def test_restoring_a_backup_gives_the_old_rows_back_in_the_same_table(target: Target) -> None:
+    load(target, make_plan(), 1, records(["1", "2"], ["a", None]))
+    load(target, make_plan(rows=1), 2, records(["3"], ["c"]))
+    with target.write() as conn:
+        assert target.restore(conn, ORDERS, target.backup_name(ORDERS, 2)) == 2
+    assert rows_of(target, ORDERS, "id", "name", "_load_id", "_source_row") == [
+        (1, "a", 1, 1),
+        (2, None, 1, 2),
+    ]
+    with target.read() as conn:
+        assert target.has_table(conn, target.backup_name(ORDERS, 2)), "dropped by who asked"
+
+
+def test_a_backup_is_restored_into_a_table_that_got_wider_since(target: Target) -> None:
+    old = {"id": INTEGER, "share": ColumnType(Kind.FLOAT), "day": ColumnType(Kind.DATE)}
+    load(target, make_plan(columns=old, rows=1), 1, records(["7"], ["0.1"], ["2024-02-29"]))
+    load(target, make_plan(columns=old, rows=1), 2, records(["8"], ["0.2"], ["2024-03-01"]))
+    new = {**dict.fromkeys(old, TEXT), "more": TEXT}
+    plan = replace(
+        make_plan(LoadType.APPEND, columns=new, rows=1),
+        columns=tuple(
+            PlannedColumn(name, TEXT, at, "widen" if name in old else "add")
+            for at, name in enumerate(new)
+        ),
+    )
+    load(target, plan, 3, records(["x"], ["y"], ["z"], ["m"]))
+    with target.write() as conn:
+        assert target.restore(conn, ORDERS, target.backup_name(ORDERS, 2)) == 1
+    assert rows_of(target, ORDERS, *new) == [("7", "0.1", "2024-02-29", None)]
+
+
+def test_a_backup_whose_column_has_no_place_is_not_restored(target: Target) -> None:
+    """Nothing is lost: the rows of today stay when those of the past do not fit."""
+    load(target, make_plan(), 1, records(["1", "2"], ["a", "b"]))
+    load(target, make_plan(rows=1), 2, records(["3"], ["c"]))
+    with target.write() as conn:
+        conn.exec_driver_sql(f"ALTER TABLE {target.quoted(ORDERS)} DROP COLUMN name")
+    with pytest.raises(TargetError, match="has no column 'name'"), target.write() as conn:
+        target.restore(conn, ORDERS, target.backup_name(ORDERS, 2))
+    with pytest.raises(TargetError, match="is not there any more"), target.write() as conn:
+        target.restore(conn, ORDERS, target.backup_name(ORDERS, 99))
+    assert rows_of(target, ORDERS, "id") == [(3,)]
 
 
 def test_an_append_adds_and_says_how_many_there_were(target: Target) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dropload import column_types
 from dropload.config import DatabaseConfig, SchemasConfig
-from dropload.errors import DroploadError
+from dropload.errors import DroploadError, TargetError
 from dropload.model import (
     Area,
     ColumnType,
@@ -324,3 +324,57 @@ class Target(ABC):
 
         A fullload keeps the replaced rows in the backup schema when `keep_backup` is set.
         """
+
+    def restore(self, conn: sa.Connection, table: TableName, backup: TableName) -> int:
+        """Give a table back the rows of a backup and return how many it has now.
+
+        The table itself, and what hangs on it, stays; columns that it got later are null, and
+        values read as their files wrote them under types that are wider now. The backup is left
+        for the caller to drop. Raises TargetError when the rows have no place to go.
+        """
+        kept, now = self.reflect(conn, backup), self.reflect(conn, table)
+        if kept is None or now is None:
+            raise TargetError(f"{backup if kept is None else table} is not there any more.")
+        wanted = {column.name: column.type for column in now.columns}
+        homeless = [c.name for c in kept.columns if c.name not in {*wanted, *now.computed}]
+        if homeless:
+            raise TargetError(
+                f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
+                hint="Add the column again, or copy the rows from the backup by hand.",
+            )
+        columns = [column for column in kept.columns if column.name in wanted]
+        lineage = LINEAGE if kept.has_lineage and now.has_lineage else ()
+        values = [self.read_as(conn, backup, c, wanted[c.name]) for c in columns]
+        names = [self.quoted_column(name) for name in (*(c.name for c in columns), *lineage)]
+        values += [self.quoted_column(name) for name in lineage]
+        self.change_rows(conn, f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+        with self.accept_numbers(conn, table, [column.name for column in columns]):
+            self.change_rows(
+                conn,
+                f"INSERT INTO {self.quoted(table)} ({', '.join(names)}) "  # noqa: S608
+                f"SELECT {', '.join(values)} FROM {self.quoted(backup)}",
+            )
+        return self.count_rows(conn, table)
+
+    @abstractmethod
+    def read_as(
+        self, conn: sa.Connection, backup: TableName, column: TableColumn, wanted: ColumnType
+    ) -> str:
+        """Return the expression that reads a backup's column as values of the wanted type.
+
+        May give the backup's column that type.
+        """
+
+    def change_rows(self, conn: sa.Connection, statement: str) -> None:
+        """Run a statement that changes rows of a target table, and all that hangs on them."""
+        conn.exec_driver_sql(statement)
+
+    @contextmanager
+    def accept_numbers(
+        self,
+        conn: sa.Connection,  # noqa: ARG002
+        table: TableName,  # noqa: ARG002
+        names: Sequence[str],  # noqa: ARG002
+    ) -> Iterator[None]:
+        """Let a block write into columns that the table numbers itself; most databases do."""
+        yield

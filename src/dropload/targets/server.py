@@ -3,8 +3,7 @@
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError
 from dropload.model import (
     ColumnType,
+    Kind,
     LoadType,
     Plan,
     TableColumn,
@@ -253,7 +253,7 @@ class ServerTarget(Target):
         if plan.has_lineage:
             lineage = [self.quoted_column(name) for name in LINEAGE]
             names, values = [*names, *lineage], [*values, *lineage]
-        with self.accept_numbers(conn, plan, rows):
+        with self.accept_numbers(conn, plan.table, [column.name for column in plan.columns]):
             self.change_rows(
                 conn,
                 f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
@@ -261,9 +261,13 @@ class ServerTarget(Target):
                 f"ORDER BY {self.quoted_column(SOURCE_ROW)}",
             )
 
-    def change_rows(self, conn: sa.Connection, statement: str) -> None:
-        """Run a statement that changes rows of a target table, and all that hangs on them."""
-        conn.exec_driver_sql(statement)
+    def read_as(
+        self, conn: sa.Connection, backup: TableName, column: TableColumn, wanted: ColumnType
+    ) -> str:
+        """Widen the backup's column as its table's was, where the server would convert it."""
+        if wanted.kind is Kind.TEXT and column.type.kind is not Kind.TEXT:
+            self.widen_column(conn, backup, column, wanted)
+        return self.quoted_column(column.name)
 
     @abstractmethod
     def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
@@ -271,16 +275,6 @@ class ServerTarget(Target):
 
         `rows` are the table's columns as the catalogue has them.
         """
-
-    @contextmanager
-    def accept_numbers(
-        self,
-        conn: sa.Connection,  # noqa: ARG002
-        plan: Plan,  # noqa: ARG002
-        rows: Sequence[sa.RowMapping],  # noqa: ARG002
-    ) -> Iterator[None]:
-        """Let a block write into a column that the table numbers itself; most databases do."""
-        yield
 
 
 def database_password(settings: DatabaseConfig) -> str | None:

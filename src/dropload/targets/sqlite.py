@@ -442,6 +442,16 @@ class SQLiteTarget(Target):
         )
         return list(conn.execute(query, {"n": str(table).lower()}).scalars())
 
+    def read_as(
+        self,
+        conn: sa.Connection,  # noqa: ARG002 - the function that prints is on every connection
+        backup: TableName,  # noqa: ARG002
+        column: TableColumn,
+        wanted: ColumnType,
+    ) -> str:
+        """Return the expression that prints a value as it was written, where that is needed."""
+        return self._converted(column, wanted)
+
     def _converted(self, column: TableColumn, wanted: ColumnType) -> str:
         """Return the expression that keeps an old value as it was written under its new type."""
         name = self.quoted_column(column.name)

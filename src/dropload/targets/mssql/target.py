@@ -320,16 +320,16 @@ class SQLServerTarget(ServerTarget):
 
     @contextmanager
     def accept_numbers(
-        self, conn: sa.Connection, plan: Plan, rows: Sequence[sa.RowMapping]
+        self, conn: sa.Connection, table: TableName, names: Sequence[str]
     ) -> Iterator[None]:
-        """Take the numbers of an identity column from the file when it has them."""
-        filled = {column.name for column in plan.columns}
-        if not any(row["numbered"] and row["name"] in filled for row in rows):
+        """Take the numbers of an identity column from outside when they are given."""
+        rows = self.read_columns(conn, table)
+        if not any(row["numbered"] and row["name"] in names for row in rows):
             yield
             return
-        conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} ON")
+        conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(table)} ON")
         yield
-        conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(plan.table)} OFF")
+        conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(table)} OFF")
 
     def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
         """Return the columns; what was staged as text is converted by the server.
