@@ -1,5 +1,6 @@
 """How trouble of the infrastructure is waited out: the one place with the policies."""
 
+import random
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -27,13 +28,20 @@ def call_with_retries(action: Callable[[], T], settings: RetryConfig) -> T:
         before_sleep=_log_retry,
         reraise=True,
     )
-    return retrying(action)
+    found = retrying(action)
+    tries = retrying.statistics.get("attempt_number", 1)
+    if tries > 1:
+        get_logger().info("step_recovered", tries=tries)
+    return found
 
 
 def back_off_seconds(failures: int, settings: RetryConfig) -> float:
-    """Return how long to leave something alone after `failures` failures in a row (from 1)."""
+    """Return how long to leave something alone after `failures` failures in a row (from 1).
+
+    Between half and all of a time that doubles: many that wait do not come back in step.
+    """
     doubled = settings.first_wait_seconds * 2.0 ** min(failures, 30)
-    return min(doubled, settings.max_wait_seconds)
+    return min(doubled, settings.max_wait_seconds) * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
 def _is_worth_repeating(exc: BaseException) -> bool:
@@ -44,4 +52,6 @@ def _is_worth_repeating(exc: BaseException) -> bool:
 def _log_retry(state: tenacity.RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     wait = state.next_action.sleep if state.next_action else 0
-    get_logger().warning("step_retried", reason=str(error), wait_seconds=round(wait, 2))
+    # The first try says that something is wrong; the others would only say it again.
+    log = get_logger().warning if state.attempt_number == 1 else get_logger().debug
+    log("step_retried", reason=str(error), wait_seconds=round(wait, 2))

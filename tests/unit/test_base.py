@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from dropload.config import LogConfig, RetryConfig
 from dropload.errors import FileChangedError, TransientError
@@ -122,6 +123,19 @@ def test_a_success_after_trouble_is_a_success() -> None:
     assert call_with_retries(once, FAST) == 7
 
 
+def test_trouble_is_logged_when_it_begins_and_when_it_ends_not_with_every_try() -> None:
+    troubles = [TransientError("away")] * 3
+
+    def recover() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    with structlog.testing.capture_logs() as logs:
+        call_with_retries(recover, RetryConfig(attempts=5, first_wait_seconds=0.001))
+    told = [(log["log_level"], log["event"]) for log in logs if log["log_level"] != "debug"]
+    assert told == [("warning", "step_retried"), ("info", "step_recovered")]
+
+
 def test_a_changed_file_is_not_mended_by_trying_again() -> None:
     calls = []
 
@@ -136,7 +150,10 @@ def test_a_changed_file_is_not_mended_by_trying_again() -> None:
 
 def test_waits_double_up_to_their_ceiling() -> None:
     settings = RetryConfig(first_wait_seconds=1, max_wait_seconds=10)
-    assert [back_off_seconds(n, settings) for n in (1, 2, 3, 9)] == [2, 4, 8, 10]
+    for failures, most in ((1, 2), (2, 4), (3, 8), (9, 10)):
+        waits = {back_off_seconds(failures, settings) for _ in range(50)}
+        assert all(most / 2 <= wait <= most for wait in waits)
+        assert len(waits) > 1, "workers that fail together do not come back together"
 
 
 def test_sql_and_configuration_are_found_from_a_checkout() -> None:
