@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyodbc
 import pytest
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from dropload.errors import (
 )
 from dropload.model import LoadType
 from dropload.targets.mssql import SQLServerTarget
+from dropload.targets.mssql.bulk import BulkWriter
 from dropload.targets.mssql.engine import refuse_old_server
 from dropload.targets.mssql.odbc import Driver, connection_string, find_driver
 from tests.contract.test_targets import make_plan
@@ -150,6 +152,50 @@ def test_another_error_of_a_new_connection_is_not_called_age() -> None:
 
     with pytest.raises(pyodbc.Error, match="229"):
         refuse_old_server(Denied(), None)
+
+
+# --- bulk copy
+
+
+class Copier(BulkWriter):
+    """Copies as it is told, without a server."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.is_cut = False
+        super().__init__(settings(), None, lambda: self.now)
+
+    def _copy(self, _table: str, batches: list[pa.RecordBatch]) -> int:
+        if self.is_cut:
+            raise RuntimeError("connection reset")
+        return sum(batch.num_rows for batch in batches)
+
+    def try_once(self) -> str:
+        try:
+            return "bulk" if self.write("t", [_BATCH]) else "insert"
+        except TransientError:
+            return "again"
+
+
+_BATCH = pa.RecordBatch.from_pydict({"c": ["x"]})
+
+
+def test_bulk_copy_that_never_worked_rests_at_once() -> None:
+    copier = Copier()
+    copier.is_cut = True
+    assert [copier.try_once() for _ in range(3)] == ["again", "insert", "insert"]
+    copier.is_cut = False
+    copier.now += 3600
+    assert copier.try_once() == "bulk"
+
+
+def test_bulk_copy_that_was_cut_once_goes_on_and_rests_after_the_second_time() -> None:
+    copier = Copier()
+    said = [copier.try_once()]
+    for is_cut in (True, False, True, True, True):
+        copier.is_cut = is_cut
+        said.append(copier.try_once())
+    assert said == ["bulk", "again", "bulk", "again", "again", "insert"]
 
 
 # --- statements

@@ -168,7 +168,11 @@ class PostgreSQLTarget(ServerTarget):
         if isinstance(exc, (OSError, sa.exc.TimeoutError)) or state.startswith(_TRANSIENT):
             return TransientError(f"PostgreSQL: {said}.")
         if not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)):
-            return TransientError(f"PostgreSQL cannot be reached: {said}.")
+            return TransientError(
+                f"PostgreSQL cannot be reached: {said}.",
+                hint="It is tried again. If that does not help: check database.host and "
+                "database.port, and that the server takes connections from here.",
+            )
         return TargetError(f"PostgreSQL says: {said}.", hint=_HINTS.get(state, ""))
 
     def describe(self) -> str:

@@ -6,6 +6,8 @@ counted on the server before it is published.
 """
 
 import importlib.util
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,27 +19,45 @@ from dropload.logs import get_logger
 
 PACKET_BYTES = 16384
 """The driver's own default panics where the server offers 4096 (measured with 1.16)."""
+_FAILURES = 2
+"""Broken copies in a row after which rows go by INSERT."""
+_REST_SECONDS = 1800
+"""How long they do, before bulk copy has another chance."""
 
 
 class BulkWriter:
     """Sends record batches to a table; says when it cannot, so that another way is taken."""
 
-    def __init__(self, settings: DatabaseConfig, password: str | None) -> None:
-        self.is_usable = (
+    def __init__(
+        self,
+        settings: DatabaseConfig,
+        password: str | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._is_possible = (
             settings.bulk
             and settings.authentication is None
             and not settings.trusted_connection
             and importlib.util.find_spec("mssql_python") is not None
         )
-        """False after the first failure in this process, and where the driver is missing."""
+        """False where the driver is missing or cannot log in that way."""
+        self._clock = clock
+        self._has_worked = False
+        self._failures = 0
+        self._rests_until = 0.0
         self._settings = settings
         self._password = password
         self._connection: Any = None
 
+    @property
+    def is_usable(self) -> bool:
+        """Return whether the next batches may be tried by bulk copy."""
+        return self._is_possible and self._clock() >= self._rests_until
+
     def write(self, table: str, batches: list[pa.RecordBatch]) -> bool:
         """Send batches whose columns are those of the table, in its order.
 
-        Returns False when it was not sent and bulk is not usable any more.
+        Returns False when nothing was sent and the rows must take another way.
 
         Raises TransientError when some of the rows may have arrived: the side table must be made
         anew.
@@ -50,14 +70,27 @@ class BulkWriter:
             # The driver's core is another language: its panics are no ordinary exceptions.
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
-            self.is_usable = False
             self.close()
-            get_logger().warning("bulk_given_up", reason=f"{type(exc).__name__}: {exc}")
-            raise TransientError("The bulk copy broke off; rows go by INSERT from now on.") from exc
+            self._note_failure(exc)
+            raise TransientError("The bulk copy broke off.") from exc
+        self._has_worked, self._failures = True, 0
         sent = sum(batch.num_rows for batch in batches)
         if copied != sent:
             raise TransientError(f"The bulk copy took {copied} of {sent} rows.")
         return True
+
+    def _note_failure(self, error: BaseException) -> None:
+        """Let bulk copy rest when it never worked, or failed several times in a row.
+
+        A connection that was cut once is no reason: the next one will do.
+        """
+        self._failures += 1
+        if self._has_worked and self._failures < _FAILURES:
+            return
+        self._rests_until = self._clock() + _REST_SECONDS
+        self._failures = 0
+        reason = f"{type(error).__name__}: {error}"
+        get_logger().warning("bulk_given_up", reason=reason, rests_seconds=_REST_SECONDS)
 
     def _copy(self, table: str, batches: list[pa.RecordBatch]) -> int:
         if self._connection is None:

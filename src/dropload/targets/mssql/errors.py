@@ -132,7 +132,11 @@ def _rows_error(said: str) -> ConstraintError:
 
 
 def _away_error(said: str) -> TransientError:
-    return TransientError(f"SQL Server cannot be reached: {said}.")
+    return TransientError(
+        f"SQL Server cannot be reached: {said}.",
+        hint="It is tried again. If that does not help: check database.host, database.port and "
+        "database.name, and that the server takes connections from here.",
+    )
 
 
 def _read_message(error: BaseException) -> tuple[str, frozenset[int]]:
