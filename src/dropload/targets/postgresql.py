@@ -69,6 +69,14 @@ _DATA = ("22", "23")
 _CONFIG = ("28", "3D")
 _TOO_WIDE = ("54",)
 """Too many columns, or a row that does not fit into a page."""
+_NOTICE_SILENCE = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""A peer that vanished without a word (power, firewall) is noticed after a minute, not after hours
+(https://www.postgresql.org/docs/current/libpq-connect.html; seconds, and milliseconds)."""
 _MIN_VERSION = 12
 """Generated columns, which the catalogue is asked for, came with it."""
 _HINTS = {
@@ -112,6 +120,7 @@ class PostgreSQLTarget(ServerTarget):
             pool_size=settings.pool_size,
             connect_args={
                 "connect_timeout": max(1, round(settings.connect_timeout_seconds)),
+                **_NOTICE_SILENCE,
                 "application_name": "dropload",
                 "options": "-c timezone=UTC -c client_encoding=UTF8",
             },
