@@ -133,17 +133,18 @@ def _has_blank_after(delimiter: str, text: str) -> bool:
 def _candidate_quotes(delimiter: str, text: str) -> list[str]:
     """Return the quote characters worth trying: those that enclose something."""
     quotes = ['"']
-    if _count_enclosed("'", delimiter, text) >= 2:
+    enclosed = _find_enclosed("'", delimiter, text)
+    if len(enclosed) >= 2 or any(delimiter in cell.strip(delimiter) for cell in enclosed):
         quotes.append("'")
     return quotes
 
 
-def _count_enclosed(quote: str, delimiter: str, text: str) -> int:
-    """Return how many cells begin and end with the quote."""
+def _find_enclosed(quote: str, delimiter: str, text: str) -> list[str]:
+    """Return the cells that begin and end with the quote."""
     cut = re.escape(delimiter) if delimiter else "\n"
     inside = rf"[^{quote}\n\\]*+(?:(?:{quote}{quote}|\\.)[^{quote}\n\\]*+)*+"
     pattern = rf"(?:^|{cut}) ?{quote}{inside}{quote} ?(?={cut}|$)"
-    return len(re.findall(pattern, text, re.MULTILINE))
+    return re.findall(pattern, text, re.MULTILINE)
 
 
 def _pick_quoting(fits: list[Fit]) -> Fit:

@@ -86,7 +86,10 @@ class Fit:
 
 def measure_fit(dialect: Dialect, sample: Sample) -> Fit:
     """Return how well the dialect explains the sample."""
-    splits = [Splitter(dialect).split(lines) for lines in (sample.head, *sample.stretches)]
+    head = Splitter(dialect).split(sample.head)
+    # Where cells hold line breaks, a stretch may begin within a cell and say nothing about rows.
+    further = () if head.joined else sample.stretches
+    splits = [head, *(Splitter(dialect).split(lines) for lines in further)]
     rows = list(chain.from_iterable(split.cells for split in splits))
     width = choose_width(rows)
     table, outside = _cut_table(rows, width)

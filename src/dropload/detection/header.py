@@ -59,16 +59,25 @@ def judge_header(rows: Sequence[Sequence[str]]) -> Verdict:
 
 def _judge_alone(first: Sequence[str]) -> Verdict:
     """Return the verdict for a table of a single row."""
-    typed = sum(classify_cell(cell) in TYPED for cell in first)
-    if typed:
+    # Single letters name columns as well: "t" and "f" need not be truth values.
+    if any(classify_cell(cell) in TYPED - {CellKind.BOOLEAN} for cell in first):
         return Verdict(False, 0.7, "the only row holds values, not names: no header")
     words = _score_row(list(first)) + sum(_score_name(cell) for cell in first)
     sure = 0.5 + min(0.3, max(words, 0) / 10)
     return Verdict(True, sure, "the only row holds no numbers: taken for a header without data")
 
 
+def _judge_above_nothing(names: list[str]) -> Verdict:
+    """Return the verdict where every row below is empty."""
+    header = not any(classify_cell(name) in TYPED for name in names)
+    verdict = "taken for the header" if header else "no header"
+    return Verdict(header, 0.7, f"only the first row holds anything: {verdict}")
+
+
 def _weigh(names: list[str], columns: list[list[str]]) -> Verdict:
     """Return the verdict from what each column and the row as a whole say."""
+    if not any(cell.strip() for cells in columns for cell in cells):
+        return _judge_above_nothing(names)
     if _is_year_row(names, columns):
         return Verdict(True, 0.9, "the first row counts up years or numbers: taken for the header")
     typed, texts = _score_columns(names, columns)
@@ -149,27 +158,41 @@ def _score_row(names: list[str]) -> float:
 def _is_year_row(names: list[str], columns: list[list[str]]) -> bool:
     """Return whether the row's numbers count up, like years, and those below them do not."""
     places = [place for place, name in enumerate(names) if re.fullmatch(r"\d{1,4}", name.strip())]
-    if len(places) < 3 or len(places) == len(names) == 3:
-        return False
-    numbers = [int(names[place]) for place in places]
-    steps = {right - left for left, right in pairwise(numbers)}
-    if len(steps) != 1 or steps == {0}:
-        return False
-    if not (all(_YEAR.fullmatch(names[place].strip()) for place in places) or steps == {1}):
+    if not _is_series([names[place] for place in places], whole_row=len(places) == len(names)):
         return False
     below = [
         [columns[place][row] for place in places if row < len(columns[place])]
         for row in (0, 1)
         if any(columns)
     ]
-    return all(_counts_up(row) is False for row in below if row)
+    return not any(_counts_up(row) for row in below if row)
+
+
+def _is_series(numbers: list[str], *, whole_row: bool) -> bool:
+    """Return whether the numbers are years in order, or count up one by one.
+
+    Two are enough beside names, when they are years that follow each other.
+    """
+    if len(numbers) < 2 or (whole_row and len(numbers) == 3):
+        return False
+    steps = _steps(numbers)
+    if all(_YEAR.fullmatch(number.strip()) for number in numbers):
+        if len(numbers) == 2:
+            return not whole_row and steps <= {1, -1}
+        return all(step > 0 for step in steps) or all(step < 0 for step in steps)
+    return len(numbers) > 2 and steps == {1}
+
+
+def _steps(numbers: list[str]) -> set[int]:
+    """Return the differences between neighbours."""
+    return {int(right) - int(left) for left, right in pairwise(numbers)}
 
 
 def _counts_up(cells: list[str]) -> bool:
-    """Return whether the cells are whole numbers one step apart."""
+    """Return whether the cells are years, or whole numbers at one distance."""
     if not all(re.fullmatch(r"\d{1,6}", cell.strip()) for cell in cells):
         return False
-    return len({int(right) - int(left) for left, right in pairwise(cells)}) == 1
+    return len(_steps(cells)) == 1 or all(_YEAR.fullmatch(cell.strip()) for cell in cells)
 
 
 # --- columns of numbers, dates, addresses -----------------------------------------------------

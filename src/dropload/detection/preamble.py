@@ -12,6 +12,11 @@ _LONGEST_PREAMBLE = 200
 # Share of the usual number of filled cells that a row of the table has at least.
 _LEAST_FILLED = 0.5
 
+# Rows that are filled to this share at most may be settings above the table, where its rows
+# have at least so many filled cells.
+_SPARSE = 0.67
+_LEAST_USUAL = 3
+
 # A width that so many rows have is no accident in a ragged table.
 _USUAL_SHARE = 0.15
 
@@ -27,7 +32,29 @@ def find_first_row(rows: Sequence[Sequence[str]], width: int) -> int:
         return _skip_comments(rows)
     first = _find_row_of(rows, width, width - 1 if width > 3 else width)
     narrow = _narrowest_width(rows[first:], width)
-    return first if narrow == width else min(first, _find_row_of(rows, narrow, narrow))
+    if narrow != width:
+        return min(first, _find_row_of(rows, narrow, narrow))
+    return _skip_sparse_block(rows, first, width)
+
+
+def _skip_sparse_block(rows: Sequence[Sequence[str]], first: int, width: int) -> int:
+    """Return the index of a clear header below rows that are too empty to be of its table.
+
+    Settings above a table are often filled up with delimiters: "Account;DE12;;;".
+    """
+    usual = _usual_filled(rows, width)
+    if usual < _LEAST_USUAL or count_filled(rows[first]) > _SPARSE * usual:
+        return first
+    full = (
+        place
+        for place in range(first + 1, min(len(rows), first + _LONGEST_PREAMBLE))
+        if count_filled(rows[place]) > _SPARSE * usual
+    )
+    below = next(full, None)
+    if below is None or len(rows) - below < 2 or below - first >= len(rows) - below:
+        return first
+    upper, lower = judge_header(rows[first:]), judge_header(rows[below:])
+    return below if lower.header and (lower.confidence > upper.confidence) else first
 
 
 def _find_row_of(rows: Sequence[Sequence[str]], width: int, least_width: int) -> int:

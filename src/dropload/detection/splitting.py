@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 # A quoted cell may hold line breaks; one that never ends must not swallow the sample.
-_LONGEST_QUOTED_LINES = 120
+_LONGEST_QUOTED_LINES = 1000
 # A file in which many quotes never close does not use them for quoting: stop looking for the end.
 _VAIN_SEARCHES = 12
 # Stands for "no delimiter" in patterns: a code point that no text holds.
@@ -35,6 +35,8 @@ class Records:
     """Cells that begin with a quote but do not end with one."""
     escaped: int = 0
     """Quoted cells that hold the escape character before a quote."""
+    joined: int = 0
+    """Records that take more than one line."""
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -70,7 +72,9 @@ class Splitter:
                 number += 1
                 continue
             records.lines.append(number)
-            number += self._add_record(records, lines, number)
+            taken = self._add_record(records, lines, number)
+            records.joined += taken > 1
+            number += taken
         return records
 
     def _add_record(self, records: Records, lines: Sequence[str], number: int) -> int:
@@ -81,6 +85,9 @@ class Splitter:
             records.cells.append(self._split_plain(line))
             return 1
         text, taken = self._join_lines(lines, number)
+        if taken == 1 and records.joined and self._is_cut(lines, number):
+            records.lines.pop()
+            return len(lines) - number
         records.cells.append(self._split_quoted(text, records))
         return taken
 
@@ -101,13 +108,25 @@ class Splitter:
         if self._vain_searches >= _VAIN_SEARCHES or not self._is_open(text):
             return text, 1
         quote = self.dialect.quotechar
-        parts = [text]
+        parts, marks = [text], text.count(quote)
         for line in lines[number + 1 : number + _LONGEST_QUOTED_LINES]:
             parts.append(line)
-            if quote in line and not self._is_open(joined := "\n".join(parts)):
+            found = line.count(quote)
+            marks += found
+            # Marks come in pairs where none is escaped by another character.
+            if not found or (marks % 2 and not self.dialect.escapechar):
+                continue
+            if not self._is_open(joined := "\n".join(parts)):
                 return self._accept(joined, text, len(parts))
         self._vain_searches += 1
         return text, 1
+
+    def _is_cut(self, lines: Sequence[str], number: int) -> bool:
+        """Return whether the sample ends within the cell that opens on this line."""
+        rest = lines[number:]
+        if len(rest) > _LONGEST_QUOTED_LINES or not self._is_open(rest[0]):
+            return False
+        return self._is_open("\n".join(rest))
 
     def _accept(self, joined: str, first: str, taken: int) -> tuple[str, int]:
         """Return the joined lines if their quotes are in order, else the first line alone."""
