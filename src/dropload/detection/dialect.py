@@ -2,11 +2,12 @@
 
 import re
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from dropload.detection.cells import TYPED, CellKind, classify_column
 from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
 from dropload.detection.sample import Sample
-from dropload.detection.splitting import Dialect
+from dropload.detection.splitting import Dialect, Splitter
 
 RARE = "^~\x01\x1f¦:# "
 """Delimiters that are common characters too: they need overwhelming evidence."""
@@ -24,6 +25,8 @@ _WHOLE_SHARE = 0.8
 _WHOLE_SCORE = 0.86
 # For characters of ordinary text: so many lines must agree.
 _RARE_ROWS = 3
+# Fewer will do where they agree on many cells.
+_FEW_ROWS, _WIDE = 2, 6
 
 _SEP_LINE = re.compile(r'"?sep=(.|\\t)"?[,;|\t]*\s*', re.IGNORECASE)
 # Double quotes are so much more usual that single ones must enclose this many times more cells.
@@ -242,9 +245,23 @@ def _fit_rare(text: str, sample: Sample, single: Fit, best: float) -> list[Fit]:
     """Return the fits of rare delimiters for which the evidence is overwhelming."""
     if single.wholes >= _WHOLE_SHARE:
         return []
-    fits = [_fit_delimiter(char, text, sample) for char in _present(RARE, sample)]
-    fits = [fit for fit in fits if _is_overwhelming(fit, text, best)]
+    table = _without_comments(sample)
+    fits = [_fit_delimiter(char, text, table) for char in _present(RARE, table)]
+    fits = [
+        replace(fit, records=Splitter(fit.dialect).split(sample.head))
+        for fit in fits
+        if _is_overwhelming(fit, text, best)
+    ]
     return [fit for fit in fits if fit.dialect.delimiter in _SELDOM_IN_TEXT] or fits
+
+
+def _without_comments(sample: Sample) -> Sample:
+    """Return the sample without the comments above its table: they are full of blanks."""
+    comments = takewhile(lambda line: line.lstrip().startswith("#"), sample.head)
+    first = sum(1 for _ in comments)
+    if not 0 < first < len(sample.head):
+        return sample
+    return replace(sample, head=sample.head[first:])
 
 
 def _is_overwhelming(fit: Fit, text: str, best: float) -> bool:
@@ -255,7 +272,8 @@ def _is_overwhelming(fit: Fit, text: str, best: float) -> bool:
         return False
     if seldom:
         return fit.width >= 3 or fit.rows >= _RARE_ROWS
-    return fit.rows >= _RARE_ROWS and _are_values(fit, text)
+    few = fit.rows == _FEW_ROWS and fit.width >= _WIDE
+    return (fit.rows >= _RARE_ROWS or few) and _are_values(fit, text)
 
 
 def _are_values(fit: Fit, text: str) -> bool:
