@@ -219,13 +219,16 @@ def drop_sqlserver_database(url: str) -> None:
 
 
 @pytest.fixture(params=["postgresql", "sqlserver", "sqlserver without bulk"])
-def server_url(request: pytest.FixtureRequest) -> str:
-    """Return the URL of an empty database, of each server that can be had here."""
-    if request.param == "sqlserver":
-        return make_sqlserver_database()
-    if request.param == "sqlserver without bulk":
-        return make_sqlserver_database() + "&bulk=no"
-    return make_database(request.getfixturevalue("postgresql_server"))
+def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Yield the URL of an empty database, of each server that can be had here."""
+    if request.param == "postgresql":
+        yield make_database(request.getfixturevalue("postgresql_server"))
+        return
+    made = make_sqlserver_database()
+    bulk = "yes" if request.param == "sqlserver" else "no"
+    url = sa.make_url(made).update_query_dict({"bulk": bulk})
+    yield url.render_as_string(hide_password=False)
+    drop_sqlserver_database(made)
 
 
 def address_of_server(database_url: str) -> Address:

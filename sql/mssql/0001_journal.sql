@@ -12,6 +12,8 @@
 
 -- Filtered indexes need it, and sqlcmd has it off.
 SET QUOTED_IDENTIFIER ON;
+-- A table comes with its indexes, or not at all: "once" hangs on two of them.
+SET XACT_ABORT ON;
 GO
 IF SCHEMA_ID('ref') IS NULL EXEC('CREATE SCHEMA ref');
 GO
@@ -22,17 +24,20 @@ GO
 
 IF OBJECT_ID('ref.Schema_Version', 'U') IS NULL
 BEGIN
+BEGIN TRANSACTION;
 CREATE TABLE ref.Schema_Version (
     version     integer      NOT NULL PRIMARY KEY,
     script      nvarchar(200) NOT NULL,
     applied_at  datetime2(6)    NOT NULL
 );
+COMMIT;
 END;
 GO
 
 -- One row per drop path: its present state.
 IF OBJECT_ID('ref.File_Monitor_Tracking', 'U') IS NULL
 BEGIN
+BEGIN TRANSACTION;
 CREATE TABLE ref.File_Monitor_Tracking (
     id                        bigint       IDENTITY(1,1) PRIMARY KEY,
     file_path                 nvarchar(500) COLLATE Latin1_General_BIN2 NOT NULL UNIQUE,
@@ -61,12 +66,14 @@ CREATE INDEX ix_File_Monitor_Tracking_created_at
     ON ref.File_Monitor_Tracking (created_at);
 CREATE INDEX ix_File_Monitor_Tracking_table_name
     ON ref.File_Monitor_Tracking (table_name);
+COMMIT;
 END;
 GO
 
 -- One row per load: an attempt to put one version of one file into one table.
 IF OBJECT_ID('ref.Load_History', 'U') IS NULL
 BEGIN
+BEGIN TRANSACTION;
 CREATE TABLE ref.Load_History (
     load_id           bigint       IDENTITY(1,1) PRIMARY KEY,
     tracking_id       bigint       NOT NULL,
@@ -123,12 +130,14 @@ CREATE INDEX ix_Load_History_table
     ON ref.Load_History (schema_name, table_name, state);
 CREATE INDEX ix_Load_History_state
     ON ref.Load_History (state, filed_at);
+COMMIT;
 END;
 GO
 
 -- Rows that were refused, bounded per load.
 IF OBJECT_ID('ref.Load_Reject', 'U') IS NULL
 BEGIN
+BEGIN TRANSACTION;
 CREATE TABLE ref.Load_Reject (
     load_id     bigint      NOT NULL,
     source_row  bigint      NOT NULL,                      -- record of the file, from 1, header not counted
@@ -139,12 +148,14 @@ CREATE TABLE ref.Load_Reject (
     row_text    nvarchar(max),
     PRIMARY KEY (load_id, source_row)
 );
+COMMIT;
 END;
 GO
 
 -- One row per reference table, written by the load that publishes it.
 IF OBJECT_ID('ref.Reference_Data_Cfg', 'U') IS NULL
 BEGIN
+BEGIN TRANSACTION;
 CREATE TABLE ref.Reference_Data_Cfg (
     id          bigint       IDENTITY(1,1) PRIMARY KEY,
     schema_name nvarchar(128) NOT NULL,
@@ -155,12 +166,14 @@ CREATE TABLE ref.Reference_Data_Cfg (
     load_id     bigint       NOT NULL,                     -- the load that wrote it last
     UNIQUE (schema_name, table_name)
 );
+COMMIT;
 END;
 GO
 
 -- Who did what to which load, when. Append only.
 IF OBJECT_ID('ref.Audit_Log', 'U') IS NULL
 BEGIN
+BEGIN TRANSACTION;
 CREATE TABLE ref.Audit_Log (
     id      bigint       IDENTITY(1,1) PRIMARY KEY,
     at      datetime2(6)    NOT NULL,
@@ -169,6 +182,7 @@ CREATE TABLE ref.Audit_Log (
     load_id bigint,
     detail  nvarchar(max)
 );
+COMMIT;
 END;
 GO
 

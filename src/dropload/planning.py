@@ -50,7 +50,7 @@ def make_plan(
     rules: Rules,
     measure: Measure,
     checks: tuple[CheckedColumn, ...] = (),
-    table_rules: TableRules | None = None,
+    table_rules: TableRules = TableRules(),  # noqa: B008 - it cannot be changed
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
@@ -82,8 +82,8 @@ def make_plan(
         _check_match(info, sources, settings)
         plan = _plan_known_table(request, layout, profile, info, sources, rules, measure, checks)
         if not request.force:
-            _check_guard_rails(plan, info, settings)
-        said = _describe_rules(request, table_rules or TableRules(), [c.name for c in plan.columns])
+            _check_guard_rails(plan, info, settings, table_rules)
+        said = _describe_rules(request, table_rules, [c.name for c in plan.columns])
         plan = replace(plan, notes=(*plan.notes, *said))
     return plan
 
@@ -433,9 +433,18 @@ def _describe_rules(request: Request, rules: TableRules, columns: Iterable[str])
 # --- guard rails
 
 
-def _check_guard_rails(plan: Plan, info: TableInfo, settings: LoadConfig) -> None:
+def _check_guard_rails(
+    plan: Plan, info: TableInfo, settings: LoadConfig, table_rules: TableRules
+) -> None:
     if plan.load_type is not LoadType.FULLLOAD:
         return
+    if table_rules.dependents:
+        raise HeldError(
+            f"A fullload deletes the rows of {info.table}, and with them changes those of "
+            f"{', '.join(table_rules.dependents)}.",
+            hint="Change that foreign key or load the file as append; release the file only if "
+            "the other tables may lose their rows, too.",
+        )
     if plan.missing:
         raise HeldError(
             f"The file lacks {_listed(plan.missing)}, which {info.table} has.",

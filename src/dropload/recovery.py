@@ -136,7 +136,15 @@ def _sweep_stages(dock: Dock) -> int:
     with dock.target.write() as conn:
         for stage, load_id in dock.target.list_stages(conn):
             row = dock.journal.loads.row(conn, load_id)
-            if row is None or row.state not in OPEN_STATES:
+            if row is None or not _is_stage_of(dock, row, stage):
+                # Another's table, or another journal's side table: not ours to drop.
+                get_logger().warning("table_unknown", table=str(stage))
+            elif row.state not in OPEN_STATES:
                 dock.target.drop_table(conn, stage)
                 dropped += 1
     return dropped
+
+
+def _is_stage_of(dock: Dock, row: LoadRecord, stage: TableName) -> bool:
+    own = dock.target.stage_name(TableName(row.schema_name, row.table_name), row.load_id)
+    return dock.target.physical_name(own) == dock.target.physical_name(stage)

@@ -210,10 +210,16 @@ def test_one_open_load_per_path_and_recovery_frees_the_dead(site: Site) -> None:
     assert recover(site.dock) == Recovered()
 
 
-def test_a_stage_whose_load_is_over_is_swept(site: Site) -> None:
-    stage = site.dock.target.quoted(TableName("stg", "orders__77"))
-    site.execute(f"CREATE TABLE {stage} (n integer)")
+def test_a_stage_whose_load_is_over_is_swept_and_no_other_table(site: Site) -> None:
+    """H5"""
+    loaded = site.drop("orders.csv", "id\n1\n2\n")
+    names = [f"orders__{loaded.load_id}", "orders__77", f"sales__{loaded.load_id}"]
+    for name in names:
+        quoted = site.dock.target.quoted(TableName("stg", name))
+        site.execute(f"CREATE TABLE {quoted} (n integer)")
     assert recover(site.dock) == Recovered(stages_dropped=1)
+    left = [name for name in names if site.exists(TableName("stg", name))]
+    assert left == names[1:], "what no load of ours made is not ours to drop"
 
 
 def test_a_nul_in_a_rejected_row_is_no_trouble_for_the_journal(site: Site) -> None:

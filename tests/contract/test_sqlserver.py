@@ -20,8 +20,8 @@ from dropload.errors import (
 from dropload.model import LoadType
 from dropload.targets.mssql import SQLServerTarget
 from dropload.targets.mssql.bulk import BulkWriter
-from dropload.targets.mssql.engine import refuse_old_server
-from dropload.targets.mssql.odbc import Driver, connection_string, find_driver
+from dropload.targets.mssql.engine import refuse_lazy_commits, refuse_old_server
+from dropload.targets.mssql.odbc import Driver, connection_string, find_driver, settings_of
 from tests.contract.test_targets import make_plan
 
 GOLDEN = Path(__file__).parents[1] / "files" / "golden"
@@ -88,6 +88,24 @@ def test_the_password_comes_from_its_file_or_systemds_credential(
         database_password(settings(password_file=tmp_path / "none"))
 
 
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("encrypt=perhaps", "database.url is wrong: encrypt"),
+        ("MultiSubnetFailover=yes", "does not know: multisubnetfailover"),
+    ],
+)
+def test_an_option_of_the_url_that_cannot_be_is_refused(option: str, complaint: str) -> None:
+    wrong = DatabaseConfig.model_validate({"url": f"mssql://u:p@db/x?{option}"})
+    with pytest.raises(ConfigError, match=complaint):
+        settings_of(wrong)
+
+
+def test_the_drivers_other_words_for_encryption_are_taken() -> None:
+    named = DatabaseConfig.model_validate({"url": "mssql://u:p@db/x?encrypt=Mandatory"})
+    assert settings_of(named).encrypt == "yes"
+
+
 # --- errors
 
 
@@ -116,6 +134,11 @@ def test_the_password_comes_from_its_file_or_systemds_credential(
         ("22003", 8115, "Arithmetic overflow error", ConstraintError),
         ("42S02", 208, "Invalid object name", TargetError),
         ("42000", 4060, "Cannot open database requested by the login", TransientError),
+        ("23000", 2627, "Violation of UNIQUE KEY in dbo.certificates", ConstraintError),
+        ("22018", 245, "Conversion failed for 'file not found (1205) (SQLX) '", ConstraintError),
+        ("42000", 922, "Database is being recovered", TransientError),
+        ("42000", 51000, "zero is no number", ConstraintError),
+        ("42000", 2705, "Column names in each table must be unique", FileError),
         ("42000", 511, "Cannot create a row of size 9000", FileError),
         ("42000", 1702, "CREATE TABLE failed: column exceeds the maximum of columns", FileError),
     ],
@@ -141,6 +164,27 @@ def test_a_server_that_does_not_know_our_statements_is_called_too_old(number: in
 
     with pytest.raises(ConfigError, match="too old for dropload, which needs 2016"):
         refuse_old_server(Old(), None)
+
+
+@pytest.mark.parametrize("setting", ["FORCED", "ALLOWED", "DISABLED"])
+def test_a_database_that_may_lose_commits_is_refused(setting: str) -> None:
+    """Promise 3"""
+
+    class Asked:
+        def execute(self, _statement: str) -> "Asked":
+            return self
+
+        def fetchone(self) -> tuple[str]:
+            return (setting,)
+
+        def rollback(self) -> None:
+            pass
+
+    if setting != "FORCED":
+        refuse_lazy_commits(Asked(), None)
+        return
+    with pytest.raises(TargetError, match="may lose commits"):
+        refuse_lazy_commits(Asked(), None)
 
 
 def test_another_error_of_a_new_connection_is_not_called_age() -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dropload import column_types
 from dropload.config import DatabaseConfig, SchemasConfig
-from dropload.errors import DroploadError, TargetError
+from dropload.errors import ConstraintError, DroploadError, TargetError
 from dropload.model import (
     Area,
     ColumnType,
@@ -342,19 +342,47 @@ class Target(ABC):
                 f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
                 hint="Add the column again, or copy the rows from the backup by hand.",
             )
+        if dependents := self.find_rules(conn, table).dependents:
+            raise TargetError(
+                f"Rows of other tables hang on those of {table}: {', '.join(dependents)}.",
+                hint="Change that foreign key, or copy the rows from the backup by hand.",
+            )
         columns = [column for column in kept.columns if column.name in wanted]
+        numbers = [column.name for column in kept.columns if column.name in now.numbered_always]
         lineage = LINEAGE if kept.has_lineage and now.has_lineage else ()
         values = [self.read_as(conn, backup, c, wanted[c.name]) for c in columns]
-        names = [self.quoted_column(name) for name in (*(c.name for c in columns), *lineage)]
-        values += [self.quoted_column(name) for name in lineage]
-        self.change_rows(conn, f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+        as_they_are = [self.quoted_column(name) for name in (*numbers, *lineage)]
+        names = [*(self.quoted_column(column.name) for column in columns), *as_they_are]
+        self.empty_table(conn, table)
         with self.accept_numbers(conn, table, [column.name for column in columns]):
             self.change_rows(
                 conn,
                 f"INSERT INTO {self.quoted(table)} ({', '.join(names)}) "  # noqa: S608
-                f"SELECT {', '.join(values)} FROM {self.quoted(backup)}",
+                f"{self.override_numbers if numbers else ''} "
+                f"SELECT {', '.join([*values, *as_they_are])} FROM {self.quoted(backup)}",
             )
         return self.count_rows(conn, table)
+
+    override_numbers: ClassVar[str] = ""
+    """Words by which an INSERT may fill a column that the table always numbers itself."""
+
+    def empty_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Delete all rows of a target table.
+
+        Not TRUNCATE: readers would wait for it or see nothing, and it needs more rights. Raises
+        TargetError when the rows are not free to go.
+        """
+        try:
+            self.change_rows(conn, f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+        except self.driver_errors as exc:
+            error = self.translate(exc)
+            if not isinstance(error, ConstraintError):
+                raise
+            raise TargetError(
+                f"The rows of {table} cannot be replaced. {error.message}",
+                hint="Rows of another table refer to them, or a trigger forbids it: change that, "
+                "or load the file as append.",
+            ) from exc
 
     @abstractmethod
     def read_as(

@@ -14,14 +14,7 @@ import pyarrow.csv as pacsv
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import (
-    ConfigError,
-    ConstraintError,
-    DroploadError,
-    FileError,
-    TargetError,
-    TransientError,
-)
+from dropload.errors import ConfigError, DroploadError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
 from dropload.targets.base import LINEAGE, Limits
@@ -32,6 +25,7 @@ from dropload.targets.native import (
     holds_whole,
     word_of,
 )
+from dropload.targets.postgresql_errors import is_lock_timeout, translate_error
 from dropload.targets.server import ServerTarget, database_password
 
 _DDL = {
@@ -56,19 +50,26 @@ _KIND_OF_TYPE = {
     "uuid": Kind.UUID,
 }
 _WHOLE = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
-_CAST_TYPES = frozenset(
-    {"timestamp with time zone", "time with time zone"} | {"json", "jsonb", "inet", "interval"}
+_TEXT_TYPES = frozenset({"text", "character varying", "character", "name"})
+"""Types that a text is assigned to; for others that we have no word for it is cast."""
+_ANY_NUMERIC = ColumnType(Kind.DECIMAL, precision=131_072 + 16_383, scale=16_383)
+"""What a numeric column without a declared precision holds
+(https://www.postgresql.org/docs/current/datatype-numeric.html)."""
+_MAX_PRECISION = 1000
+"""Digits that a numeric column can be declared with."""
+_OPTIONS = (
+    "timezone=UTC client_encoding=UTF8 datestyle=ISO,YMD intervalstyle=postgres"
+    " extra_float_digits=1 standard_conforming_strings=on"
 )
-"""Types of owners' columns that take a text only by a cast; none of them rounds a value."""
+"""What text and values mean in our sessions, whatever the database or the user has set."""
+_COMMIT_FOR_GOOD = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""A commit that a crash could take back would leave its file in processed/ without its rows."""
 _DECIMAL_ROOM = 19
 """Digits of a new decimal column; PostgreSQL stores only those that a value has."""
 
-# SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-_TRANSIENT = ("08", "40", "53300", "55P03", "57014", "57P", "58030", "25006")
-_DATA = ("22", "23")
-_CONFIG = ("28", "3D")
-_TOO_WIDE = ("54",)
-"""Too many columns, or a row that does not fit into a page."""
 _NOTICE_SILENCE = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -79,13 +80,6 @@ _NOTICE_SILENCE = {
 (https://www.postgresql.org/docs/current/libpq-connect.html; seconds, and milliseconds)."""
 _MIN_VERSION = 12
 """Generated columns, which the catalogue is asked for, came with it."""
-_HINTS = {
-    "53100": "The disk of the database is full: make room, then the load goes on.",
-    "42501": "Grant the right that is named; sql/postgresql/grant_permissions.sql has them all. "
-    "Only its owner may change a table.",
-    "42P07": "If dropload's user may not see what has this name, grant it the rights of "
-    "sql/postgresql/grant_permissions.sql.",
-}
 
 
 class PostgreSQLTarget(ServerTarget):
@@ -108,6 +102,14 @@ class PostgreSQLTarget(ServerTarget):
         " AND NOT tgisinternal AND tgenabled IN ('O', 'A') ORDER BY tgname"
     )
 
+    list_references: ClassVar[sa.TextClause] = sa.text(
+        "SELECT conrelid::regclass::text, conname, 'ON DELETE ' || CASE confdeltype"
+        " WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' ELSE 'SET DEFAULT' END"
+        " FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass(:name)"
+        " AND conrelid <> confrelid AND confdeltype IN ('c', 'n', 'd') ORDER BY 1, 2"
+    )
+    override_numbers = "OVERRIDING SYSTEM VALUE"
+
     # --- connecting
 
     def create_engine(self) -> sa.Engine:
@@ -122,9 +124,10 @@ class PostgreSQLTarget(ServerTarget):
                 "connect_timeout": max(1, round(settings.connect_timeout_seconds)),
                 **_NOTICE_SILENCE,
                 "application_name": "dropload",
-                "options": "-c timezone=UTC -c client_encoding=UTF8",
+                "options": " ".join(f"-c {option}" for option in _OPTIONS.split()),
             },
         )
+        sa.event.listen(engine, "connect", _commit_for_good)
         sa.event.listen(engine, "first_connect", refuse_old_server)
         return engine
 
@@ -154,35 +157,7 @@ class PostgreSQLTarget(ServerTarget):
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLSTATE by who must act."""
-        original = getattr(exc, "orig", None) or exc
-        state = str(getattr(original, "sqlstate", None) or "")
-        said = _first_line(original)
-        if state.startswith(_CONFIG) or _is_login_failure(said):
-            return ConfigError(
-                f"PostgreSQL refuses the login: {said}.",
-                hint="Check database.url, or database.host, name, user and the password.",
-            )
-        if state.startswith(_DATA) or (not state and isinstance(original, psycopg.DataError)):
-            return ConstraintError(
-                f"The table refuses the rows: {said}.",
-                hint="Correct the rows that break this rule of the table, and drop the file again.",
-                code="constraint",
-            )
-        if state.startswith(_TOO_WIDE):
-            return FileError(
-                f"A row is wider than PostgreSQL can keep: {said}.",
-                hint="Split the file into several with fewer columns.",
-                code="row_too_wide",
-            )
-        if isinstance(exc, (OSError, sa.exc.TimeoutError)) or state.startswith(_TRANSIENT):
-            return TransientError(f"PostgreSQL: {said}.")
-        if not state and isinstance(original, (psycopg.OperationalError, psycopg.InterfaceError)):
-            return TransientError(
-                f"PostgreSQL cannot be reached: {said}.",
-                hint="It is tried again. If that does not help: check database.host and "
-                "database.port, and that the server takes connections from here.",
-            )
-        return TargetError(f"PostgreSQL says: {said}.", hint=_HINTS.get(state, ""))
+        return translate_error(exc)
 
     def describe(self) -> str:
         """Return server, version and driver."""
@@ -239,11 +214,14 @@ class PostgreSQLTarget(ServerTarget):
         schema, name = self.physical_name(table)
         query = sa.text(
             "SELECT column_name AS name, data_type AS type, character_maximum_length AS length,"
+            " CASE WHEN data_type = 'bit' THEN 'varbit'"
+            "   ELSE format('%I.%I', udt_schema, udt_name) END AS cast_type,"
             " numeric_precision AS precision, numeric_scale AS scale,"
             " datetime_precision AS fraction, is_nullable = 'YES' AS nullable,"
             " column_default IS NOT NULL OR is_identity = 'YES' AS has_value,"
             " is_identity = 'YES' OR COALESCE(column_default, '') LIKE 'nextval(%' AS numbered,"
-            " is_generated = 'ALWAYS' OR identity_generation = 'ALWAYS' AS computed"
+            " is_generated = 'ALWAYS' OR identity_generation = 'ALWAYS' AS computed,"
+            " identity_generation = 'ALWAYS' AS numbered_always"
             " FROM information_schema.columns"
             " WHERE table_schema = :schema AND table_name = :name ORDER BY ordinal_position"
         )
@@ -253,7 +231,7 @@ class PostgreSQLTarget(ServerTarget):
         """Return our type; what we do not know takes text, and the server judges it."""
         kind = _KIND_OF_TYPE.get(row["type"], Kind.TEXT)
         if kind is Kind.DECIMAL and row["precision"] is None:
-            return ColumnType(Kind.DECIMAL, precision=38, scale=19)
+            return _ANY_NUMERIC
         if kind is Kind.DECIMAL:
             return ColumnType(kind, precision=row["precision"], scale=row["scale"] or 0)
         if kind in (Kind.TIMESTAMP, Kind.TIME):
@@ -296,6 +274,8 @@ class PostgreSQLTarget(ServerTarget):
     def column_ddl(self, column_type: ColumnType) -> str:
         """Return the type as PostgreSQL declares it."""
         if column_type.kind is Kind.DECIMAL:
+            if column_type.precision > _MAX_PRECISION:
+                return "numeric"
             return f"numeric({column_type.precision},{column_type.scale})"
         if column_type.kind in (Kind.TIMESTAMP, Kind.TIME):
             return f"{column_type.kind}({column_type.precision})"
@@ -350,7 +330,7 @@ class PostgreSQLTarget(ServerTarget):
         try:
             conn.exec_driver_sql(f"LOCK TABLE {self.quoted(table)} IN SHARE ROW EXCLUSIVE MODE")
         except sa.exc.OperationalError as exc:
-            if getattr(exc.orig, "sqlstate", None) != "55P03":
+            if not is_lock_timeout(exc):
                 raise
             raise TransientError(
                 f"{table} is busy: {self._who_blocks(table)}.",
@@ -376,12 +356,15 @@ class PostgreSQLTarget(ServerTarget):
 
     def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
         """Return the columns; text goes into types that we have no word for by a cast."""
-        types = {row["name"]: row["type"] for row in rows}
+        casts = {
+            row["name"]: row["cast_type"]
+            for row in rows
+            if row["type"] not in _KIND_OF_TYPE and row["type"] not in _TEXT_TYPES
+        }
+        names = {column.name: self.quoted_column(column.name) for column in plan.columns}
         return [
-            f"CAST({self.quoted_column(c.name)} AS {types[c.name]})"
-            if types[c.name] in _CAST_TYPES
-            else self.quoted_column(c.name)
-            for c in plan.columns
+            f"CAST({quoted} AS {casts[name]})" if name in casts else quoted
+            for name, quoted in names.items()
         ]
 
     def widen_column(
@@ -397,6 +380,11 @@ class PostgreSQLTarget(ServerTarget):
         )
 
 
+def _commit_for_good(connection: Any, _record: Any) -> None:
+    connection.execute(_COMMIT_FOR_GOOD)
+    connection.commit()
+
+
 def refuse_old_server(connection: Any, _record: Any) -> None:
     """Read what version a new connection speaks to."""
     number = int(connection.info.server_version) // 10_000
@@ -405,25 +393,6 @@ def refuse_old_server(connection: Any, _record: Any) -> None:
             f"This server is PostgreSQL {number}; dropload needs {_MIN_VERSION} or later.",
             hint="Name another server in database.host or database.url.",
         )
-
-
-def _first_line(error: BaseException) -> str:
-    diag = getattr(error, "diag", None)
-    primary = getattr(diag, "message_primary", None)
-    text = primary or str(error).strip().partition("\n")[0]
-    detail = getattr(diag, "message_detail", None)
-    return f"{text} ({detail.rstrip('.')})" if primary and detail else text.rstrip(".")
-
-
-def _is_login_failure(said: str) -> bool:
-    """Return whether the server refused the login; psycopg gives no SQLSTATE while connecting."""
-    return (
-        any(
-            mark in said
-            for mark in ("password authentication failed", "does not exist", "no pg_hba.conf entry")
-        )
-        and "FATAL" in said
-    )
 
 
 def _cut(name: str) -> str:

@@ -63,7 +63,13 @@ class ServerTarget(Target):
             "stg": self.schemas.stage,
         }
         quote = self.engine.dialect.identifier_preparer.quote
-        own = re.sub(r"\b(ref|bkp|stg)\b(?=[.;'\])\s])", lambda m: quote(names[m[1]]), script)
+
+        def put_in_place(match: re.Match[str]) -> str:
+            # SCHEMA_ID takes a name as it is, not as it is quoted.
+            asked, own = match[1], names[match[2]]
+            return f"{asked}{own}" if asked else quote(own)
+
+        own = re.sub(r"(SCHEMA_ID\(')?\b(ref|bkp|stg)\b(?=[.;'\])\s])", put_in_place, script)
         for batch in self.split_batches(own):
             conn.exec_driver_sql(batch)
 
@@ -108,14 +114,16 @@ class ServerTarget(Target):
         names = {row["name"] for row in rows}
         computed = tuple(row["name"] for row in rows if row["computed"])
         rows_now = self.count_rows(conn, table)
-        return TableInfo(table, columns, rows_now, names.issuperset(LINEAGE), computed)
+        numbered = tuple(row["name"] for row in rows if row["numbered_always"])
+        return TableInfo(table, columns, rows_now, names.issuperset(LINEAGE), computed, numbered)
 
     @abstractmethod
     def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
         """Return the catalogue's row of each column, in order.
 
         Keys: name, nullable, has_value (a default or identity fills it), numbered (an identity
-        does), computed (it cannot be written), and what `parse_type` needs.
+        does), computed (it cannot be written), numbered_always (an identity that a file cannot
+        fill, but a restore can), and what `parse_type` needs.
         """
 
     @abstractmethod
@@ -131,15 +139,20 @@ class ServerTarget(Target):
         constraints = conn.execute(_LIST_CONSTRAINTS, named).scalars().all()
         triggers = conn.execute(self.list_triggers, {"name": self.quoted(table)}).scalars().all()
         rows = self.read_columns(conn, table)
+        references = conn.execute(self.list_references, {"name": self.quoted(table)}).all()
         return TableRules(
             tuple(triggers),
             # PostgreSQL lists NOT NULL among the checks.
             tuple(found for found in constraints if not found.endswith("_not_null")),
             tuple(row["name"] for row in rows if row["numbered"]),
+            tuple(f"{child} ({key}, {action})" for child, key, action in references),
         )
 
     list_triggers: ClassVar[sa.TextClause]
     """Names of the enabled triggers of a table; `:name` is its name as the dialect quotes it."""
+    list_references: ClassVar[sa.TextClause]
+    """Child table, foreign key and action of each other table whose rows a DELETE in this one
+    changes as well (cascade, set null, set default)."""
 
     @abstractmethod
     def declared_type(self, row: sa.RowMapping) -> str:
@@ -227,7 +240,7 @@ class ServerTarget(Target):
         if backup is not None:
             self.copy_table(conn, table, backup)
         # DELETE, not TRUNCATE: readers would wait for it or see nothing, and it needs more rights.
-        self.change_rows(conn, f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+        self.empty_table(conn, table)
 
     def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
         for column in plan.columns:

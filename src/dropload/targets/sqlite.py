@@ -358,7 +358,7 @@ class SQLiteTarget(Target):
         table = self.quoted(plan.table)
         if backup is not None:
             conn.exec_driver_sql(f"CREATE TABLE {self.quoted(backup)} AS SELECT * FROM {table}")  # noqa: S608
-        conn.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608
+        self.empty_table(conn, plan.table)
         self._copy_into(conn, plan, stage)
 
     def _stands_alone(self, conn: sa.Connection, table: TableName) -> bool:

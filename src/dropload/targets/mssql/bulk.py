@@ -1,8 +1,8 @@
 """SQL Server's bulk protocol: columns of text go into a side table without becoming Python objects.
 
 The driver opens a connection of its own for each call, so the rows are committed at once, outside
-the caller's transaction. That is right for a side table, which is made anew for each try, and
-counted on the server before it is published.
+the caller's transaction. That is right for a side table, which is trimmed to what the journal knows
+of before a load goes on, and counted on the server before it is published.
 """
 
 import importlib.util
@@ -16,6 +16,7 @@ import pyarrow as pa
 from dropload.config import DatabaseConfig
 from dropload.errors import TransientError
 from dropload.logs import get_logger
+from dropload.targets.mssql.odbc import braced
 
 PACKET_BYTES = 16384
 """The driver's own default panics where the server offers 4096 (measured with 1.16)."""
@@ -112,13 +113,17 @@ class BulkWriter:
             server += f"\\{settings.instance}"
         elif settings.port:
             server += f",{settings.port}"
-        password = (self._password or "").replace("}", "}}")
         trust = "yes" if settings.trust_server_certificate else "no"
-        return (
-            f"Server={server};Database={settings.name or 'master'};UID={settings.user};"
-            f"PWD={{{password}}};Encrypt={settings.encrypt};TrustServerCertificate={trust};"
-            f"PacketSize={PACKET_BYTES}"
-        )
+        parts = {
+            "Server": server,
+            "Database": settings.name or "master",
+            "UID": settings.user or "",
+            "PWD": self._password or "",
+            "Encrypt": settings.encrypt,
+            "TrustServerCertificate": trust,
+            "PacketSize": str(PACKET_BYTES),
+        }
+        return ";".join(f"{key}={braced(value)}" for key, value in parts.items())
 
     def close(self) -> None:
         """Give back the connection; one that the server dropped has nothing left to close."""

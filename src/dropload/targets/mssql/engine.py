@@ -7,6 +7,7 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
+from dropload.errors import TargetError
 from dropload.targets.mssql.errors import is_syntax_error, too_old_error
 from dropload.targets.mssql.parameters import declare_parameters
 
@@ -23,14 +24,17 @@ def open_engine(odbc_connect: str, database: DatabaseConfig, *, fast: bool) -> s
         connect_args={"timeout": max(1, round(database.connect_timeout_seconds))},
     )
 
-    def limit_waits(connection: Any, _record: Any) -> None:
-        """Let no statement wait for a lock longer than configured, a reading one neither."""
+    def set_up(connection: Any, _record: Any) -> None:
+        """Limit waits for locks, of reading statements too, and say in which order dates are."""
         wait = round(database.busy_timeout_seconds * 1000)
         connection.execute(f"SET LOCK_TIMEOUT {wait}")
+        # A login's language may read 2024-02-01 as the second of January, in a column of datetime.
+        connection.execute("SET DATEFORMAT ymd")
 
-    sa.event.listen(engine, "connect", limit_waits)
+    sa.event.listen(engine, "connect", set_up)
     sa.event.listen(engine, "first_connect", refuse_old_server)
     sa.event.listen(engine, "before_cursor_execute", declare_parameters, retval=True)
+    sa.event.listen(engine, "first_connect", refuse_lazy_commits)
     _let_rollback_follow_abort(engine)
     return engine
 
@@ -44,6 +48,22 @@ def refuse_old_server(connection: Any, _record: Any) -> None:
         if is_syntax_error(exc):
             raise too_old_error() from exc
         raise
+
+
+def refuse_lazy_commits(connection: Any, _record: Any) -> None:
+    """Refuse a database whose commits a crash can take back, after their file was filed away."""
+    query = "SELECT delayed_durability_desc FROM sys.databases WHERE name = DB_NAME()"
+    try:
+        row = connection.execute(query).fetchone()
+    except pyodbc.Error:
+        return  # a server without the setting
+    finally:
+        connection.rollback()
+    if row and row[0] == "FORCED":
+        raise TargetError(
+            "This database may lose commits in a crash: DELAYED_DURABILITY is FORCED.",
+            hint="ALTER DATABASE … SET DELAYED_DURABILITY = ALLOWED, or DISABLED.",
+        )
 
 
 def _let_rollback_follow_abort(engine: sa.Engine) -> None:

@@ -18,7 +18,9 @@ from dropload.errors import (
 # https://learn.microsoft.com/sql/relational-databases/errors-events/).
 _TRANSIENT = frozenset(
     {-2, 20, 64, 233, 1204, 1205, 1222, 4060, 10053, 10054, 10060, 10928, 10929, 40197, 40501}
-    | {40613, 49918, 49919, 49920, 11001, 17142, 17197, 6005, 3960, 3201}
+    | {40613, 49918, 49919, 49920, 11001, 17142, 17197, 6005, 3960}
+    # The database starts up, recovers or changes over; memory is short for a moment.
+    | {615, 701, 921, 922, 926, 976, 983, 4221, 8645, 8651, 40143, 40540}
 )
 _OWNERS = {
     9002: "The transaction log is full: back it up or make room, then the load goes on.",
@@ -36,10 +38,15 @@ _LOGIN = frozenset({18456, 18452, 18486, 18487, 18488})
 _CANNOT_OPEN_DATABASE = 4060
 _LOCK_TIMEOUT = 1222
 _TOO_WIDE = frozenset({511, 1701, 1702})
+_SAME_NAME = 2705
+_RAISED = range(50_000, 1_000_000)
+"""Numbers that owners give to what their triggers say about a row (RAISERROR, THROW)."""
 _SYNTAX = frozenset({102, 156})
 _ROWS = frozenset({220, 241, 242, 245, 248, 515, 547, 2601, 2627, 2628, 8114, 8115, 8152, 13609})
 """Conversion, range, truncation, null and constraint errors: the rows are at fault."""
 _ENCRYPTION = re.compile(r"SSL Provider|certificate|Encryption not supported", re.IGNORECASE)
+_CONNECTING = frozenset({"08001", "01000", "IM002", "HYT00", "HY000"})
+_RECORD = re.compile(r"; (?=\[[0-9A-Z]{5}\] )")
 _GRANT = "Grant the right that is named; sql/mssql/grant_permissions.sql has them all."
 
 
@@ -50,17 +57,21 @@ def translate_error(exc: Exception, driver_name: str) -> DroploadError:
     said, numbers = _read_message(original)
     away = isinstance(exc, (OSError, sa.exc.TimeoutError))
     owners = [hint for number, hint in _OWNERS.items() if number in numbers]
+    # While connecting only: a table may be called certificates, and a value "file not found".
+    no_driver = state == "IM002" or (state in _CONNECTING and "file not found" in said)
     sorted_by_who_must_act = (
-        (state == "IM002" or "file not found" in said, _driver_error(said, driver_name)),
-        (_ENCRYPTION.search(said), _encryption_error(said)),
+        (no_driver, _driver_error(said, driver_name)),
+        (state in _CONNECTING and _ENCRYPTION.search(said), _encryption_error(said)),
         (_CANNOT_OPEN_DATABASE in numbers, _no_database_error(said)),
         # Before the login: a database that recovers refuses it too.
         (away or numbers & _TRANSIENT, TransientError(f"SQL Server: {said}.")),
         (numbers & _LOGIN or state == "28000", _login_error(said)),
         (numbers & _PERMISSION, TargetError(f"SQL Server says: {said}.", hint=_GRANT)),
         (numbers & _TOO_WIDE, _width_error(said)),
+        (_SAME_NAME in numbers, _same_name_error(said)),
         (owners, TargetError(f"SQL Server says: {said}.", hint=" ".join(owners))),
         (numbers & _ROWS or state.startswith(("22", "23")), _rows_error(said)),
+        (any(number in _RAISED for number in numbers - _TRANSIENT), _rows_error(said)),
         (state.startswith(("08", "HYT")) or state == "40001", _away_error(said)),
     )
     found = next((error for applies, error in sorted_by_who_must_act if applies), None)
@@ -108,6 +119,14 @@ def _width_error(said: str) -> FileError:
     )
 
 
+def _same_name_error(said: str) -> FileError:
+    return FileError(
+        f"Two columns of the file have one name for SQL Server: {said}.",
+        hint="Rename one of them: the database takes the two names for equal.",
+        code="same_name",
+    )
+
+
 def _login_error(said: str) -> ConfigError:
     return ConfigError(
         f"SQL Server refuses the login: {said}.",
@@ -142,8 +161,9 @@ def _away_error(said: str) -> TransientError:
 def _read_message(error: BaseException) -> tuple[str, frozenset[int]]:
     """Return the server's sentence and the native error numbers in an ODBC message."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
-    numbers = frozenset(int(found) for found in re.findall(r"\((-?\d+)\) \(SQL", text))
-    numbers |= frozenset(int(found) for found in re.findall(r"\((-?\d+)\)(?=;|$)", text))
-    said = re.sub(r"\[[^\]]*\]", "", text.partition(";")[0])
+    # Each record ends in its number; what stands before may be data.
+    ends = (re.search(r"\((-?\d+)\)(?: \(SQL\w+\))?\s*$", part) for part in _RECORD.split(text))
+    numbers = frozenset(int(end[1]) for end in ends if end)
+    said = re.sub(r"^(?:\[[^\]]*\] ?)+", "", _RECORD.split(text)[0])
     said = re.sub(r"\s*\(-?\d+\)(?:\s*\(SQL\w+\))?\s*$", "", said)
     return said.strip().rstrip("."), numbers

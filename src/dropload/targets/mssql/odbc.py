@@ -8,6 +8,7 @@ from typing import Any
 
 import pyodbc
 import sqlalchemy as sa
+from pydantic import ValidationError
 
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError
@@ -105,14 +106,21 @@ def connection_string(settings: DatabaseConfig, driver: Driver, password: str | 
     }
     if driver.is_freetds:
         parts["TDS_Version"] = "7.4"
-    return ";".join(f"{key}={_braced(value)}" for key, value in parts.items() if value is not None)
+    return ";".join(f"{key}={braced(value)}" for key, value in parts.items() if value is not None)
 
 
-def _braced(value: str) -> str:
+def braced(value: str) -> str:
     """Return a value that no `;` or `}` in it can end (SQLDriverConnect's rule)."""
     if re.fullmatch(r"[\w.,:\\/+\- ]*", value):
         return value
     return "{" + value.replace("}", "}}") + "}"
+
+
+_URL_OPTIONS = frozenset(
+    {"driver", "encrypt", "trustservercertificate", "trusted_connection", "authentication", "bulk"}
+)
+_ENCRYPT_WORDS = {"mandatory": "yes", "optional": "no", "true": "yes", "false": "no"}
+"""The driver's other words for the same."""
 
 
 def settings_of(settings: DatabaseConfig) -> DatabaseConfig:
@@ -128,12 +136,25 @@ def settings_of(settings: DatabaseConfig) -> DatabaseConfig:
         "user": url.username,
         "password": url.password,
         "odbc_driver": query.get("driver"),
-        "encrypt": query.get("encrypt"),
+        "encrypt": _ENCRYPT_WORDS.get(query.get("encrypt", "").lower(), query.get("encrypt")),
         "trust_server_certificate": query.get("trustservercertificate"),
         "trusted_connection": query.get("trusted_connection"),
         "authentication": query.get("authentication"),
         "bulk": query.get("bulk"),
     }
+    unknown = sorted(set(query) - _URL_OPTIONS)
+    if unknown:
+        raise ConfigError(
+            f"database.url has options that dropload does not know: {', '.join(unknown)}.",
+            hint=f"It knows: {', '.join(sorted(_URL_OPTIONS))}.",
+        )
     named = {key: value for key, value in parts.items() if value is not None}
     kept = settings.model_dump(exclude={"url", *named})
-    return DatabaseConfig.model_validate(kept | named)
+    try:
+        return DatabaseConfig.model_validate(kept | named)
+    except ValidationError as exc:
+        wrong = exc.errors()[0]
+        raise ConfigError(
+            f"database.url is wrong: {wrong['loc'][-1]}: {wrong['msg']}.",
+            hint="docs/sqlserver.md says what each option takes.",
+        ) from exc

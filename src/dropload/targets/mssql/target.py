@@ -12,7 +12,7 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import DroploadError, TransientError
+from dropload.errors import DroploadError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql import columns, owned
@@ -47,6 +47,14 @@ class SQLServerTarget(ServerTarget):
     list_triggers: ClassVar[sa.TextClause] = sa.text(
         "SELECT name FROM sys.triggers WHERE parent_id = OBJECT_ID(:name) AND is_disabled = 0"
         " ORDER BY name"
+    )
+
+    list_references: ClassVar[sa.TextClause] = sa.text(
+        "SELECT OBJECT_SCHEMA_NAME(parent_object_id) + '.' + OBJECT_NAME(parent_object_id), name,"
+        " 'ON DELETE ' + REPLACE(delete_referential_action_desc, '_', ' ')"
+        " FROM sys.foreign_keys WHERE referenced_object_id = OBJECT_ID(:name)"
+        " AND parent_object_id <> referenced_object_id AND delete_referential_action <> 0"
+        " ORDER BY 1, 2"
     )
 
     # --- connecting
@@ -133,7 +141,8 @@ class SQLServerTarget(ServerTarget):
             " CASE WHEN COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsComputed') = 1"
             "   OR COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'GeneratedAlwaysType') > 0"
             "   OR DATA_TYPE IN ('timestamp', 'rowversion') THEN 1 ELSE 0 END AS computed,"
-            " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsIdentity'), 0) AS numbered"
+            " COALESCE(COLUMNPROPERTY(OBJECT_ID(:full), COLUMN_NAME, 'IsIdentity'), 0) AS numbered,"
+            " 0 AS numbered_always, COLLATION_NAME AS collation"
             " FROM INFORMATION_SCHEMA.COLUMNS"
             " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name ORDER BY ORDINAL_POSITION"
         )
@@ -328,7 +337,11 @@ class SQLServerTarget(ServerTarget):
             yield
             return
         conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(table)} ON")
-        yield
+        try:
+            yield
+        except BaseException:
+            conn.invalidate()  # the setting outlives the transaction, and allows one table only
+            raise
         conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(table)} OFF")
 
     def staged_values(self, plan: Plan, rows: Sequence[sa.RowMapping]) -> list[str]:
@@ -357,12 +370,24 @@ class SQLServerTarget(ServerTarget):
         if wanted.kind is Kind.TEXT and old.type.kind not in _READS_AS_WRITTEN:
             self._rewrite_column(conn, table, old, wanted)
             return
+        [row] = [row for row in self.read_columns(conn, table) if row["name"] == old.name]
         name, ddl = self.quoted_column(old.name), self.column_ddl(wanted)
-        conn.exec_driver_sql(f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} {ddl}")
+        # What is not said again is lost: ALTER COLUMN falls back to the defaults of the database.
+        collation = f" COLLATE {row['collation']}" if row["collation"] else ""
+        null = "" if old.nullable else " NOT NULL"
+        conn.exec_driver_sql(
+            f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} {ddl}{collation}{null}"
+        )
 
     def _rewrite_column(
         self, conn: sa.Connection, table: TableName, old: TableColumn, wanted: ColumnType
     ) -> None:
+        if not old.nullable:
+            raise TargetError(
+                f"Column {old.name} of {table} must become text, but is NOT NULL: dropload would "
+                "lose that by making it anew.",
+                hint=f"Change it to {self.column_ddl(wanted)} by hand, then the load goes on.",
+            )
         quoted, name = self.quoted(table), self.quoted_column(old.name)
         fresh = f"{old.name[:100]}__new"
         new = self.quoted_column(fresh)
