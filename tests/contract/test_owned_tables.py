@@ -136,8 +136,8 @@ def test_what_fits_is_loaded_and_the_rest_is_refused_by_row(
         assert loaded.verdict is Verdict.LOADED, loaded
         rows = sorted(site.texts(site.table("orders")), key=lambda row: int(row[1] or 0))
         digits = 7 if declared == "real" else 40  # what is read back is the double next to it
-        found = [canonical(value, digits) for value, _ in rows]
-        assert found == [*(canonical(value, digits) for value in good), None]
+        kept = [canonical(value, digits) for value, _ in rows]
+        assert kept == [*(canonical(value, digits) for value in good), None]
     lines = "".join(f'"{value}",{n}\n' for n, value in enumerate([*bad, *good]))
     if not bad:
         return
