@@ -138,6 +138,10 @@ class LoadConfig(_Section):
     """A fullload that would shrink its table by more than this share is held."""
     max_record_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     """A longer record is taken for a quote that was never closed."""
+    decimal_mark: Literal[",", "."] | None = None
+    """Settles columns such as `1,234`; default: they stay text, and the plan says so."""
+    day_first: bool | None = None
+    """Settles columns such as `03/04/2024`; default: they stay text, and the plan says so."""
 
 
 class RetentionConfig(_Section):

@@ -1,13 +1,14 @@
 """Write a planned file to its side table, and publish the side table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dropload.column_types import ConversionError
+from dropload.column_types import ConversionError, rewrite
 from dropload.config import LoadConfig
 from dropload.errors import (
     DuplicateError,
@@ -20,7 +21,7 @@ from dropload.errors import (
 )
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import Area, FileVersion, Load, Plan, State
+from dropload.model import Area, FileVersion, Kind, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
 from dropload.row_checks import RowCheck
@@ -71,12 +72,13 @@ def stage_rows(
     # Without rejects there is nothing to sift: the bytes are those that were profiled.
     checks = plan.checks if plan.profile.rejected_rows else ()
     check = RowCheck(checks, plan.layout, target.refusal)
+    notations = _notations_to_rewrite(plan)
     with open_hashed(load.drop.path, plan.profile.hash_algorithm) as stream:
         try:
             for batch in parser.read(
                 stream, plan.layout, plan.profile.reader, max_record_bytes=settings.max_record_bytes
             ):
-                writer.add(check.sift(batch))
+                writer.add(_as_database_prints(check.sift(batch), notations))
                 if on_progress is not None:
                     on_progress(writer.rows_taken)
         except UnfaithfulError as exc:
@@ -86,6 +88,22 @@ def stage_rows(
         raise FileChangedError(f"{load.drop.path.name} was changed while it was read.")
     check_version(load.drop.path, load.drop.version)
     writer.finish()
+
+
+def _notations_to_rewrite(plan: Plan) -> dict[int, str]:
+    """Return, by position in the record, how columns are written that the table keeps otherwise."""
+    written = {c.position: plan.profile.columns[c.position].type.notation for c in plan.columns}
+    typed = [column.position for column in plan.columns if column.type.kind is not Kind.TEXT]
+    return {position: written[position] for position in typed if written[position]}
+
+
+def _as_database_prints(batch: Batch, notations: dict[int, str]) -> Batch:
+    """Return the batch with those columns rewritten; rejects stay as the file has them."""
+    records = batch.records
+    for position, notation in notations.items():
+        column = rewrite(records.column(position), notation)
+        records = records.set_column(position, records.schema.names[position], column)
+    return replace(batch, records=records)
 
 
 class _StageWriter:

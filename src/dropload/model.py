@@ -174,6 +174,9 @@ class ColumnType:
     """How a file writes what has two spellings, no part of the type: float `.0` when whole numbers
     are written `12.0`; timestamps `T` when that stands between date and time, and `Z` when that
     says UTC. Else empty."""
+    notation: str = field(default="", compare=False)
+    """How a file writes the values when a database prints them otherwise, by an example:
+    `1.234,5`, `31.12.2024`. They are rewritten on their way into the table. Else empty."""
 
     def __str__(self) -> str:
         """Return the type as people read it, for example `decimal(10,2)`."""
@@ -267,6 +270,8 @@ class CheckedColumn:
     position: int
     """Index in the file's record, from 0."""
     column: TableColumn
+    notation: str = ""
+    """How the file writes values that are no text to the table (see `ColumnType`)."""
 
 
 @dataclass(frozen=True, slots=True)

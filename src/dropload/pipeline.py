@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from structlog.contextvars import bound_contextvars
 
+from dropload.column_types import Hints
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import (
@@ -126,6 +127,7 @@ def _profile(
         hash_algorithm=settings.hash_algorithm,
         max_record_bytes=settings.max_record_bytes,
         check=RowCheck(checks, layout, dock.target.refusal),
+        hints=Hints(settings.decimal_mark or "", settings.day_first),
         on_progress=on_progress,
     )
     check_version(drop.path, drop.version)

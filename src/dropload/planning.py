@@ -168,10 +168,15 @@ def find_checks(profile: Profile, info: TableInfo, rules: Rules) -> tuple[Checke
     pairs = _pair_columns(info, sources)
     by_position = dict(sources)
     return tuple(
-        CheckedColumn(at, column)
+        CheckedColumn(at, column, _notation_for(by_position[at], column))
         for at, column in sorted(pairs.items())
         if _is_doubtful(by_position[at], column, profile, info, rules)
     )
+
+
+def _notation_for(source: ColumnProfile, column: TableColumn) -> str:
+    """Return how the file writes what the table keeps otherwise; a text is kept as written."""
+    return "" if column.type.kind is Kind.TEXT else source.type.notation
 
 
 def _is_doubtful(

@@ -7,7 +7,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
-from dropload.column_types import ColumnTypeDetector
+from dropload.column_types import ColumnTypeDetector, Hints
 from dropload.errors import FileError
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
@@ -72,18 +72,20 @@ def profile_file(
     hash_algorithm: str,
     max_record_bytes: int,
     check: RowCheck | None = None,
+    hints: Hints = Hints(),  # noqa: B008 - it cannot be changed
     on_progress: Callable[[int], None] | None = None,
 ) -> Profile:
     """Return what one streaming read of the whole file finds; memory does not grow with it.
 
     The first reader of the parser that is faithful to the file does it; when one finds out half
-    way that it is not, the next starts again. `on_progress` is called with the records read so
-    far, good and bad. With a `check`, rows that it refuses are rejects.
+    way that it is not, the next starts again. `hints` settle columns that can be read in two
+    ways. `on_progress` is called with the records read so far, good and bad. With a `check`, rows
+    that it refuses are rejects.
 
     Raises what the parser raises: FileError for an unreadable file.
     """
     for reader in parser.readers:
-        tally = _Tally(layout)
+        tally = _Tally(layout, hints)
         with open_hashed(path, hash_algorithm) as stream:
             try:
                 batches = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
@@ -103,10 +105,10 @@ def profile_file(
 class _Tally:
     """What has been found so far."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, hints: Hints) -> None:
         self.rows = 0
         self._layout = layout
-        self._detectors = [ColumnTypeDetector() for _ in range(layout.width)]
+        self._detectors = [ColumnTypeDetector(hints) for _ in range(layout.width)]
         self._rejected = 0
         self._rejects: list[Reject] = []
 

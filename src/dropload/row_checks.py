@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dropload.column_types import rewrite_text
 from dropload.model import CheckedColumn, Layout, Reject, TableColumn
 from dropload.parsers.base import Batch, UnfaithfulError
 
@@ -47,7 +48,10 @@ class RowCheck:
         """Yield row and reason; every different value is looked at once."""
         column = checked.column
         encoded = values.dictionary_encode()
-        reasons = [self._refusal(column, text) for text in encoded.dictionary.to_pylist()]
+        texts = encoded.dictionary.to_pylist()
+        if checked.notation:
+            texts = [rewrite_text(text, checked.notation) for text in texts]
+        reasons = [self._refusal(column, text) for text in texts]
         unfit = [index for index, reason in enumerate(reasons) if reason]
         if unfit:
             bad = pc.is_in(encoded.indices, pa.array(unfit, encoded.indices.type))

@@ -404,3 +404,30 @@ def test_a_side_table_with_a_row_too_many_is_made_anew(
     assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
     assert breaking.sent[-30_000:] == list(range(1, 30_001)), "all of them once more"
     assert len(breaking.sent) > 30_000
+
+
+def test_other_notations_are_loaded_as_what_they_mean(site: Site) -> None:
+    """Promise 5, G5"""
+    text = "day;amount;ok\n31.01.2024;1.234,50;True\n1.2.2024;-0,75;False\n;;\n"
+    assert site.drop("bookings.csv", text).verdict is Verdict.LOADED
+    expected: list[tuple[str | None, ...]] = [
+        ("2024-01-31", "1234.50", "true"),
+        ("2024-02-01", "-0.75", "false"),
+        (None, None, None),
+    ]
+    assert site.texts(site.table("bookings")) == expected
+    more = site.drop("bookings.csv", "day;amount;ok\n2024-03-01;7.25;true\n")
+    assert more.verdict is Verdict.LOADED
+    assert site.texts(site.table("bookings"))[3:] == [("2024-03-01", "7.25", "true")]
+
+
+def test_a_rejected_row_comes_back_as_its_file_wrote_it(site: Site) -> None:
+    quoted = site.dock.target.quoted(site.table("bookings"))
+    site.execute(f"CREATE TABLE {quoted} (day date, amount decimal(5,2))")
+    text = "day;amount\n31.01.2024;1.234,50\n1.2.2024;0,75\n"
+    refused = site.drop("bookings.csv", text)
+    assert refused.verdict is Verdict.FAILED
+    with site.dock.target.read() as conn:
+        [reject] = site.dock.journal.loads.rejects(conn, refused.load_id or 0)
+    assert (reject.line, reject.row_text) == (2, "31.01.2024\t1.234,50")
+    assert "3 digits before the point" in reject.message

@@ -3,6 +3,7 @@
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
+from dropload.column_types.notations import Hints, rewrite, rewrite_text
 from dropload.column_types.ordering import (
     INTEGER_DIGITS,
     WITH_FRACTION,
@@ -16,11 +17,14 @@ __all__ = [
     "WITH_FRACTION",
     "ColumnTypeDetector",
     "ConversionError",
+    "Hints",
     "canonical_text",
     "common_type",
     "convert",
     "explain_misfit",
     "fits",
+    "rewrite",
+    "rewrite_text",
     "significant_digits",
     "text_width",
     "units_of_utf16",

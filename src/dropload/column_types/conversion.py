@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from dropload.column_types import plain
 from dropload.model import ColumnType, Kind
 
+_MOST_DECIMALS = 38
 _CHECKED_TEXT = (Kind.TIME, Kind.UUID, Kind.TIMESTAMP_OFFSET)
 
 
@@ -76,6 +77,8 @@ def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
         return None
     if type_.kind is Kind.BOOLEAN:
         return pc.if_else(column.is_valid(), pc.is_in(column, pa.array(["true", "1"])), None)
+    if type_.kind is Kind.DECIMAL and _has_excess_decimals(column):
+        return None
     try:
         converted = column.cast(_arrow_type(type_))
     except pa.ArrowInvalid:
@@ -83,6 +86,24 @@ def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
     if not _is_undamaged(column, converted, type_):
         return None
     return column if type_.kind in _CHECKED_TEXT else converted
+
+
+def _has_excess_decimals(column: pa.Array) -> bool:
+    """Return whether a value has digits that Arrow would cut off without a word.
+
+    Beyond 38 decimals its cast from text drops what follows; up to there it refuses
+    (measured with PyArrow 26).
+    """
+    points = pc.find_substring(column, ".")
+    long = pc.and_(
+        pc.greater_equal(points, 0),
+        pc.greater(pc.subtract(pc.binary_length(column), points), _MOST_DECIMALS + 1),
+    )
+    if not pc.any(long).as_py():
+        return False
+    tails = pc.utf8_rtrim(column.filter(long), "0")
+    rest = pc.subtract(pc.binary_length(tails), pc.find_substring(tails, "."))
+    return bool(pc.any(pc.greater(rest, _MOST_DECIMALS + 1)).as_py())
 
 
 def _is_undamaged(column: pa.Array, converted: pa.Array, type_: ColumnType) -> bool:

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from dropload.column_types import forms, plain
 from dropload.column_types.families import (
+    AnyNotation,
     BooleanFamily,
     DateFamily,
     Family,
@@ -18,6 +19,7 @@ from dropload.column_types.families import (
     Values,
     quote,
 )
+from dropload.column_types.notations import Hints
 from dropload.model import ColumnType, Kind
 
 _SAMPLE = 200
@@ -43,7 +45,8 @@ class ColumnTypeDetector:
     long as every value is; afterwards it is text, and only lengths and nulls are still looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hints: Hints = Hints()) -> None:  # noqa: B008 - it cannot be changed
+        self._hints = hints
         self.nulls = 0
         self.max_length = 0
         """Characters of the longest value as written."""
@@ -92,14 +95,18 @@ class ColumnTypeDetector:
     def _expect(self, texts: pa.Array) -> None:
         self._group = forms.majority_group(texts.slice(0, _SAMPLE).to_pylist())
         if self._group:
-            self._family = _FAMILIES[self._group]()
+            self._family = self._make_family()
+
+    def _make_family(self) -> Family:
+        group = self._group or ""
+        return AnyNotation(_FAMILIES[group](), group, self._hints)
 
     def _judge(self, values: Values, *, has_empty: bool) -> None:
         family = self._family
         if family is None or (not has_empty and family.observe(values)):
             return
         self._family = None
-        index = _first_misfit(type(family), values)
+        index = _first_misfit(self._make_family, values)
         text = values.texts[index].as_py()
         form = forms.form_of(text)
         if not text:
@@ -110,6 +117,11 @@ class ColumnTypeDetector:
         elif form is None or form.group != self._group:
             self._exceptions = _Exceptions(quote(text), values.row(index))
             self._watch(values.texts)
+        elif _accepts(self._make_family, values.texts.slice(index, 1)):
+            self._note = (
+                f"{values.show(index)} is written in another way than the values before it: kept "
+                "as text"
+            )
         else:
             reason = form.reason or f"it {family.misfit}"
             self._note = f"{values.show(index)} is kept as text: {reason}"
@@ -139,16 +151,19 @@ class _Exceptions:
         )
 
 
-def _first_misfit(family: Callable[[], Family], values: Values) -> int:
-    """Return the position of the first value that is not of the family: by halves, not by values.
+def _first_misfit(make: Callable[[], Family], values: Values) -> int:
+    """Return the position of the first value that does not go with those before it.
 
-    There is one: the family refused the whole.
+    By halves, not by values. The first of all where it is the values of earlier batches that they
+    do not go with.
     """
-    start, stop = 0, len(values.texts)
+    texts = values.texts
+    start, stop = 0, len(texts)
+    if _accepts(make, texts):
+        return 0
     while stop - start > 1:
         middle = (start + stop) // 2
-        half = values.texts.slice(start, middle - start)
-        if _accepts(family, half):
+        if _accepts(make, texts.slice(0, middle)):
             start = middle
         else:
             stop = middle

@@ -1,12 +1,21 @@
 """One judge for each family of types: reads a column's values, says which type gives them back."""
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dropload.column_types import plain
+from dropload.column_types.notations import (
+    MARK_POINT,
+    Hints,
+    Notation,
+    explain_doubt,
+    notations_of,
+    preferred,
+)
 from dropload.model import ColumnType, Kind
 
 MAX_DECIMAL_DIGITS = 38
@@ -21,6 +30,7 @@ class Values:
 
     def __init__(self, column: pa.Array, source_rows: pa.Array | None, first_row: int) -> None:
         self.texts = column.drop_null() if column.null_count else column
+        self._written = self.texts
         self._column = column
         self._source_rows = source_rows
         self._first_row = first_row
@@ -35,7 +45,13 @@ class Values:
 
     def show(self, index: int) -> str:
         """Return the value and where it stands, for people."""
-        return f"{quote(self.texts[index].as_py())} in record {self.row(index):,}"
+        return f"{quote(self._written[index].as_py())} in record {self.row(index):,}"
+
+    def rewritten(self, notation: Notation) -> "Values":
+        """Return the values as a database prints them; they are still shown as written."""
+        other = copy(self)
+        other.texts = notation.rewrite(self.texts)
+        return other
 
 
 class Family(Protocol):
@@ -281,6 +297,63 @@ class TimeFamily(_OneSpelling):
 
     def _type_of(self, first: str) -> ColumnType:
         return ColumnType(Kind.TIME, precision=max(0, len(first) - 9))
+
+
+class AnyNotation:
+    """A family whose values are written as a database prints them, or all in another notation."""
+
+    def __init__(self, family: Family, group: str, hints: Hints) -> None:
+        self.misfit = family.misfit
+        self._plain = family
+        self._group = group
+        self._hints = hints
+        self._has_seen = False
+        self._found: dict[Notation, Family] = {}
+        """Notations in which all values can be written, with what they come to."""
+        self._first_shown = ""
+
+    def observe(self, values: Values) -> bool:
+        """See `Family.observe`."""
+        if not self._found:
+            if self._plain.observe(values):
+                self._has_seen = True
+                return True
+            starts = [n for n in notations_of(self._group) if self._may_begin(n)]
+            self._found = {notation: copy(self._plain) for notation in starts}
+            self._first_shown = values.show(0)
+        self._found = {
+            notation: family
+            for notation, family in self._found.items()
+            if notation.matches(values.texts) and family.observe(values.rewritten(notation))
+        }
+        return bool(self._found)
+
+    def decide(self) -> tuple[ColumnType | None, str]:
+        """See `Family.decide`."""
+        if not self._found:
+            return self._plain.decide()
+        possible = preferred(list(self._found), self._hints)
+        if not possible or not self._mean_the_same(possible):
+            return None, f"{self._first_shown} {explain_doubt(next(iter(self._found)).sense)}"
+        notation = possible[0]
+        decided, reason = self._found[notation].decide()
+        if decided is None:
+            return None, reason
+        return replace(decided, notation=notation.example), f"written as {notation.example}"
+
+    def _mean_the_same(self, notations: list[Notation]) -> bool:
+        """Return whether it makes no difference which of the notations the values are read in."""
+        first = self._found[notations[0]]
+        one_sense = len({notation.sense for notation in notations}) == 1
+        return one_sense or all(self._found[notation] == first for notation in notations)
+
+    def _may_begin(self, notation: Notation) -> bool:
+        """Return whether the values so far, as a database prints them, are of that notation."""
+        if not self._has_seen:
+            return True
+        if not isinstance(self._plain, NumberFamily):
+            return False
+        return not self._plain.has_point or notation.sense == MARK_POINT
 
 
 class UuidFamily:
