@@ -283,7 +283,9 @@ def _are_values(fit: Fit, text: str) -> bool:
     if delimiter == "#":
         return width >= 3 or typed >= 1
     if width == 2:
-        return typed == 2 and fit.rows > _RARE_ROWS
+        # A heading that is not cut stands above values that belong together: "score" above "3:1".
+        heading_is_cut = len(fit.records.cells[0]) == width
+        return typed == 2 and fit.rows > _RARE_ROWS and heading_is_cut
     if (delimiter == ":" and width > 3) or (delimiter == " " and _are_aligned(text)):
         return typed >= 1
     return typed >= width / 2

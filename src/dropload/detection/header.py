@@ -311,16 +311,23 @@ def _has_blank(value: str) -> bool:
     return " " in value
 
 
+def _starts_with_mark(value: str) -> bool:
+    return value[:1] in _LEADING_MARKS
+
+
 def _has_sentence_mark(value: str) -> bool:
     return value[-1:] in ".!?" or "," in value
 
 
+# What paths, handles, options and addresses begin with.
+_LEADING_MARKS = tuple("/\\@#$&+-<[{(~.*:")
 # Trait, and the points when only the first cell has it, only the first cell lacks it, all have it.
 _TRAITS = (
     (_has_digit, -0.5, 0.9, -0.5),
     (_starts_upper, 0.3, 0.7, 0.0),
     (_has_blank, 0.0, 0.4, -0.1),
     (_has_sentence_mark, -0.5, 0.5, -0.2),
+    (_starts_with_mark, -0.3, 0.9, -0.8),
 )
 
 
