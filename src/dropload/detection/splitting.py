@@ -53,10 +53,11 @@ class Splitter:
         quote = re.escape(dialect.quotechar or _NEVER)
         escape = re.escape(dialect.escapechar or _NEVER)
         lead = " *+" if dialect.skip_initial_space else ""
+        trail = "" if dialect.delimiter == " " else " *+"
         inside = f"[^{quote}{escape}]*+(?:(?:{quote}{quote}|{escape}.)[^{quote}{escape}]*+)*+"
         bare = f"(?:[^{delimiter}{escape}]|{escape}.)*+"
         self._cell = re.compile(
-            f"{lead}{quote}({inside}){quote} *+({delimiter}|\\Z)"
+            f"{lead}{quote}({inside}){quote}{trail}({delimiter}|\\Z)"
             f"|{lead}({bare})({delimiter}|\\Z|{escape}\\Z)",
             re.DOTALL,
         )
