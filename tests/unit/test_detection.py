@@ -19,6 +19,8 @@ from dropload.model import Layout
 
 LAYOUTS = Path(__file__).parent.parent / "files" / "layouts"
 EXPECTED = sorted(LAYOUTS.glob("*.json"))
+# Keys that are about the rows of a file: see test_corpus.
+OF_ROWS = {"rows", "types", "rejects", "rejected_rows", "read_error", "read_message"}
 
 
 def describe(layout: Layout) -> dict[str, Any]:
@@ -55,14 +57,14 @@ def test_sample_file_is_recognised_as_its_expectation_says(expectation: Path) ->
         assert caught.value.hint
         return
     layout = detect_layout(path)
-    found = {key: describe(layout)[key] for key in expected}
-    assert found == expected, layout.evidence
+    found = describe(layout)
+    wanted = {key: value for key, value in expected.items() if key not in OF_ROWS}
+    assert {key: found[key] for key in wanted} == wanted, layout.evidence
 
 
 def test_every_sample_file_has_an_expectation() -> None:
     samples = {path.name for path in LAYOUTS.iterdir() if path.suffix != ".json"}
     assert samples == {path.stem for path in EXPECTED}
-    assert len(samples) >= 60
 
 
 @pytest.mark.parametrize("expectation", EXPECTED, ids=lambda path: path.stem)
@@ -173,11 +175,39 @@ def test_quoted_cell_may_go_on_over_lines() -> None:
         ("euc-jp", "東京都の天気は晴れのち曇り、大阪は雨でしょう"),
         ("big5", "臺北市的天氣晴朗，高雄市下雨，學生們都回家了"),
         ("cp949", "대한민국 서울은 맑고 부산은 비가 오겠습니다"),
+        ("iso-8859-7", "id,name\n1,Λεωνίδας\n2,Αλέξανδρος\n3,Ηρώ\n4,Γιώργος"),
+        ("cp1253", "ΠΡΟΪΟΝ,ΤΙΜΗ\nΓΑΛΑ,1.20\nΨΩΜΙ,0.90\nΤΥΡΙ,8.50"),
+        ("koi8-r", "ТОВАР;КОЛ-ВО\nМОЛОКО;3\nХЛЕБ;5\nЯЙЦО КУРИНОЕ;10"),
+        ("cp1251", "област,население\nБлагоевград,300000\nБургас,400000\nЯмбол,120000"),
+        ("iso-8859-5", "стока,брой\nХляб,3\nСирене,2\nКисело мляко,12"),
+        ("cp1255", "id,status\n1,שולם\n2,בוטל\n3,ממתין"),
+        ("cp1256", "الاسم,المدينة\nمحمد علي,القاهرة\nفاطمة حسن,بغداد"),
+        ("cp874", "ชื่อ,เมือง\nสมชาย ใจดี,กรุงเทพ\nวิชัย ศรีสุข,ขอนแก่น"),
+        ("cp1257", "vardas;miestas\nRūta Šimkutė;Šiauliai\nĄžuolas Čepaitis;Klaipėda"),
+        ("cp1257", "vārds,pilsēta\nJānis Bērziņš,Rīga\nLīga Ozoliņa,Jēkabpils"),
+        ("cp1254", "ad,şehir\nAyşe,İstanbul\nGökhan,Eskişehir\nŞükrü,Muğla"),
+        ("cp1250", "név,város\nSzőke Gábor,Győr\nKovács Ödön,Székesfehérvár\nTóth Jenő,Pécs"),
+        ("iso-8859-2", "meno;mesto\nĽubomír Kováč;Košice\nŠtefan Horváth;Žilina\nJán Ďurica;Nitra"),
+        ("iso-8859-2", "zboží;počet\nŽidle;4\nStůl kulatý;1\nSkříň šatní;2"),
+        ("cp852", "nume,oraş\nŞtefan Ionescu,Bucureşti\nMălina Rădulescu,Iaşi"),
+        ("cp852", "imię;miasto\nŁukasz;Łódź\nMałgorzata;Kraków\nPaweł;Gdańsk"),
+        ("cp850", "código;descripción;año\n1;Camión eléctrico;2020\n2;Pañuelo de algodón;2022"),
+        ("cp437", "prénom,ville\nHélène,Orléans\nAndré,Besançon\nZoé,Angoulême"),
+        ("mac-roman", "vare,størrelse\nBrød,stor\nSmør,liten\nKjøttkaker,middels"),
+        ("cp1252", "nafn,bær\nGuðrún Þórðardóttir,Reykjavík\nJón Sigurðsson,Ísafjörður"),
+        ("cp1252", "nome,città\nNiccolò,Forlì\nNicolò,Nardò"),
+        ("cp1252", "id,place\n1,Zürich\n2,Bern"),
+        ("euc-jp", "氏名,住所\n山田太郎,東京都千代田区\n佐藤花子,大阪府大阪市北区"),
+        ("gb18030", "姓名,城市\n王小明,北京\n李娜,上海\n张伟,广州"),
     ],
 )
 def test_text_in_a_code_page_is_read_back_as_it_was(encoding: str, text: str) -> None:
     sample = text.encode(encoding)
-    assert sample.decode(guess_codepage(sample)[0].name) == text
+    assert sample.decode(guess_codepage(sample.splitlines())[0].name) == text
+
+
+def test_quote_left_open_on_every_line_costs_no_more_than_reading(tmp_path: Path) -> None:
+    assert detect_bytes(tmp_path, b'1,"a\n' * 500_000).delimiter == ","
 
 
 @settings(

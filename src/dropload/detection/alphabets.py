@@ -10,7 +10,8 @@ LATIN: dict[str, tuple[str, str]] = {
     "nordic": ("åäöæø", "éü"),
     "icelandic": ("áíðöþ", "éóúýæ"),
     "polish": ("ąęłóśż", "ćńź"),
-    "czech": ("áčěířšýžé", "ďňóťúůľĺŕôä"),
+    "czech": ("áčěířšýžéů", "ďňóťú"),
+    "slovak": ("áčéíľšťýžú", "ďĺňóôŕä"),
     "hungarian": ("áéöő", "íóúüű"),
     "romanian": ("ăâîşţșț", ""),
     "croatian": ("čćšž", "đ"),
@@ -21,17 +22,20 @@ LATIN: dict[str, tuple[str, str]] = {
 }
 """For each language its frequent letters and the others, in lower case."""
 
-SCRIPTS: dict[str, tuple[str, str]] = {
-    "cyrillic": ("оеаинтсрвлкмдпуіОЕАИНТСРВЛКМДПУІ", "бгёжзйфхцчшщъыьэюяїєґБГЁЖЗЙФХЦЧШЩЪЫЬЭЮЯЇЄҐ"),
-    "greek": ("αοιετσνηυρπκμλςάόίέήύώΑΟΙΕΤΣΝΗΥΡΠΚΜΛ", "βγδζθξφχψωϊϋΐΰΒΓΔΖΘΞΦΧΨΩΆΈΉΊΌΎΏ"),
-    "hebrew": ("יוהלאמתרבשנםדקעחפ", "גזטךכןסףץצ"),
-    "arabic": ("اليمنتروبدسعةهفكحقجأشخىط", "ءآؤإئثذزصضظغًٌٍَُِّْ،؛؟"),
-    "thai": ("านรกเอมลงทยสวต่้ีิัะไาดคพ", "ขฃฅฆจฉชซฌญฎฏฐฑฒณถธบปผฝฟภศษหฬฮำึืุูแโใ็์ๆ"),
+SCRIPTS: dict[str, str] = {
+    "cyrillic": "оаеинтрсвлкмпдуяыьзгбчйіхжшюцщєїэфъґё",
+    "greek": "αοιετσνηυρπκμλςίόάέγδήύωχθφβώξζψϊϋΐΰ",
+    "hebrew": "יוהלאמתרבשנםדקעחפגכזטסצןךץף",
+    "arabic": "اليمنرتوبدعسةهفحكقأجشخطصىإضزذثئءغظؤآًٌٍَُِّْ",
+    "thai": "านรกเองมลยวตทสด่้ีิัะไคพปหขใจบแชูโุซถธึืำ์ณผศภฟษ็ญฐฉฎฏฑฒฬฮฝฤฆฌฃฅๆ๊๋",
 }
-"""For each script its frequent letters and the others of everyday use."""
+"""For each script its letters in lower case, the most frequent first."""
+
+VOWELS = frozenset("аеёиоуыэюяіїєαεηιουωάέήίόύώϊϋΐΰ")
+"""The vowels of Cyrillic and Greek: they take turns with consonants."""
 
 ALONE = frozenset("вискоуяаіВИСКОУЯАІηοοΗΟ")
-"""Letters that are words by themselves."""
+"""Letters of Cyrillic and Greek that are words by themselves."""
 
 SIMPLIFIED = frozenset(
     "的一是不了在人有我他这中大国上来到时们为子和你地出道也年得就那要下以生会自着去之过家学对可里后小"

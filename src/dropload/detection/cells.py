@@ -64,7 +64,10 @@ _CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|Rs\.?|R\$|kr)"
 _DIGITS = r"(?:\d{1,3}(?:([,.'’ \u00a0\u202f])\d{3})(?:\1\d{3})*|\d+)"
 
 _PATTERNS: tuple[tuple[CellKind, str], ...] = (
-    (CellKind.MISSING, r"n/?a|null|none|nan|nil|-{1,3}|\.{1,3}|\\n|\?|#n/a|\(null\)|<na>|–|—"),
+    (
+        CellKind.MISSING,
+        r"n/?a|null|none|nan|nil|-+|={2,}|_{2,}|\.{1,3}|\\n|\?|#n/a|\(null\)|<na>|–|—",
+    ),
     (CellKind.BOOLEAN, r"true|false|yes|no|y|n|t|f|ja|nein|oui|non|wahr|falsch|vrai|faux"),
     (
         CellKind.NUMBER,

@@ -28,6 +28,9 @@ _RARE_ROWS = 3
 # Fewer will do where they agree on many cells.
 _FEW_ROWS, _WIDE = 2, 6
 
+# Where so many of all cells are enclosed in quotes, what stands between them is the delimiter.
+_ALL_QUOTED = 0.9
+
 _SEP_LINE = re.compile(r'"?sep=(.|\\t)"?[,;|\t]*\s*', re.IGNORECASE)
 # Double quotes are so much more usual that single ones must enclose this many times more cells.
 _ENCLOSING = 3
@@ -279,11 +282,15 @@ def _is_overwhelming(fit: Fit, text: str, best: float) -> bool:
 def _are_values(fit: Fit, text: str) -> bool:
     """Return whether enough columns hold numbers, dates, ... for a character of ordinary text."""
     delimiter, width = fit.dialect.delimiter, fit.width
+    if fit.quoted >= _ALL_QUOTED * width * fit.rows:
+        return True
     typed = _count_typed_columns(fit)
     if delimiter == "#":
         return width >= 3 or typed >= 1
     if width == 2:
-        return typed == 2 and fit.rows > _RARE_ROWS
+        # A heading that is not cut stands above values that belong together: "score" above "3:1".
+        heading_is_cut = len(fit.records.cells[0]) == width
+        return typed == 2 and fit.rows > _RARE_ROWS and heading_is_cut
     if (delimiter == ":" and width > 3) or (delimiter == " " and _are_aligned(text)):
         return typed >= 1
     return typed >= width / 2

@@ -129,10 +129,10 @@ def _find_wide(head: bytes) -> str:
 
 def _guess_encoding(stream: BinaryIO, scan: Scan) -> Encoding:
     """Return the most plausible encoding for a file that is not UTF-8."""
-    sample = _collect_foreign_lines(stream, scan.bad_offset)
-    if _is_damaged_utf8(sample):
+    lines = _collect_foreign_lines(stream, scan.bad_offset)
+    if _is_damaged_utf8(b"\n".join(lines)):
         raise _encoding_error(stream, scan, "utf-8", "most of its other characters")
-    guesses = guess_codepage(sample)
+    guesses = guess_codepage(lines)
     for guess in guesses:
         if scan_file(stream, guess.name).bad_offset < 0:
             text = f"not UTF-8 from byte {scan.bad_offset:,} on: {guess.name} fits best"
@@ -141,7 +141,7 @@ def _guess_encoding(stream: BinaryIO, scan: Scan) -> Encoding:
     return Encoding("iso-8859-1", False, 0.1, text, scan.quote_offset)
 
 
-def _collect_foreign_lines(stream: BinaryIO, bad_offset: int) -> bytes:
+def _collect_foreign_lines(stream: BinaryIO, bad_offset: int) -> list[bytes]:
     """Return lines that hold bytes beyond ASCII, from the file's beginning and further on."""
     pieces: list[bytes] = []
     collected = 0
@@ -152,7 +152,7 @@ def _collect_foreign_lines(stream: BinaryIO, bad_offset: int) -> bytes:
             collected += len(match[0])
             if collected >= GUESS_BYTES:
                 break
-    return b"\n".join(pieces)
+    return pieces
 
 
 def _is_damaged_utf8(sample: bytes) -> bool:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import exp, sqrt
 from statistics import mean, pstdev
 
 from dropload.detection.cells import BLANK, TYPED, CellKind, classify_cell, classify_column
 from dropload.detection.fit import pick_evenly
 from dropload.detection.header_words import HEADER_WORDS
+from dropload.detection.series import YEAR, counts_up
 
 # More rows than these do not change a verdict; more columns only cost time.
 _JUDGED_ROWS = 250
@@ -31,7 +31,6 @@ _NAME_STYLE = re.compile(
 _WORDS = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-Z])|_")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d\b|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\d\d:\d\d\b")
-_YEAR = re.compile(r"(?:1[89]|20|21)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,10 @@ def _weigh(names: list[str], columns: list[list[str]]) -> Verdict:
     """Return the verdict from what each column and the row as a whole say."""
     if not any(cell.strip() for cells in columns for cell in cells):
         return _judge_above_nothing(names)
-    if _is_year_row(names, columns):
-        return Verdict(True, 0.9, "the first row counts up years or numbers: taken for the header")
+    if counts_up(names, columns):
+        return Verdict(
+            True, 0.9, "the first row counts up years, dates or numbers: taken for the header"
+        )
     typed, texts = _score_columns(names, columns)
     points = _PRIOR + _score_row(names) + _damp(typed) + _damp(texts)
     if not typed and not any(_score_name(name) > 0 for name in names):
@@ -155,46 +156,6 @@ def _score_row(names: list[str]) -> float:
     return points - 1.5 * long / len(filled)
 
 
-def _is_year_row(names: list[str], columns: list[list[str]]) -> bool:
-    """Return whether the row's numbers count up, like years, and those below them do not."""
-    places = [place for place, name in enumerate(names) if re.fullmatch(r"\d{1,4}", name.strip())]
-    if not _is_series([names[place] for place in places], whole_row=len(places) == len(names)):
-        return False
-    below = [
-        [columns[place][row] for place in places if row < len(columns[place])]
-        for row in (0, 1)
-        if any(columns)
-    ]
-    return not any(_counts_up(row) for row in below if row)
-
-
-def _is_series(numbers: list[str], *, whole_row: bool) -> bool:
-    """Return whether the numbers are years in order, or count up one by one.
-
-    Two are enough beside names, when they are years that follow each other.
-    """
-    if len(numbers) < 2 or (whole_row and len(numbers) == 3):
-        return False
-    steps = _steps(numbers)
-    if all(_YEAR.fullmatch(number.strip()) for number in numbers):
-        if len(numbers) == 2:
-            return not whole_row and steps <= {1, -1}
-        return all(step > 0 for step in steps) or all(step < 0 for step in steps)
-    return len(numbers) > 2 and steps == {1}
-
-
-def _steps(numbers: list[str]) -> set[int]:
-    """Return the differences between neighbours."""
-    return {int(right) - int(left) for left, right in pairwise(numbers)}
-
-
-def _counts_up(cells: list[str]) -> bool:
-    """Return whether the cells are years, or whole numbers at one distance."""
-    if not all(re.fullmatch(r"\d{1,6}", cell.strip()) for cell in cells):
-        return False
-    return len(_steps(cells)) == 1 or all(_YEAR.fullmatch(cell.strip()) for cell in cells)
-
-
 # --- columns of numbers, dates, addresses -----------------------------------------------------
 
 
@@ -216,7 +177,7 @@ def _score_typed(name: str, kind: CellKind, cells: list[str], place: int) -> flo
 def _score_same_kind(name: str, cells: list[str]) -> float:
     """Return the points of a first cell of the column's own type: years head columns, too."""
     value = name.strip()
-    if _YEAR.fullmatch(value) and not any(_YEAR.fullmatch(cell.strip()) for cell in cells[:50]):
+    if YEAR.fullmatch(value) and not any(YEAR.fullmatch(cell.strip()) for cell in cells[:50]):
         return -0.5
     if classify_cell(name) is CellKind.BOOLEAN and len(value) == 1:
         return -0.5
@@ -311,16 +272,23 @@ def _has_blank(value: str) -> bool:
     return " " in value
 
 
+def _starts_with_mark(value: str) -> bool:
+    return value[:1] in _LEADING_MARKS
+
+
 def _has_sentence_mark(value: str) -> bool:
     return value[-1:] in ".!?" or "," in value
 
 
+# What paths, handles, options and addresses begin with.
+_LEADING_MARKS = tuple("/\\@#$&+-<[{(~.*:")
 # Trait, and the points when only the first cell has it, only the first cell lacks it, all have it.
 _TRAITS = (
     (_has_digit, -0.5, 0.9, -0.5),
     (_starts_upper, 0.3, 0.7, 0.0),
     (_has_blank, 0.0, 0.4, -0.1),
     (_has_sentence_mark, -0.5, 0.5, -0.2),
+    (_starts_with_mark, -0.3, 0.9, -0.8),
 )
 
 

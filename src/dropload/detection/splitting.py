@@ -53,10 +53,11 @@ class Splitter:
         quote = re.escape(dialect.quotechar or _NEVER)
         escape = re.escape(dialect.escapechar or _NEVER)
         lead = " *+" if dialect.skip_initial_space else ""
+        trail = "" if dialect.delimiter == " " else " *+"
         inside = f"[^{quote}{escape}]*+(?:(?:{quote}{quote}|{escape}.)[^{quote}{escape}]*+)*+"
         bare = f"(?:[^{delimiter}{escape}]|{escape}.)*+"
         self._cell = re.compile(
-            f"{lead}{quote}({inside}){quote} *+({delimiter}|\\Z)"
+            f"{lead}{quote}({inside}){quote}{trail}({delimiter}|\\Z)"
             f"|{lead}({bare})({delimiter}|\\Z|{escape}\\Z)",
             re.DOTALL,
         )
@@ -105,28 +106,31 @@ class Splitter:
     def _join_lines(self, lines: Sequence[str], number: int) -> tuple[str, int]:
         """Return the text of the record that starts here and how many lines it takes."""
         text = lines[number]
-        if self._vain_searches >= _VAIN_SEARCHES or not self._is_open(text):
+        if self._vain_searches >= _VAIN_SEARCHES or (opened := self._find_open(text)) < 0:
             return text, 1
         quote = self.dialect.quotechar
-        parts, marks = [text], text.count(quote)
-        for line in lines[number + 1 : number + _LONGEST_QUOTED_LINES]:
-            parts.append(line)
+        # Only from the open cell on is looked at again: what is before it stays as it is.
+        tail, marks = [text[opened:]], text.count(quote)
+        for taken, line in enumerate(lines[number + 1 : number + _LONGEST_QUOTED_LINES], 2):
+            tail.append(line)
             found = line.count(quote)
             marks += found
             # Marks come in pairs where none is escaped by another character.
             if not found or (marks % 2 and not self.dialect.escapechar):
                 continue
-            if not self._is_open(joined := "\n".join(parts)):
-                return self._accept(joined, text, len(parts))
+            rest = "\n".join(tail)
+            if (opened := self._find_open(rest)) < 0:
+                return self._accept("\n".join(lines[number : number + taken]), text, taken)
+            tail = [rest[opened:]]
         self._vain_searches += 1
         return text, 1
 
     def _is_cut(self, lines: Sequence[str], number: int) -> bool:
         """Return whether the sample ends within the cell that opens on this line."""
         rest = lines[number:]
-        if len(rest) > _LONGEST_QUOTED_LINES or not self._is_open(rest[0]):
+        if len(rest) > _LONGEST_QUOTED_LINES or self._find_open(rest[0]) < 0:
             return False
-        return self._is_open("\n".join(rest))
+        return self._find_open("\n".join(rest)) >= 0
 
     def _accept(self, joined: str, first: str, taken: int) -> tuple[str, int]:
         """Return the joined lines if their quotes are in order, else the first line alone."""
@@ -137,17 +141,17 @@ class Splitter:
             return first, 1
         return joined, taken
 
-    def _is_open(self, text: str) -> bool:
-        """Return whether the text ends within a quoted cell."""
+    def _find_open(self, text: str) -> int:
+        """Return where the quoted cell begins that the text ends within, -1 when there is none."""
         position = 0
         while position < len(text):
             if self._open.match(text, position):
-                return True
+                return position
             match = self._cell.match(text, position)
             if match is None or match.end() == position:
-                return False
+                return -1
             position = match.end()
-        return False
+        return -1
 
     def _split_quoted(self, text: str, records: Records) -> list[str]:
         """Return the cells of a record, counting how its quotes are used."""
