@@ -156,6 +156,7 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
             lambda column: dock.target.measure(conn, named.table, column),
             examined.checks,
             dock.target.find_rules(conn, named.table),
+            lambda: dock.target.list_columns(conn, named.table.schema),
         )
 
 

@@ -1,11 +1,12 @@
 """Decide what a load will do, before anything is written: a plan, a refusal, or a hold."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dropload.column_types import INTEGER_DIGITS, common_type
 from dropload.config import LoadConfig
 from dropload.errors import FileError, HeldError
+from dropload.matching import find_better_tables, propose_renames
 from dropload.model import (
     CheckedColumn,
     ColumnProfile,
@@ -25,6 +26,8 @@ from dropload.naming import match_key
 from dropload.reports import REJECT_COLUMNS
 from dropload.targets.base import Rules
 
+ListTables = Callable[[], Mapping[TableName, Sequence[str]]]
+"""Returns the names of the columns of each table beside the one that is meant."""
 Measure = Callable[[TableColumn], ColumnType]
 """Returns the smallest type that holds what a column of the table holds now: its declared digits
 include room to spare, which must not count when a wider type is chosen."""
@@ -51,9 +54,11 @@ def make_plan(
     measure: Measure,
     checks: tuple[CheckedColumn, ...] = (),
     table_rules: TableRules = TableRules(),  # noqa: B008 - it cannot be changed
+    list_tables: ListTables = dict,
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
+    `list_tables` is asked only when the file does not fit its table: columns by table.
     `measure` is asked only for columns whose type does not hold the file's values; `checks` are
     the columns whose values have been looked at one by one, `table_rules` what hangs on the table.
 
@@ -79,7 +84,7 @@ def make_plan(
     else:
         sources, notes = _leave_out_computed(info, sources)
         request = replace(request, notes=(*request.notes, *notes))
-        _check_match(info, sources, settings)
+        _check_match(info, sources, settings, list_tables)
         plan = _plan_known_table(request, layout, profile, info, sources, rules, measure, checks)
         if not request.force:
             _check_guard_rails(plan, info, settings, table_rules)
@@ -325,7 +330,10 @@ def _check_unambiguous(
 
 
 def _check_match(
-    info: TableInfo, sources: list[tuple[int, ColumnProfile]], settings: LoadConfig
+    info: TableInfo,
+    sources: list[tuple[int, ColumnProfile]],
+    settings: LoadConfig,
+    list_tables: ListTables,
 ) -> None:
     pairs = _pair_columns(info, sources)
     found = {column.name for column in pairs.values()}
@@ -338,9 +346,27 @@ def _check_match(
         f"Only {len(found)} of the {len(info.columns)} columns of {info.table} are in the file "
         f"({share:.0%}; needed: {settings.min_matching_columns:.0%}). "
         f"Missing: {_listed(missing)}. Not in the table: {_listed(unknown)}.",
-        hint="Check that the file belongs to this table, and its header line.",
+        hint=_suggest_tables(sources, list_tables(), share) + _suggest_renames(missing, unknown),
         code="column_mismatch",
     )
+
+
+def _suggest_tables(
+    sources: list[tuple[int, ColumnProfile]],
+    tables: Mapping[TableName, Sequence[str]],
+    share: float,
+) -> str:
+    better = find_better_tables([source.name for _, source in sources], tables, share)
+    if not better:
+        return "Check that the file belongs to this table, and its header line."
+    named = ", ".join(f"{table} ({share:.0%} of its columns)" for table, share in better)
+    return f"Check the file's name: its columns would fit {named} better."
+
+
+def _suggest_renames(missing: Iterable[str], unknown: Iterable[str]) -> str:
+    pairs = propose_renames(missing, unknown)
+    said = ", ".join(f'"{new}" looks like "{old}"' for old, new in pairs)
+    return f" {said}: rename it in the file if that is meant." if pairs else ""
 
 
 def _check_missing(info: TableInfo, missing: Iterable[TableColumn]) -> None:
@@ -398,7 +424,7 @@ def _resulting_columns(
 
 
 def _known_table_notes(
-    info: TableInfo, columns: Iterable[PlannedColumn], missing: Iterable[TableColumn]
+    info: TableInfo, columns: Sequence[PlannedColumn], missing: Iterable[TableColumn]
 ) -> list[str]:
     notes = []
     for column in columns:
@@ -407,6 +433,12 @@ def _known_table_notes(
         if column.action == "widen":
             notes.append(f'Column "{column.name}" becomes {column.type}: {column.reason}.')
     absent = [c.name for c in missing]
+    new = [c.name for c in columns if c.action == "add"]
+    notes += [
+        f'Column "{after}" of the file looks like "{before}" of the table: rename it in the file '
+        "if that is meant."
+        for before, after in propose_renames(absent, new)
+    ]
     if absent:
         notes.append(
             f"The file lacks {_listed(absent)}: its rows get null, or the table's default."

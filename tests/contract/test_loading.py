@@ -431,3 +431,23 @@ def test_a_rejected_row_comes_back_as_its_file_wrote_it(site: Site) -> None:
         [reject] = site.dock.journal.loads.rejects(conn, refused.load_id or 0)
     assert (reject.line, reject.row_text) == (2, "31.01.2024\t1.234,50")
     assert "3 digits before the point" in reject.message
+
+
+def test_a_file_with_anothers_name_hears_which_table_it_fits(site: Site) -> None:
+    site.drop("orders.csv", "id,customer,amount,day\n1,a,2,2024-01-02\n")
+    site.drop("customers.csv", "id,customer_name,city\n1,a,b\n")
+    refused = site.drop("orders.csv", "id,customer_name,city\n2,c,d\n")
+    assert refused.verdict is Verdict.FAILED
+    assert "would fit" in refused.hint
+    assert f"{site.table('customers')} (100% of its columns)" in refused.hint
+
+
+def test_a_renamed_column_is_proposed_and_nothing_is_guessed(site: Site) -> None:
+    site.drop("customers.csv", "id,customer_name,city,country\n1,a,b,c\n")
+    loaded = site.drop("customers.csv", "id,cust_nm,city,country\n2,x,y,z\n")
+    assert loaded.verdict is Verdict.LOADED
+    with site.dock.target.read() as conn:
+        record = site.dock.journal.loads.row(conn, loaded.load_id or 0)
+    assert record is not None
+    assert '"cust_nm\\" of the file looks like \\"customer_name' in (record.plan or "")
+    assert site.texts(site.table("customers"))[1] == ("2", None, "y", "z", "x")

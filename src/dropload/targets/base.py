@@ -1,7 +1,7 @@
 """What a database must offer to be a target: the whole difference between databases is here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -217,6 +217,10 @@ class Target(ABC):
     @abstractmethod
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return what the owner has hung on the table, for people to know."""
+
+    @abstractmethod
+    def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
+        """Return the names of the columns of each table of a schema, lineage left out."""
 
     @abstractmethod
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:

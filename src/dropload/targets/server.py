@@ -3,7 +3,7 @@
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,6 +34,13 @@ _LIST_TABLES = sa.text(
 )
 
 
+_LIST_COLUMNS = sa.text(
+    "SELECT c.TABLE_NAME, c.COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS c"
+    " JOIN INFORMATION_SCHEMA.TABLES t"
+    "   ON t.TABLE_SCHEMA = c.TABLE_SCHEMA AND t.TABLE_NAME = c.TABLE_NAME"
+    " WHERE c.TABLE_SCHEMA = :schema AND t.TABLE_TYPE = 'BASE TABLE'"
+    " ORDER BY c.TABLE_NAME, c.ORDINAL_POSITION"
+)
 _LIST_CONSTRAINTS = sa.text(
     "SELECT CONSTRAINT_NAME FROM INFORMATION_SCHEMA.TABLE_CONSTRAINTS"
     " WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name ORDER BY CONSTRAINT_NAME"
@@ -161,6 +168,15 @@ class ServerTarget(Target):
     def encoding_of(self, row: sa.RowMapping) -> str:  # noqa: ARG002
         """Return the codec of a text column that does not hold all of Unicode, else nothing."""
         return ""
+
+    def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
+        """Ask the catalogue once for all tables."""
+        found: dict[TableName, list[str]] = {}
+        for table, column in conn.execute(_LIST_COLUMNS, {"schema": schema}).all():
+            columns = found.setdefault(TableName(schema, table), [])
+            if column not in LINEAGE:
+                columns.append(column)
+        return found
 
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
         """Return the tables of the stage schema; their names end in the load's id."""

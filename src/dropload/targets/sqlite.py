@@ -3,7 +3,7 @@
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -240,6 +240,21 @@ class SQLiteTarget(Target):
         triggers = conn.execute(query, {"n": str(table).lower()}).scalars()
         rules = (f"the rules of {table}",) if self._has_rules(conn, table) else ()
         return TableRules(tuple(triggers), rules)
+
+    def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
+        """Ask for all tables whose names begin with the schema's."""
+        query = sa.text(
+            "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c"
+            " WHERE t.type = 'table' ORDER BY t.name, c.cid"
+        )
+        found: dict[TableName, list[str]] = {}
+        for table, column in conn.execute(query).all():
+            before, point, name = table.partition(".")
+            if point and before.lower() == schema.lower():
+                columns = found.setdefault(TableName(schema, name), [])
+                if column not in LINEAGE:
+                    columns.append(column)
+        return found
 
     def list_stages(self, conn: sa.Connection) -> Sequence[tuple[TableName, int]]:
         """Return the tables of the stage schema; their names end in the load's id."""
