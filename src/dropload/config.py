@@ -134,6 +134,8 @@ class LoadConfig(_Section):
     """Load the same bytes into the same table again, as if every drop were forced."""
     min_matching_columns: Share = 0.7
     """Share of a known table's columns that a file must have."""
+    min_confidence: Share = 0.0
+    """A file whose layout is less sure than this is held; 0: none is."""
     max_shrink: Share = 0.5
     """A fullload that would shrink its table by more than this share is held."""
     max_record_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dropload.column_types import ConversionError, rewrite
+from dropload.column_types import ConversionError, rewrite_columns
 from dropload.config import LoadConfig
 from dropload.errors import (
     DuplicateError,
@@ -78,7 +78,8 @@ def stage_rows(
             for batch in parser.read(
                 stream, plan.layout, plan.profile.reader, max_record_bytes=settings.max_record_bytes
             ):
-                writer.add(_as_database_prints(check.sift(batch), notations))
+                good = check.sift(batch)
+                writer.add(replace(good, records=rewrite_columns(good.records, notations)))
                 if on_progress is not None:
                     on_progress(writer.rows_taken)
         except UnfaithfulError as exc:
@@ -95,15 +96,6 @@ def _notations_to_rewrite(plan: Plan) -> dict[int, str]:
     written = {c.position: plan.profile.columns[c.position].type.notation for c in plan.columns}
     typed = [column.position for column in plan.columns if column.type.kind is not Kind.TEXT]
     return {position: written[position] for position in typed if written[position]}
-
-
-def _as_database_prints(batch: Batch, notations: dict[int, str]) -> Batch:
-    """Return the batch with those columns rewritten; rejects stay as the file has them."""
-    records = batch.records
-    for position, notation in notations.items():
-        column = rewrite(records.column(position), notation)
-        records = records.set_column(position, records.schema.names[position], column)
-    return replace(batch, records=records)
 
 
 class _StageWriter:

@@ -83,12 +83,17 @@ def process_drop(
             return _Voyage(dock, claim, named, on_step).run()
 
 
+def find_layout(path: Path) -> tuple[Parser, Layout]:
+    """Return who reads the file, and how it is written; raises FileError when nobody can."""
+    parser = find_parser(path)
+    return parser, parser.detect(path)
+
+
 def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = None) -> Examined:
     """Detect the layout and read the whole file once; nothing is written."""
     check_version(drop.path, drop.version)
-    parser = find_parser(drop.path)
-    layout = parser.detect(drop.path)
-    return _profile(dock, drop, parser, layout, (), on_progress)
+    parser, layout = find_layout(drop.path)
+    return examine_as(dock, drop, parser, layout, (), on_progress)
 
 
 def examine_for_table(
@@ -108,17 +113,18 @@ def examine_for_table(
     checks = find_checks(examined.profile, info, dock.target) if info else ()
     if not checks:
         return examined
-    return _profile(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
+    return examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
 
 
-def _profile(
+def examine_as(
     dock: Dock,
     drop: Drop,
     parser: Parser,
     layout: Layout,
-    checks: tuple[CheckedColumn, ...],
-    on_progress: Callable[[int], None] | None,
+    checks: tuple[CheckedColumn, ...] = (),
+    on_progress: Callable[[int], None] | None = None,
 ) -> Examined:
+    """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
     settings = dock.config.load
     profile = profile_file(
         drop.path,

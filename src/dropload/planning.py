@@ -64,6 +64,7 @@ def make_plan(
 
     Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
     """
+    _check_confidence(request, layout, settings)
     _check_content(request, profile, info, settings, checks)
     sources, notes = _loadable_columns(profile, rules)
     if notes and request.load_type is LoadType.FULLLOAD and not request.force:
@@ -94,6 +95,16 @@ def make_plan(
 
 
 # --- the file itself
+
+
+def _check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> None:
+    if layout.confidence >= settings.min_confidence or request.force:
+        return
+    raise HeldError(
+        f"How this file is written is not sure: {layout.confidence:.0%} "
+        f"(needed: {settings.min_confidence:.0%}). {'; '.join(layout.evidence)}.",
+        hint="Look at it with `dropload inspect`, and release it if the layout is right.",
+    )
 
 
 def _check_content(

@@ -7,7 +7,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
-from dropload.column_types import ColumnTypeDetector, Hints
+from dropload.column_types import ColumnTypeDetector, Hints, rewrite_columns
 from dropload.errors import FileError
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
@@ -100,6 +100,26 @@ def profile_file(
         f"{path.name} cannot be read as {parser.name}: no reader returns what is written.",
         hint="Save it again, with quotes around text and one record a line.",
     )
+
+
+def first_rows(
+    path: Path,
+    layout: Layout,
+    parser: Parser,
+    profile: Profile,
+    count: int,
+    *,
+    max_record_bytes: int,
+) -> list[tuple[str | None, ...]]:
+    """Return the first good records, each value as its type prints it; null is None."""
+    columns = enumerate(profile.columns)
+    notations = {at: found.type.notation for at, found in columns if found.type.notation}
+    with path.open("rb") as stream:
+        for batch in parser.read(stream, layout, profile.reader, max_record_bytes=max_record_bytes):
+            if batch.records.num_rows:
+                records = rewrite_columns(batch.records.slice(0, count), notations)
+                return list(zip(*(column.to_pylist() for column in records.columns), strict=True))
+    return []
 
 
 class _Tally:

@@ -93,6 +93,43 @@ def test_inspect_prints_one_json_object_a_line_also_for_files_it_cannot_read(
     assert "cannot be read" in missing["error"]
 
 
+def test_inspect_says_how_a_file_is_written_that_cannot_be_read_to_its_end(
+    run: Run, tmp_path: Path
+) -> None:
+    text = 'id;name\n1;a\n2;"open\n' + "3;c\n" * 400_000
+    (tmp_path / "a.csv").write_text(text)
+    status, said, _ = run("inspect", "a.csv")
+    answer = json.loads(said)
+    assert status == 1
+    assert answer["error"].startswith("Line 3: ")
+    assert (answer["delimiter"], answer["header"], answer["columns"]) == (";", True, 2)
+    assert answer["column_names"] == ["id", "name"]
+
+
+def test_inspect_shows_the_first_rows_to_a_person(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    rows = "".join(f"{n},5;31.12.2024;{'x' * 50}\n" for n in range(9))
+    (tmp_path / "a.csv").write_text(f"amount;day;text\n{rows}")
+    status, said, _ = run("inspect", "a.csv")
+    assert status == 0
+    assert "The first rows" in said
+    shown = said.partition("The first rows")[2].splitlines()[2:]
+    assert shown[0].split() == ["0.5", "2024-12-31", f"{'x' * 23}…"]
+    assert len(shown) == 5
+
+
+def test_plan_shows_the_statements_that_make_or_change_the_table(run: Run, yard: Yard) -> None:
+    first = yard.put("orders.csv", "id,name\n1,a\n")
+    assert 'CREATE TABLE "dbo.orders" ("id" ' in run("plan", str(first))[1]
+    yard.load(first)
+    wider = yard.put("orders.csv", "id,name,more\nx,a,b\n")
+    said = run("plan", str(wider))[1]
+    assert 'ALTER TABLE "dbo.orders" ADD "more" TEXT;' in said
+    assert 'ALTER TABLE "dbo.orders" ALTER COLUMN "id" TEXT;' in said
+
+
 def test_inspect_needs_neither_tree_nor_database(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(ORDERS)
     assert run("inspect", "a.csv")[0] == 0

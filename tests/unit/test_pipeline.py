@@ -402,6 +402,19 @@ def test_null_and_empty_text_stay_apart(yard: Yard) -> None:
     assert yard.table("dbo.texts") == [("x", None), ("y", ""), (None, "z")]
 
 
+def test_a_file_whose_layout_is_not_sure_is_held_where_that_is_wanted(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"min_confidence": 0.9})
+    held = yard.drop("notes.csv", "a b c\nd e f\ng h i\n")
+    assert held.verdict is Verdict.HELD
+    assert "(needed: 90%)" in held.message
+    assert "release" in held.hint
+    assert yard.load(held.path, force=True).verdict is Verdict.LOADED
+    many = "".join(f"{n},x,1.50,2026-01-02\n" for n in range(9, 40))
+    sure = yard.drop("orders.csv", ORDERS + many)
+    assert sure.verdict is Verdict.LOADED, sure
+    yard.dock.target.close()
+
+
 def test_values_that_no_number_could_give_back_stay_text(yard: Yard) -> None:
     """F7"""
     yard.drop(

@@ -13,18 +13,32 @@ from rich.console import Console
 
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session, place_options
+from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError, FileError, RefusedError
 from dropload.health import check_health
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import to_json
 from dropload.logs import mask_secrets
-from dropload.model import Area, LoadRecord, LoadType, Plan, Profile
-from dropload.pipeline import Examined, examine, examine_for_table, plan_load
+from dropload.model import Area, Layout, LoadRecord, LoadType, Plan, Profile
+from dropload.pipeline import (
+    Examined,
+    examine,
+    examine_as,
+    examine_for_table,
+    find_layout,
+    plan_load,
+)
+from dropload.profiling import first_rows
 from dropload.reports import describe_layout
 from dropload.status import Status, read_status
 
 _WATCH_SECONDS = 1.0
+
+
+_SHOWN_ROWS = 5
+_SHOWN_COLUMNS = 12
+_SHOWN_CHARS = 24
 
 
 @click.command()
@@ -45,11 +59,12 @@ def inspect(session: Session, files: tuple[Path, ...], as_json: bool) -> int:
         elif examined is None:
             click.echo(f"{path_text(file)}: {answer['error']}")
         else:
-            _print_examined(file, examined)
+            _print_examined(session, file, examined)
     return 1 if failed else 0
 
 
 def _inspect(session: Session, file: Path) -> tuple[dict[str, Any], Examined | None]:
+    answer: dict[str, Any] = {"file": path_text(file)}
     try:
         drop = drop_of_path(
             file,
@@ -59,15 +74,17 @@ def _inspect(session: Session, file: Path) -> tuple[dict[str, Any], Examined | N
             force=False,
             requested_by="inspect",
         )
-        examined = examine(session.dock, drop)
+        # How it is written is worth knowing of a file that cannot be read to its end, too.
+        parser, layout = find_layout(drop.path)
+        answer |= _layout_as_json(layout)
+        examined = examine_as(session.dock, drop, parser, layout)
     except (DroploadError, OSError) as exc:
         code = exc.code if isinstance(exc, FileError) else type(exc).__name__
-        return {"file": path_text(file), "error": str(exc), "error_code": code}, None
-    return {"file": path_text(file), **_examined_as_json(examined)}, examined
+        return {**answer, "error": str(exc), "error_code": code}, None
+    return {**answer, **_examined_as_json(examined)}, examined
 
 
-def _examined_as_json(examined: Examined) -> dict[str, Any]:
-    layout, profile = examined.layout, examined.profile
+def _layout_as_json(layout: Layout) -> dict[str, Any]:
     return {
         "encoding": layout.encoding,
         "delimiter": layout.delimiter,
@@ -76,11 +93,19 @@ def _examined_as_json(examined: Examined) -> dict[str, Any]:
         "header": layout.header,
         "skip_lines": layout.skip_lines,
         "columns": layout.width,
+        "column_names": list(layout.header_names),
+        "confidence": round(layout.confidence, 3),
+        "evidence": list(layout.evidence),
+    }
+
+
+def _examined_as_json(examined: Examined) -> dict[str, Any]:
+    layout, profile = examined.layout, examined.profile
+    return {
         "rows": profile.rows,
         "column_names": [
             column.source_name if layout.header else column.name for column in profile.columns
         ],
-        "confidence": round(layout.confidence, 3),
         "file_hash": profile.file_hash,
         "types": [
             {
@@ -94,7 +119,6 @@ def _examined_as_json(examined: Examined) -> dict[str, Any]:
         ],
         "rejects": _rejects_as_json(profile),
         "rejected_rows": profile.rejected_rows,
-        "evidence": list(layout.evidence),
     }
 
 
@@ -112,7 +136,7 @@ def _rejects_as_json(profile: Profile) -> list[dict[str, Any]]:
     ]
 
 
-def _print_examined(file: Path, examined: Examined) -> None:
+def _print_examined(session: Session, file: Path, examined: Examined) -> None:
     profile = examined.profile
     click.echo(f"{path_text(file)}: {describe_layout(examined.layout)}")
     click.echo(f"  {profile.rows:,} rows, {profile.rejected_rows:,} of them cannot be loaded")
@@ -122,7 +146,35 @@ def _print_examined(file: Path, examined: Examined) -> None:
         ["column", "type", "nulls", "longest", "note"],
         [(c.name, str(c.type), c.nulls, c.max_length, c.note) for c in profile.columns],
     )
+    _print_first_rows(session, file, examined)
     _print_rejects(profile)
+
+
+def _print_first_rows(session: Session, file: Path, examined: Examined) -> None:
+    """Show how the first rows read under their types, as far as the terminal is wide."""
+    profile = examined.profile
+    rows = first_rows(
+        file,
+        examined.layout,
+        examined.parser,
+        profile,
+        _SHOWN_ROWS,
+        max_record_bytes=session.dock.config.load.max_record_bytes,
+    )
+    names = [column.name for column in profile.columns[:_SHOWN_COLUMNS]]
+    more = len(profile.columns) - len(names)
+    shown = [[_short(value) for value in row[:_SHOWN_COLUMNS]] for row in rows]
+    if shown:
+        title = "The first rows" + (f", without {more:,} more columns" if more else "")
+        output.print_table(names, shown, title=title)
+
+
+def _short(value: str | None) -> str:
+    """Return a value as it fits into a cell; an empty text is told from null."""
+    if value is None:
+        return ""
+    text = value if len(value) <= _SHOWN_CHARS else f"{value[: _SHOWN_CHARS - 1]}…"
+    return text or '""'
 
 
 def _print_rejects(profile: Profile) -> None:
@@ -166,10 +218,10 @@ def plan(
     if as_json:
         click.echo(to_json(made))
         return
-    _print_plan(made, file)
+    _print_plan(dock, made, file)
 
 
-def _print_plan(made: Plan, file: Path) -> None:
+def _print_plan(dock: Dock, made: Plan, file: Path) -> None:
     verb = "replace the rows of" if made.replaces_rows else "be added to"
     if made.creates_table:
         verb = "create"
@@ -183,6 +235,11 @@ def _print_plan(made: Plan, file: Path) -> None:
         ["column", "type", "what happens", "why"],
         [(c.name, str(c.type), c.action, c.reason) for c in made.columns],
     )
+    statements = dock.target.explain_changes(made)
+    if statements:
+        click.echo("Statements that would make or change the table:")
+    for statement in statements:
+        click.echo(f"  {statement};")
     _print_rejects(made.profile)
 
 

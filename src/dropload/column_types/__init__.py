@@ -3,7 +3,7 @@
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
-from dropload.column_types.notations import Hints, rewrite, rewrite_text
+from dropload.column_types.notations import Hints, rewrite, rewrite_columns, rewrite_text
 from dropload.column_types.ordering import (
     INTEGER_DIGITS,
     WITH_FRACTION,
@@ -24,6 +24,7 @@ __all__ = [
     "explain_misfit",
     "fits",
     "rewrite",
+    "rewrite_columns",
     "rewrite_text",
     "significant_digits",
     "text_width",

@@ -5,7 +5,7 @@ give other values: `03.04.2024` alone may be in March or in April, `1,234` one o
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -54,6 +54,14 @@ def rewrite(column: pa.Array, example: str) -> pa.Array:
         return notation.rewrite(column)
     written = notation.rewrite(column.drop_null())
     return pc.replace_with_mask(column, column.is_valid(), written)
+
+
+def rewrite_columns(records: pa.RecordBatch, notations: Mapping[int, str]) -> pa.RecordBatch:
+    """Return the records with some columns, named by position, as a database prints them."""
+    for position, example in notations.items():
+        column = rewrite(records.column(position), example)
+        records = records.set_column(position, records.schema.names[position], column)
+    return records
 
 
 def rewrite_text(text: str, example: str) -> str:

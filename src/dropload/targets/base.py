@@ -248,6 +248,27 @@ class Target(ABC):
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:
         """Return a value read from this database as its file wrote it; null stays None."""
 
+    def explain_changes(self, plan: Plan) -> list[str]:
+        """Return the definitions that a load would change, in the database's own words.
+
+        For people: a target may take another way to the same table.
+        """
+        table = self.quoted(plan.table)
+        if plan.creates_table:
+            parts = [
+                f"{self.quoted_column(c.name)} {self.column_ddl(c.type)}"
+                for c in plan.table_columns
+            ]
+            parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
+            return [f"CREATE TABLE {table} ({', '.join(parts)})"]
+        changes = {"add": "ADD", "widen": "ALTER COLUMN"}
+        return [
+            f"ALTER TABLE {table} {changes[column.action]} "
+            f"{self.quoted_column(column.name)} {self.column_ddl(column.type)}"
+            for column in plan.columns
+            if column.action in changes
+        ]
+
     # --- stage and publish
 
     @abstractmethod
