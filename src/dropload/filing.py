@@ -109,4 +109,6 @@ def _all_rejects(
 ) -> Generator[Reject]:
     with open_hashed(source, profile.hash_algorithm) as stream:
         for batch in parser.read(stream, layout, profile.reader, max_record_bytes=max_record_bytes):
-            yield from (batch if check is None else check.sift(batch)).rejects
+            rejects = (batch if check is None else check.sift(batch)).rejects
+            # What comes behind the last row is the footer.
+            yield from (reject for reject in rejects if reject.source_row <= profile.rows)

@@ -233,6 +233,8 @@ class Profile:
     """The first rejects only (bounded); `rejected_rows` is exact."""
     reader: str
     """Which reader was faithful to this file: `columnar` or `tolerant`."""
+    footer: tuple[Reject, ...] = ()
+    """Lines behind the table that say something about it ("Total rows: 4"); no rows of it."""
 
     @property
     def good_rows(self) -> int:

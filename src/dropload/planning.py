@@ -73,7 +73,7 @@ def make_plan(
             f"replace all rows of {request.table}.",
             hint="Drop it into the append inbox, or drop the whole corrected file here.",
         )
-    request = replace(request, notes=(*request.notes, *notes))
+    request = replace(request, notes=(*request.notes, *notes, *_footer_notes(profile)))
     if len(sources) > rules.limits.columns:
         raise FileError(
             f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
@@ -95,6 +95,15 @@ def make_plan(
 
 
 # --- the file itself
+
+
+def _footer_notes(profile: Profile) -> list[str]:
+    if not profile.footer:
+        return []
+    lines = ", ".join(
+        f'line {line.line} "{next(filter(None, line.fields), "")[:60]}"' for line in profile.footer
+    )
+    return [f"Behind the table, and not loaded: {lines}."]
 
 
 def _check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> None:

@@ -1,6 +1,7 @@
 """Read a whole file once and say what is in it: hash, rows, column types, refused rows."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import RawIOBase
@@ -9,6 +10,7 @@ from typing import BinaryIO
 
 from dropload.column_types import ColumnTypeDetector, Hints, rewrite_columns
 from dropload.errors import FileError
+from dropload.footers import MOST_LINES, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
@@ -131,24 +133,31 @@ class _Tally:
         self._detectors = [ColumnTypeDetector(hints) for _ in range(layout.width)]
         self._rejected = 0
         self._rejects: list[Reject] = []
+        self._last: deque[Reject] = deque(maxlen=MOST_LINES)
 
     def add(self, batch: Batch) -> None:
         self.rows += batch.records.num_rows + len(batch.rejects)
         self._rejected += len(batch.rejects)
         self._rejects.extend(batch.rejects[: MAX_KEPT_REJECTS - len(self._rejects)])
+        self._last.extend(batch.rejects[-MOST_LINES:])
         for detector, column in zip(self._detectors, batch.records.columns, strict=True):
             detector.observe(column, batch.source_rows)
 
     def profile(self, stream: HashingStream, reader: str) -> Profile:
+        footer: tuple[Reject, ...] = ()
+        if self.rows > self._rejected:
+            footer = find_footer(self._last, self.rows, self._layout.width)
+        rows = self.rows - len(footer)
         return Profile(
             file_hash=stream.hexdigest(),
             hash_algorithm=stream.algorithm,
             size_bytes=stream.size_bytes,
-            rows=self.rows,
+            rows=rows,
             columns=self._columns(),
-            rejected_rows=self._rejected,
-            rejects=tuple(self._rejects),
+            rejected_rows=self._rejected - len(footer),
+            rejects=tuple(reject for reject in self._rejects if reject.source_row <= rows),
             reader=reader,
+            footer=footer,
         )
 
     def _columns(self) -> tuple[ColumnProfile, ...]:

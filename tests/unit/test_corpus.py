@@ -45,6 +45,7 @@ def test_rows_types_and_refused_rows_are_those_a_person_would_name(name: str) ->
     rejects = expected.get("rejects", [])
     assert profile.rejected_rows == expected.get("rejected_rows", len(rejects))
     assert all(map(agrees, profile.rejects, rejects)), profile.rejects
+    assert [line.line for line in profile.footer] == expected.get("footer", [])
     types = [str(column.type) for column in profile.columns]
     assert types == expected.get("types", types)
 

@@ -148,12 +148,13 @@ def profile_damaged(path: Path, layout: Layout) -> Profile:
 def check_counts(path: Path, data: bytes, layout: Layout, profile: Profile) -> None:
     assert profile.size_bytes == len(data)
     assert profile.rows == profile.good_rows + profile.rejected_rows
+    records = profile.rows + len(profile.footer)
     good, refused = read_numbers(path, layout, "tolerant")
-    assert sorted(good + refused) == list(range(1, profile.rows + 1))
+    assert sorted(good + refused) == list(range(1, records + 1))
     assert len(refused) == profile.rejected_rows
     try:
         assert read_numbers(path, layout, "columnar") == (good, [])
     except UnfaithfulError:
         assert profile.reader == "tolerant"
     if layout.width:
-        assert count_lines(data, layout) in (None, profile.rows)
+        assert count_lines(data, layout) in (None, records)

@@ -119,6 +119,10 @@ def _examined_as_json(examined: Examined) -> dict[str, Any]:
         ],
         "rejects": _rejects_as_json(profile),
         "rejected_rows": profile.rejected_rows,
+        "footer": [
+            {"line": line.line, "text": next(filter(None, line.fields), "")}
+            for line in profile.footer
+        ],
     }
 
 
@@ -142,6 +146,9 @@ def _print_examined(session: Session, file: Path, examined: Examined) -> None:
     click.echo(f"  {profile.rows:,} rows, {profile.rejected_rows:,} of them cannot be loaded")
     for sentence in examined.layout.evidence:
         click.echo(f"  {sentence}")
+    for line in profile.footer:
+        text = next(filter(None, line.fields), "")
+        click.echo(f'  behind the table, not loaded: line {line.line:,} "{_short(text)}"')
     output.print_table(
         ["column", "type", "nulls", "longest", "note"],
         [(c.name, str(c.type), c.nulls, c.max_length, c.note) for c in profile.columns],

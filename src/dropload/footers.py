@@ -1,0 +1,37 @@
+"""Tell lines behind a table, that say something about it, from rows that lack cells."""
+
+import re
+from collections.abc import Iterable
+
+from dropload.model import Reject
+
+MOST_LINES = 5
+"""More lines than these are no footer."""
+
+# Words that a row cut off in its first cell would hardly be: a transfer that broke off must not
+# pass for a table with a footer.
+_COUNT = r"\(?\d[\d,. ]* ?(?:rows?|records?|lines?|zeilen?|datens\w+|lignes?|filas?)\b"
+_WORD = (
+    "(?:grand )?total|sum|summe|gesamt|count|anzahl|records|rows|lines|source|quelle|notes?"
+    "|hinweis|generated|created|exported|printed|end of (?:file|report|data|table)|eof|trailer"
+)
+_FOOTER = re.compile(rf"{_COUNT}|(?:{_WORD})\b|[#*=_]|-{{2,}}", re.IGNORECASE)
+
+
+def find_footer(last: Iterable[Reject], rows: int, width: int) -> tuple[Reject, ...]:
+    """Return those of the last rejects, in order, that are the file's last lines and its footer.
+
+    `rows` are all records, `width` the cells of a record. A footer has one cell where the table
+    has more.
+    """
+    found: list[Reject] = []
+    for reject in reversed(list(last)[-MOST_LINES:]):
+        if reject.source_row != rows - len(found) or not _is_about_the_table(reject, width):
+            break
+        found.append(reject)
+    return tuple(reversed(found))
+
+
+def _is_about_the_table(reject: Reject, width: int) -> bool:
+    filled = [field for field in reject.fields if field and field.strip()]
+    return width > 1 and len(filled) == 1 and _FOOTER.match(filled[0].strip()) is not None

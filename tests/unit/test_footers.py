@@ -1,0 +1,53 @@
+"""What stands behind a table is no row of it, and a row that was cut off is no footer."""
+
+from pathlib import Path
+
+import pytest
+
+from dropload.footers import find_footer
+from dropload.model import Reject, Verdict
+from tests.conftest import Yard, open_yard
+
+
+def reject(row: int, *fields: str | None) -> Reject:
+    return Reject(row, row + 1, "", "", "too_short", "has fewer cells", fields)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(3 rows affected)", "3 rows", "Total rows: 4", "# end", "Source: census", "--", "12 Zeilen"],
+)
+def test_a_line_about_the_table_at_the_end_is_its_footer(text: str) -> None:
+    line = reject(5, text)
+    assert find_footer([reject(2, "x"), line], 5, 3) == (line,)
+
+
+@pytest.mark.parametrize(
+    "fields", [("1003",), ("Wal",), ("O'Neil & Sons",), ("Total", "5"), (None,), ()]
+)
+def test_a_row_that_was_cut_off_is_no_footer(fields: tuple[str | None, ...]) -> None:
+    assert find_footer([reject(5, *fields)], 5, 3) == ()
+
+
+def test_only_the_last_lines_are_a_footer_and_all_of_them() -> None:
+    lines = [reject(row, f"# note {row}") for row in (3, 4)]
+    assert find_footer(lines, 5, 3) == (), "a row follows"
+    assert find_footer(lines, 4, 3) == tuple(lines)
+    assert find_footer([reject(3, "1003"), *lines[1:]], 4, 3) == (lines[1],)
+
+
+def test_a_file_with_a_footer_loads_and_says_so(yard: Yard) -> None:
+    loaded = yard.drop("orders.csv", "id,name,day\n1,a,x\n2,b,y\n\n(2 rows affected)\n")
+    assert (loaded.verdict, loaded.rows_read, loaded.rows_loaded) == (Verdict.LOADED, 2, 2)
+    assert yard.table("dbo.orders") == [(1, "a", "x"), (2, "b", "y")]
+    [plan] = yard.query('SELECT plan FROM "ref.Load_History"')
+    assert "(2 rows affected)" in plan[0]
+
+
+def test_the_rejects_file_does_not_hold_the_footer(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 1})
+    loaded = yard.drop("orders.csv", "id,name,day\n1,a,x\n2\n3,b,y\nTotal: 3\n")
+    assert (loaded.verdict, loaded.rows_read, loaded.rows_rejected) == (Verdict.LOADED, 3, 1)
+    [rejects] = tmp_path.rglob("*.rejects.csv")
+    assert len(rejects.read_text().splitlines()) == 2
+    yard.dock.target.close()
