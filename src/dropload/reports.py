@@ -47,7 +47,9 @@ def report_path(filed_path: Path) -> Path:
 
 def rejects_path(filed_path: Path) -> Path:
     """Return where the rejected rows of a filed file stand: `…_airports.rejects.csv`."""
-    return filed_path.with_name(f"{filed_path.stem}.rejects{filed_path.suffix}")
+    # The rows are written unpacked, wherever they came from.
+    plain = filed_path.with_name(filed_path.name.removesuffix(".gz"))
+    return plain.with_name(f"{plain.stem}.rejects{plain.suffix}")
 
 
 def render_report(findings: Findings) -> str:

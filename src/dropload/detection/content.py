@@ -14,7 +14,7 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a JPEG image", "Drop the table itself, as CSV."),
     (b"GIF87a", "a GIF image", "Drop the table itself, as CSV."),
     (b"GIF89a", "a GIF image", "Drop the table itself, as CSV."),
-    (b"\x1f\x8b", "a gzip archive", "Unpack it and drop the CSV inside."),
+    (b"\x1f\x8b", "a gzip archive", "Name it .csv.gz, or unpack it and drop the CSV inside."),
     (b"BZh", "a bzip2 archive", "Unpack it and drop the CSV inside."),
     (b"\xfd7zXZ\x00", "an xz archive", "Unpack it and drop the CSV inside."),
     (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "Unpack it and drop the CSV inside."),
