@@ -20,7 +20,7 @@ from dropload.model import Layout
 LAYOUTS = Path(__file__).parent.parent / "files" / "layouts"
 EXPECTED = sorted(LAYOUTS.glob("*.json"))
 # Keys that are about the rows of a file: see test_corpus.
-OF_ROWS = {"rows", "types", "rejects", "rejected_rows", "read_error", "read_message"}
+OF_ROWS = {"rows", "types", "rejects", "footer", "rejected_rows", "read_error", "read_message"}
 
 
 def describe(layout: Layout) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
+from dropload.detection.cells import TYPED, classify_column
 from dropload.detection.header import judge_header
 
 # Longer preambles were not met; a table that begins later than this is not found.
@@ -16,6 +17,11 @@ _LEAST_FILLED = 0.5
 # have at least so many filled cells.
 _SPARSE = 0.67
 _LEAST_USUAL = 3
+
+# So many rows of one width, and nearly all above the table, are rows and no settings.
+_LEAST_ROWS = 5
+_MOSTLY = 0.8
+_COMPARED_ROWS = 200
 
 # A width that so many rows have is no accident in a ragged table.
 _USUAL_SHARE = 0.15
@@ -35,6 +41,36 @@ def find_first_row(rows: Sequence[Sequence[str]], width: int) -> int:
     if narrow != width:
         return min(first, _find_row_of(rows, narrow, narrow))
     return _skip_sparse_block(rows, first, width)
+
+
+def find_rows_above(
+    rows: Sequence[Sequence[str]], lines: Sequence[int], first: int, width: int
+) -> int:
+    """Return where rows of the table begin that have fewer cells and stand right above the others.
+
+    Somebody added a column half way: those rows must not pass for a preamble, and be lost. `lines`
+    are the lines on which rows begin; a blank line ends what belongs together.
+    """
+    block = first
+    while block and lines[block] - lines[block - 1] == 1 and len(rows[block - 1]) > 1:
+        block -= 1
+    widths = Counter(len(row) for row in rows[block:first])
+    if not widths:
+        return first
+    usual, count = widths.most_common(1)[0]
+    if count < _LEAST_ROWS or count < _MOSTLY * (first - block):
+        return first
+    start = next(place for place in range(block, first) if len(rows[place]) == usual)
+    same = usual == width - 1 or _begin_alike(rows[start + 1 : first], rows[first:])
+    return start if same else first
+
+
+def _begin_alike(above: Sequence[Sequence[str]], below: Sequence[Sequence[str]]) -> bool:
+    """Return whether both begin with numbers, or days, or the like."""
+    upper, lower = (
+        classify_column([row[0] for row in part[:_COMPARED_ROWS] if row]) for part in (above, below)
+    )
+    return upper[0] is lower[0] and upper[0] in TYPED and min(upper[1], lower[1]) >= _MOSTLY
 
 
 def _skip_sparse_block(rows: Sequence[Sequence[str]], first: int, width: int) -> int:
