@@ -83,6 +83,10 @@ def process_drop(
             return _Voyage(dock, claim, named, on_step).run()
 
 
+_CONTRADICTED = 0.1
+"""Share of refused rows from which the layout itself is in doubt."""
+
+
 def find_layout(path: Path) -> tuple[Parser, Layout]:
     """Return who reads the file, and how it is written; raises FileError when nobody can."""
     parser = find_parser(path)
@@ -93,7 +97,31 @@ def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = 
     """Detect the layout and read the whole file once; nothing is written."""
     check_version(drop.path, drop.version)
     parser, layout = find_layout(drop.path)
-    return examine_as(dock, drop, parser, layout, (), on_progress)
+    return examine_in(dock, drop, parser, layout, on_progress)
+
+
+def examine_in(
+    dock: Dock,
+    drop: Drop,
+    parser: Parser,
+    layout: Layout,
+    on_progress: Callable[[int], None] | None = None,
+) -> Examined:
+    """Read the whole file in a layout; when many rows contradict it, look again and compare."""
+    first = examine_as(dock, drop, parser, layout, (), on_progress)
+    if first.profile.rejected_rows <= _CONTRADICTED * first.profile.rows:
+        return first
+    other = parser.detect(drop.path, thorough=True)
+    if _is_same(other, layout):
+        return first
+    second = examine_as(dock, drop, parser, other, (), on_progress)
+    fewer = second.profile.rejected_rows < first.profile.rejected_rows
+    return second if fewer and second.profile.good_rows > first.profile.good_rows else first
+
+
+def _is_same(one: Layout, other: Layout) -> bool:
+    """Return whether two layouts read a file alike."""
+    return replace(one, confidence=0.0, evidence=()) == replace(other, confidence=0.0, evidence=())
 
 
 def examine_for_table(

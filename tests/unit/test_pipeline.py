@@ -415,6 +415,17 @@ def test_a_file_whose_layout_is_not_sure_is_held_where_that_is_wanted(tmp_path: 
     yard.dock.target.close()
 
 
+def test_a_layout_that_the_whole_file_contradicts_is_looked_for_again(yard: Yard) -> None:
+    """The first lines, and the few places that a first look sees, have no quotes."""
+    plain = "".join(f"{n},plain {n}\n" for n in range(2000))
+    quoted = "".join(f"{n},'Doe, J. {n}'\n" for n in range(400))
+    path = yard.put("people.csv", f"id,name\n{plain}{quoted}{plain * 12}{quoted * 9}")
+    loaded = yard.load(path)
+    assert loaded.verdict is Verdict.LOADED, loaded
+    assert loaded.rows_loaded == 13 * 2000 + 10 * 400
+    assert yard.table("dbo.people")[2000] == (0, "Doe, J. 0")
+
+
 def test_values_that_no_number_could_give_back_stay_text(yard: Yard) -> None:
     """F7"""
     yard.drop(

@@ -24,8 +24,8 @@ from dropload.model import Area, Layout, LoadRecord, LoadType, Plan, Profile
 from dropload.pipeline import (
     Examined,
     examine,
-    examine_as,
     examine_for_table,
+    examine_in,
     find_layout,
     plan_load,
 )
@@ -77,11 +77,11 @@ def _inspect(session: Session, file: Path) -> tuple[dict[str, Any], Examined | N
         # How it is written is worth knowing of a file that cannot be read to its end, too.
         parser, layout = find_layout(drop.path)
         answer |= _layout_as_json(layout)
-        examined = examine_as(session.dock, drop, parser, layout)
+        examined = examine_in(session.dock, drop, parser, layout)
     except (DroploadError, OSError) as exc:
         code = exc.code if isinstance(exc, FileError) else type(exc).__name__
         return {**answer, "error": str(exc), "error_code": code}, None
-    return {**answer, **_examined_as_json(examined)}, examined
+    return {**answer, **_layout_as_json(examined.layout), **_examined_as_json(examined)}, examined
 
 
 def _layout_as_json(layout: Layout) -> dict[str, Any]:

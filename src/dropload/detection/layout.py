@@ -17,8 +17,10 @@ from dropload.model import Layout
 _HEADER_ROWS = 400
 
 
-def detect_layout(path: Path) -> Layout:
+def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
     """Return how the file is written; there is always an answer for text, with its confidence.
+
+    `thorough` looks at far more of the file: for when reading it has contradicted the first answer.
 
     Raise FileError when the file is no delimited text (code `not_delimited` or `binary`) or
     breaks its own encoding (code `encoding`). Memory is bounded whatever the file holds; only
@@ -30,17 +32,17 @@ def detect_layout(path: Path) -> Layout:
         encoding = detect_encoding(stream, head)
         if not encoding.name.startswith(("utf-16", "utf-32")):
             refuse_binary(head)
-        sample = _read_text(stream, encoding)
+        sample = _read_text(stream, encoding, thorough=thorough)
     if not any(line.strip() for line in sample.head):
         return _lay_out_nothing(encoding)
     refuse_markup("\n".join(islice(sample.head, 400)))
     return _lay_out_table(sample, encoding)
 
 
-def _read_text(stream: BinaryIO, encoding: Encoding) -> Sample:
+def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool) -> Sample:
     """Return the sampled lines of the file."""
     size_bytes = stream.seek(0, 2)
-    return read_sample(stream, encoding.name, size_bytes, encoding.quote_offset)
+    return read_sample(stream, encoding.name, size_bytes, encoding.quote_offset, thorough=thorough)
 
 
 def _lay_out_nothing(encoding: Encoding) -> Layout:

@@ -16,6 +16,10 @@ STRETCH_BYTES = 8 * 1024
 _STRETCHES = 3
 # More lines add time, not knowledge.
 _HEAD_LINES = 1500
+# For a second look, when reading the whole file has contradicted the first.
+_THOROUGH_BYTES = 128 * 1024
+_THOROUGH_LINES = 6000
+_THOROUGH_STRETCHES = 24
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
@@ -32,9 +36,17 @@ class Sample:
     """The head is the whole file."""
 
 
-def read_sample(stream: BinaryIO, encoding: str, size_bytes: int, quote_offset: int) -> Sample:
+def read_sample(
+    stream: BinaryIO,
+    encoding: str,
+    size_bytes: int,
+    quote_offset: int,
+    *,
+    thorough: bool = False,
+) -> Sample:
     """Return the lines to decide by; `quote_offset` is where a quote was first seen, or -1."""
-    text, read_bytes = _read_head(stream, encoding, HEAD_BYTES)
+    head_bytes = _THOROUGH_BYTES if thorough else HEAD_BYTES
+    text, read_bytes = _read_head(stream, encoding, head_bytes)
     if read_bytes < size_bytes and len(_LINE_END.findall(text)) < _FEW_LINES:
         longer, longer_bytes = _read_head(stream, encoding, LONG_HEAD_BYTES)
         # Nothing is learnt from more of a line that does not end at all.
@@ -42,9 +54,11 @@ def read_sample(stream: BinaryIO, encoding: str, size_bytes: int, quote_offset: 
             text, read_bytes = longer, longer_bytes
     complete = read_bytes >= size_bytes
     lines = split_lines(text, complete=complete)
-    offsets = () if complete else _choose_offsets(read_bytes, size_bytes, quote_offset)
+    count = _THOROUGH_STRETCHES if thorough else _STRETCHES
+    offsets = () if complete else _choose_offsets(read_bytes, size_bytes, quote_offset, count)
     stretches = tuple(_read_stretches(stream, encoding, offsets))
-    return Sample(tuple(lines[:_HEAD_LINES]), stretches, complete and len(lines) <= _HEAD_LINES)
+    most = _THOROUGH_LINES if thorough else _HEAD_LINES
+    return Sample(tuple(lines[:most]), stretches, complete and len(lines) <= most)
 
 
 def split_lines(text: str, *, complete: bool = True) -> list[str]:
@@ -64,10 +78,10 @@ def _read_head(stream: BinaryIO, encoding: str, limit_bytes: int) -> tuple[str, 
     return text.removeprefix("\ufeff"), len(data)
 
 
-def _choose_offsets(start: int, size_bytes: int, quote_offset: int) -> tuple[int, ...]:
+def _choose_offsets(start: int, size_bytes: int, quote_offset: int, count: int) -> tuple[int, ...]:
     """Return where stretches begin: evenly over the rest, and around the first quote."""
-    step = max((size_bytes - start) // (_STRETCHES + 1), 1)
-    offsets = [start + step * number for number in range(1, _STRETCHES + 1)]
+    step = max((size_bytes - start) // (count + 1), 1)
+    offsets = [start + step * number for number in range(1, count + 1)]
     if quote_offset >= start:
         offsets.append(max(quote_offset - STRETCH_BYTES // 2, start))
     return tuple(offset // 4 * 4 for offset in offsets)

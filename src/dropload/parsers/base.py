@@ -39,8 +39,11 @@ class Parser(Protocol):
     readers: tuple[str, ...]
     """Names of its readers, fastest first; the last one reads everything that is readable."""
 
-    def detect(self, path: Path) -> Layout:
-        """Return how the file is written; raise FileError when it is not of this family."""
+    def detect(self, path: Path, *, thorough: bool = False) -> Layout:
+        """Return how the file is written; raise FileError when it is not of this family.
+
+        `thorough` may take longer: reading the file has contradicted the first answer.
+        """
         ...
 
     def read(

@@ -33,12 +33,12 @@ class GzipParser:
     def __init__(self) -> None:
         self._inner = DelimitedParser()
 
-    def detect(self, path: Path) -> Layout:
+    def detect(self, path: Path, *, thorough: bool = False) -> Layout:
         """Return how the text inside is written, by its first 32 MiB."""
         with path.open("rb") as packed, tempfile.NamedTemporaryFile(suffix=path.stem) as sample:
             with _unpacked(packed) as stream:
                 _copy_sample(stream, sample)
-            return self._inner.detect(Path(sample.name))
+            return self._inner.detect(Path(sample.name), thorough=thorough)
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int

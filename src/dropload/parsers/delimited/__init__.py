@@ -23,9 +23,9 @@ class DelimitedParser:
     suffixes: tuple[str, ...] = (".csv", ".tsv", ".tab", ".txt", ".psv", ".dat")
     readers: tuple[str, ...] = ("columnar", "tolerant")
 
-    def detect(self, path: Path) -> Layout:
+    def detect(self, path: Path, *, thorough: bool = False) -> Layout:
         """Return how the file is written; raise FileError when it is not delimited text."""
-        return detect_layout(path)
+        return detect_layout(path, thorough=thorough)
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int
