@@ -15,6 +15,7 @@ from dropload.model import Layout
 
 # Enough records below the header to judge it by.
 _HEADER_ROWS = 400
+_COUNTED_ROWS = 3
 
 
 def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
@@ -92,9 +93,19 @@ def _pad_header(rows: list[list[str]], width: int) -> tuple[str, ...]:
     """
     first = rows[0]
     tails = [row[len(first) :] for row in rows[1:] if len(row) <= width]
-    if len(first) >= width or any(cell.strip() for tail in tails for cell in tail):
+    if len(first) >= width:
         return tuple(first)
+    if any(cell.strip() for tail in tails for cell in tail):
+        is_counted = len(first) == width - 1 and _count_rows(rows[1:], width)
+        return ("", *first) if is_counted else tuple(first)
     return (*first, *[""] * (width - len(first)))
+
+
+def _count_rows(rows: list[list[str]], width: int) -> bool:
+    """Return whether the first column only numbers the rows: some exports leave it unnamed."""
+    whole = [row for row in rows if len(row) == width]
+    numbers = [row[0].strip() for row in whole]
+    return len(whole) >= _COUNTED_ROWS and numbers == [str(n + 1) for n in range(len(whole))]
 
 
 def _explain_skipped(skip_lines: int) -> list[str]:
