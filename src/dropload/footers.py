@@ -15,7 +15,9 @@ _WORD = (
     "(?:grand )?total|sum|summe|gesamt|count|anzahl|records|rows|lines|source|quelle|notes?"
     "|hinweis|generated|created|exported|printed|end of (?:file|report|data|table)|eof|trailer"
 )
-_FOOTER = re.compile(rf"{_COUNT}|(?:{_WORD})\b|[#*=_]|-{{2,}}", re.IGNORECASE)
+PATTERN = rf"(?i)^\s*(?:{_COUNT}|(?:{_WORD})\b|[#*=_]|-{{2,}})"
+"""How such lines begin; RE2 and `re` read it alike."""
+_FOOTER = re.compile(PATTERN)
 
 
 def find_footer(last: Iterable[Reject], rows: int, width: int) -> tuple[Reject, ...]:
@@ -34,4 +36,7 @@ def find_footer(last: Iterable[Reject], rows: int, width: int) -> tuple[Reject, 
 
 def _is_about_the_table(reject: Reject, width: int) -> bool:
     filled = [field for field in reject.fields if field and field.strip()]
-    return width > 1 and len(filled) == 1 and _FOOTER.match(filled[0].strip()) is not None
+    is_short = reject.code == "too_few_cells"
+    return (
+        width > 1 and is_short and len(filled) == 1 and _FOOTER.match(filled[0].strip()) is not None
+    )

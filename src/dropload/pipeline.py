@@ -141,7 +141,13 @@ def examine_for_table(
     checks = find_checks(examined.profile, info, dock.target) if info else ()
     if not checks:
         return examined
-    return examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
+    again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
+    # What the columns are is said by all rows: those that are refused are evidence, too.
+    columns = tuple(
+        replace(second, type=first.type, note=first.note)
+        for first, second in zip(examined.profile.columns, again.profile.columns, strict=True)
+    )
+    return replace(again, profile=replace(again.profile, columns=columns))
 
 
 def examine_as(

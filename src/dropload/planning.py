@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dropload.column_types import INTEGER_DIGITS, common_type
+from dropload.column_types import INTEGER_DIGITS, common_type, is_doubt
 from dropload.config import LoadConfig
 from dropload.errors import FileError, HeldError
 from dropload.matching import find_better_tables, propose_renames
@@ -74,6 +74,8 @@ def make_plan(
             hint="Drop it into the append inbox, or drop the whole corrected file here.",
         )
     request = replace(request, notes=(*request.notes, *notes, *_footer_notes(profile)))
+    if info is not None and not request.force:
+        _check_doubts(info, sources)
     if len(sources) > rules.limits.columns:
         raise FileError(
             f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
@@ -95,6 +97,21 @@ def make_plan(
 
 
 # --- the file itself
+
+
+def _check_doubts(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> None:
+    """Hold a file whose column could be read in two ways where the table has numbers or days."""
+    pairs = _pair_columns(info, sources)
+    for at, source in sources:
+        column = pairs.get(at)
+        if column is None or not info.has_lineage or column.type.kind is Kind.TEXT:
+            continue
+        if is_doubt(source.note):
+            raise HeldError(
+                f'Column "{column.name}" of {info.table} holds {column.shown_type}, and here '
+                f"{source.note}.",
+                hint="Set that, and drop a new version; released, the file makes the column text.",
+            )
 
 
 def _footer_notes(profile: Profile) -> list[str]:
@@ -325,8 +342,21 @@ def _pair_columns(
         for at, key in wanting:
             if key and key in free:
                 _check_unambiguous(info, sources, wanting, key)
+                _check_one_column(info, taken, alike, key)
                 pairs[at] = free[key]
     return pairs
+
+
+def _check_one_column(
+    info: TableInfo, taken: set[str], alike: Callable[[str], str], key: str
+) -> None:
+    free = [c.name for c in info.columns if c.name not in taken and alike(c.name) == key]
+    if len(free) > 1:
+        raise FileError(
+            f"A column of the file could be any of these of {info.table}: {_listed(free)}.",
+            hint="Write the column's name as the table has it.",
+            code="ambiguous_columns",
+        )
 
 
 def _same(name: str) -> str:

@@ -8,9 +8,11 @@ from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow.compute as pc
+
 from dropload.column_types import ColumnTypeDetector, Hints, rewrite_columns
 from dropload.errors import FileError
-from dropload.footers import MOST_LINES, find_footer
+from dropload.footers import MOST_LINES, PATTERN, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
@@ -29,6 +31,7 @@ class HashingStream(RawIOBase, BinaryIO):
         self.size_bytes = 0
         """Bytes read so far."""
         self._source = source
+        self._last_bytes = b""
         # Not for secrecy: it tells whether two files are the same.
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
 
@@ -37,7 +40,14 @@ class HashingStream(RawIOBase, BinaryIO):
         data = self._source.read(size)
         self._hash.update(data)
         self.size_bytes += len(data)
+        self._last_bytes = data[-4:] or self._last_bytes
         return data
+
+    @property
+    def ends_with_line(self) -> bool:
+        """Return whether the bytes read so far end with a line end, or are packed."""
+        packed = self.name.lower().endswith(".gz")
+        return packed or self._last_bytes.rstrip(b"\0\x1a").endswith((b"\n", b"\r"))
 
     @property
     def name(self) -> str:
@@ -133,19 +143,25 @@ class _Tally:
         self._detectors = [ColumnTypeDetector(hints) for _ in range(layout.width)]
         self._rejected = 0
         self._rejects: list[Reject] = []
+        self._begins_like_footers = False
         self._last: deque[Reject] = deque(maxlen=MOST_LINES)
 
     def add(self, batch: Batch) -> None:
         self.rows += batch.records.num_rows + len(batch.rejects)
         self._rejected += len(batch.rejects)
         self._rejects.extend(batch.rejects[: MAX_KEPT_REJECTS - len(self._rejects)])
+        if batch.records.num_rows and not self._begins_like_footers:
+            found = pc.match_substring_regex(batch.records.column(0), PATTERN)
+            self._begins_like_footers = bool(pc.any(found).as_py())
         self._last.extend(batch.rejects[-MOST_LINES:])
         for detector, column in zip(self._detectors, batch.records.columns, strict=True):
             detector.observe(column, batch.source_rows)
 
     def profile(self, stream: HashingStream, reader: str) -> Profile:
         footer: tuple[Reject, ...] = ()
-        if self.rows > self._rejected:
+        # A line that does not end may be a row whose transfer broke off.
+        is_certain = stream.ends_with_line and not self._begins_like_footers
+        if self.rows > self._rejected and is_certain:
             footer = find_footer(self._last, self.rows, self._layout.width)
         rows = self.rows - len(footer)
         return Profile(

@@ -304,6 +304,29 @@ def test_what_can_be_read_in_two_ways_is_settled_by_one_line_of_configuration(
     assert "settles it" in note
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (["192.168.178.101", "192.168.178.102"], "can be a code as well as a number"),
+        (["732 829 320", "552 100 554"], "can be a code as well as a number"),
+        (["5", "1.234", "1,234", "2.568", "7,125"], "settles it"),
+    ],
+)
+def test_what_another_reading_would_change_stays_text(values: list[str], reason: str) -> None:
+    """Promise 5"""
+    decided, note = detect(values)
+    assert decided.kind is Kind.TEXT
+    assert reason in note
+
+
+def test_the_configured_decimal_mark_counts_for_whole_thousands_too() -> None:
+    detector = ColumnTypeDetector(Hints(decimal_mark=","))
+    detector.observe(pa.array(["1.234", "2.500", "12.000"]))
+    decided, _ = detector.decide()
+    assert decided == ColumnType(Kind.INTEGER)
+    assert rewrite(pa.array(["1.234"]), decided.notation).to_pylist() == ["1234"]
+
+
 def test_a_notation_shows_itself_later_and_the_whole_column_must_agree() -> None:
     batches = [["1", "2"], ["1,234", "5"], ["1,5"], ["2.000,5"]]
     detector = ColumnTypeDetector()

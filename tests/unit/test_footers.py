@@ -10,7 +10,7 @@ from tests.conftest import Yard, open_yard
 
 
 def reject(row: int, *fields: str | None) -> Reject:
-    return Reject(row, row + 1, "", "", "too_short", "has fewer cells", fields)
+    return Reject(row, row + 1, "", "", "too_few_cells", "has fewer cells", fields)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,25 @@ def test_the_rejects_file_does_not_hold_the_footer(tmp_path: Path) -> None:
     assert (loaded.verdict, loaded.rows_read, loaded.rows_rejected) == (Verdict.LOADED, 3, 1)
     [rejects] = tmp_path.rglob("*.rejects.csv")
     assert len(rejects.read_text().splitlines()) == 2
+    yard.dock.target.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "order,qty,city\n#1001,3,Rome\n#1002,4,Paris\n#10",
+        "order,qty,city\n#1001,3,Rome\n#1002,4,Paris\n#10\n",
+        "company,qty,city\nAcme,3,Rome\nBeta Inc,4,Paris\nTotal Energies",
+    ],
+)
+def test_a_last_record_that_was_cut_off_is_refused(yard: Yard, content: str) -> None:
+    """B2"""
+    assert yard.drop("orders.csv", content).verdict is Verdict.FAILED
+
+
+def test_a_whole_row_that_the_table_refuses_is_no_footer(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path)
+    yard.execute('CREATE TABLE "dbo.orders" (name TEXT, qty INTEGER NOT NULL, price REAL)')
+    refused = yard.drop("orders.csv", "name,qty,price\nB,1,3.5\nC,7,1.5\nTotal SA,,\n")
+    assert (refused.verdict, refused.rows_rejected) == (Verdict.FAILED, 1)
     yard.dock.target.close()

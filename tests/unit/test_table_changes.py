@@ -226,3 +226,40 @@ def test_a_column_that_the_table_computes_is_left_to_it(yard: Yard) -> None:
     outcome = yard.drop("t5.csv", "id,price,twice\n1,2.5,99.5\n2,3.25,7\n")
     assert outcome.verdict is Verdict.LOADED, outcome
     assert yard.query('SELECT id, price, twice FROM "dbo.t5"') == [(1, 2.5, 5.0), (2, 3.25, 6.5)]
+
+
+def test_refused_rows_still_say_how_a_column_is_written(tmp_path: Path) -> None:
+    """Promise 5: the values that were judged are the values that are stored."""
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 5})
+    yard.execute('CREATE TABLE "dbo.f" (id INTEGER, menge DECIMAL(15,3), n INTEGER)')
+    loaded = yard.drop("f.csv", "id;menge;n\n1;1.234;5\n2;2.568;6\n3;1.234,5;x\n")
+    assert (loaded.verdict, loaded.rows_rejected) == (Verdict.LOADED, 1)
+    assert yard.query('SELECT menge FROM "dbo.f" ORDER BY id') == [(1234,), (2568,)]
+    yard.dock.target.close()
+
+
+def test_refused_rows_do_not_change_the_type_of_an_owners_column(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 5})
+    yard.execute('CREATE TABLE "dbo.f" (id INTEGER, d DATE, n INTEGER)')
+    content = "id;d;n\n1;03.04.2024;5\n2;05.06.2024;6\n3;25.12.2024;x\n"
+    assert yard.drop("f.csv", content).verdict is Verdict.LOADED
+    assert declared(yard, "dbo.f")["d"] == "DATE"
+    assert yard.query('SELECT d FROM "dbo.f"') == [("2024-04-03",), ("2024-06-05",)]
+    yard.dock.target.close()
+
+
+def test_a_day_that_could_be_two_is_held_before_it_spoils_a_column_of_days(yard: Yard) -> None:
+    yard.drop("d.csv", "day,n\n31.12.2024,1\n")
+    held = yard.drop("d.csv", "day,n\n03.01.2025,2\n")
+    assert held.verdict is Verdict.HELD
+    assert "load.day_first" in held.message
+    assert declared(yard, "dbo.d")["day"] == "DATE"
+    assert yard.load(held.path, force=True).verdict is Verdict.LOADED
+    assert declared(yard, "dbo.d")["day"] == "TEXT"
+
+
+def test_a_column_that_could_be_either_of_two_is_refused(yard: Yard) -> None:
+    yard.drop("m.csv", "id,Change,Change %,a,b,c\n1,2,3,4,5,6\n")
+    refused = yard.drop("m.csv", "id,Change $,a,b,c\n1,2,3,4,5\n")
+    assert refused.verdict is Verdict.FAILED
+    assert '"Change", "Change %"' in refused.message

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dropload.column_types import plain
+from dropload.column_types.forms import NUMBER
 from dropload.column_types.notations import (
+    CODE,
     MARK_POINT,
     Hints,
     Notation,
@@ -311,29 +313,33 @@ class AnyNotation:
         self._found: dict[Notation, Family] = {}
         """Notations in which all values can be written, with what they come to."""
         self._first_shown = ""
+        self._readings_agree = True
+        self._is_code = group == NUMBER
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
         if not self._found:
-            if self._plain.observe(values):
+            if not self._is_for_the_hint(values) and self._plain.observe(values):
                 self._has_seen = True
                 return True
             starts = [n for n in notations_of(self._group) if self._may_begin(n)]
             self._found = {notation: copy(self._plain) for notation in starts}
             self._first_shown = values.show(0)
-        self._found = {
-            notation: family
-            for notation, family in self._found.items()
-            if notation.matches(values.texts) and family.observe(values.rewritten(notation))
-        }
+        read = {n: values.rewritten(n) for n in self._found if n.matches(values.texts)}
+        self._found = {n: self._found[n] for n in read if self._found[n].observe(read[n])}
+        readings = [read[notation].texts for notation in self._found]
+        self._readings_agree &= all(texts.equals(readings[0]) for texts in readings)
+        self._is_code &= not self._has_seen and plain.all_match(values.texts, CODE)
         return bool(self._found)
 
     def decide(self) -> tuple[ColumnType | None, str]:
         """See `Family.decide`."""
         if not self._found:
             return self._plain.decide()
-        possible = preferred(list(self._found), self._hints)
-        if not possible or not self._mean_the_same(possible):
+        if self._is_code:
+            return None, f"{self._first_shown} can be a code as well as a number: kept as text"
+        possible = preferred(list(self._found), self._hints) or list(self._found)
+        if not self._mean_the_same(possible):
             return None, f"{self._first_shown} {explain_doubt(next(iter(self._found)).sense)}"
         notation = possible[0]
         decided, reason = self._found[notation].decide()
@@ -343,9 +349,13 @@ class AnyNotation:
 
     def _mean_the_same(self, notations: list[Notation]) -> bool:
         """Return whether it makes no difference which of the notations the values are read in."""
-        first = self._found[notations[0]]
-        one_sense = len({notation.sense for notation in notations}) == 1
-        return one_sense or all(self._found[notation] == first for notation in notations)
+        return self._readings_agree or len({notation.sense for notation in notations}) == 1
+
+    def _is_for_the_hint(self, values: Values) -> bool:
+        """Return whether the configuration may read `1.234` otherwise than a database."""
+        if self._hints.decimal_mark != "," or self._group != NUMBER:
+            return False
+        return bool(pc.any(pc.match_substring(values.texts, ".")).as_py())
 
     def _may_begin(self, notation: Notation) -> bool:
         """Return whether the values so far, as a database prints them, are of that notation."""

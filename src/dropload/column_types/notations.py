@@ -83,16 +83,25 @@ def preferred(found: list[Notation], hints: Hints) -> list[Notation]:
     return [notation for notation in found if wanted.get(notation.sense, True)]
 
 
+def is_doubt(note: str) -> bool:
+    """Return whether a note says that a line of configuration would settle the type."""
+    return note.endswith(_SETTLES)
+
+
 def explain_doubt(sense: str) -> str:
     """Return in which two ways a text can be read, and the line of configuration that says."""
     if sense in (MARK_COMMA, MARK_POINT):
         return (
             "can have a decimal comma or a thousands separator: kept as text; "
-            'load.decimal_mark = "," or "." settles it'
+            f'load.decimal_mark = "," or "." {_SETTLES}'
         )
     return (
-        "can be read as day or month first: kept as text; load.day_first = true or false settles it"
+        "can be read as day or month first: kept as text; "
+        f"load.day_first = true or false {_SETTLES}"
     )
+
+
+_SETTLES = "settles it"
 
 
 # --- numbers
@@ -100,6 +109,10 @@ def explain_doubt(sense: str) -> str:
 MARK_COMMA = "decimal comma"
 MARK_POINT = "decimal point"
 _BLANK = "[ \u00a0\u202f]"
+
+
+CODE = f"[0-9]{{3}}(?:(?:[.]|{_BLANK})[0-9]{{3}})+"
+"""Groups of three all through: addresses (192.168.178.101) and registers write so, too."""
 
 
 def _number(example: str, separator: str, mark: str) -> Notation:

@@ -9,7 +9,7 @@ from dropload.detection.dialect import Choice, choose_dialect, name_delimiter, r
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.header import Verdict, judge_header
-from dropload.detection.preamble import find_first_row, find_rows_above
+from dropload.detection.preamble import find_first_row, find_full_rows_above, find_rows_above
 from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
 from dropload.model import Layout
 
@@ -68,6 +68,8 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     start = find_rows_above(fit.records.cells, fit.records.lines, start, fit.width)
     rows = fit.records.cells[start : start + _HEADER_ROWS]
     verdict = judge_header([rows[0], *(row for row in rows[1:] if _belongs(row, fit.width))])
+    if start and not verdict.header:
+        start = find_full_rows_above(fit.records.cells, fit.records.lines, start)
     skip_lines = fit.records.lines[start] + shift
     names = _pad_header(rows, fit.width) if verdict.header else ("",) * fit.width
     evidence = (

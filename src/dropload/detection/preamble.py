@@ -19,7 +19,7 @@ _SPARSE = 0.67
 _LEAST_USUAL = 3
 
 # So many rows of one width, and nearly all above the table, are rows and no settings.
-_LEAST_ROWS = 5
+_LEAST_ROWS = 3
 _MOSTLY = 0.8
 _COMPARED_ROWS = 200
 
@@ -63,6 +63,23 @@ def find_rows_above(
     start = next(place for place in range(block, first) if len(rows[place]) == usual)
     same = usual == width - 1 or _begin_alike(rows[start + 1 : first], rows[first:])
     return start if same else first
+
+
+def find_full_rows_above(rows: Sequence[Sequence[str]], lines: Sequence[int], first: int) -> int:
+    """Return where rows begin that have all their cells, few of them filled, right above `first`.
+
+    Where no header follows, nothing says that they are no rows of the table.
+    """
+    start = first
+    while (
+        start
+        and lines[start] - lines[start - 1] == 1
+        and len(rows[start - 1]) == len(rows[first])
+        and count_filled(rows[start - 1])
+        and not _COMMENT.match(rows[start - 1][0])
+    ):
+        start -= 1
+    return start
 
 
 def _begin_alike(above: Sequence[Sequence[str]], below: Sequence[Sequence[str]]) -> bool:

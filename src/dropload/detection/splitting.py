@@ -61,6 +61,8 @@ class Splitter:
             f"|{lead}({bare})({delimiter}|\\Z|{escape}\\Z)",
             re.DOTALL,
         )
+        # Two escape characters are one that is meant: only an odd one is before the quote.
+        self._escaped = re.compile(f"(?<!{escape})(?:{escape}{escape})*+{escape}{quote}")
         self._open = re.compile(f"{lead}{quote}{inside}\\Z", re.DOTALL)
 
     def split(self, lines: Sequence[str]) -> Records:
@@ -176,7 +178,7 @@ class Splitter:
                 records.broken += 1
             return bare.replace(escape, "") if escape and self.dialect.delimiter else bare
         records.quoted += 1
-        if escape and escape + quote in value:
+        if escape and self._escaped.search(value):
             records.escaped += 1
             value = value.replace(escape + quote, quote)
         return str(value.replace(quote + quote, quote))

@@ -112,6 +112,8 @@ def _copy_sample(stream: BinaryIO, sample: IO[bytes]) -> None:
     """Copy the beginning, and only whole lines of it where that is not all."""
     data = stream.read(_SAMPLE_BYTES)
     if len(data) == _SAMPLE_BYTES and stream.read(1):
-        data = data[: data.rfind(b"\n") + 1] or data
+        # In UTF-16 and UTF-32 the byte of a line end is only a part of it.
+        is_wide = b"\0" in data[:64]
+        data = data[: len(data) // 4 * 4] if is_wide else data[: data.rfind(b"\n") + 1] or data
     sample.write(data)
     sample.flush()
