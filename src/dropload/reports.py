@@ -136,7 +136,9 @@ def write_rejects(path: Path, layout: Layout, rejects: Iterable[Reject]) -> int:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     count = 0
-    names = layout.header_names if layout.header else ("",) * layout.width
+    # Under names, so that the file, dropped again, has a header like any other.
+    made = tuple(f"column_{number + 1}" for number in range(layout.width))
+    names = layout.header_names if layout.header else made
     with temporary.open(
         "w", encoding=layout.encoding, errors="backslashreplace", newline=""
     ) as out:
@@ -158,18 +160,18 @@ def _reject_record(reject: Reject, layout: Layout) -> tuple[str | None, ...]:
 
 
 def _record_line(cells: Iterable[str | None], layout: Layout) -> str:
-    """Return a record as the file writes them; an empty text gets quotes, null does not."""
+    """Return a record as the file writes them; an empty text gets quotes, null does not.
+
+    Quotes are doubled, not escaped: nothing else in the file would say how to read an escape.
+    """
     delimiter, quote = layout.delimiter or ",", layout.quotechar or '"'
-    special = (delimiter, quote, "\n", "\r", layout.escapechar or quote)
+    special = (delimiter, quote, "\n", "\r")
 
     def written(cell: str | None) -> str:
         if cell is None:
             return ""
         if cell and cell == cell.strip() and not any(mark in cell for mark in special):
             return cell
-        text = cell.replace(quote, quote * 2)
-        if layout.escapechar:
-            text = text.replace(layout.escapechar, layout.escapechar * 2)
-        return f"{quote}{text}{quote}"
+        return f"{quote}{cell.replace(quote, quote * 2)}{quote}"
 
     return delimiter.join(map(written, cells)) + "\n"

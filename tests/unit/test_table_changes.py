@@ -263,3 +263,27 @@ def test_a_column_that_could_be_either_of_two_is_refused(yard: Yard) -> None:
     refused = yard.drop("m.csv", "id,Change $,a,b,c\n1,2,3,4,5\n")
     assert refused.verdict is Verdict.FAILED
     assert '"Change", "Change %"' in refused.message
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+def test_refused_rows_dropped_again_go_under_their_own_columns(
+    tmp_path: Path, *, escaped: bool
+) -> None:
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 5})
+    cells = ";".join(f"v{n}" for n in range(3))
+    text = '"say \\"x\\""' if escaped else "plain"
+    rows = [f"{n};{text};{n * 3};{n + 0.5}" for n in range(20)]
+    rows[7] += ";surplus"
+    rows[9] = f'9;"C:\\dir; x";{cells}'
+    header = "id;word;n;x\n" if escaped else ""
+    first = yard.drop("f.csv", header + "\n".join(rows) + "\n")
+    assert (first.verdict, first.rows_rejected) == (Verdict.LOADED, 2)
+    [rejects] = tmp_path.rglob("*_f.rejects.csv")
+    before = list(declared(yard, "dbo.f"))
+    again = yard.put("f.csv", rejects.read_bytes())
+    assert yard.load(again).verdict is Verdict.LOADED
+    assert list(declared(yard, "dbo.f")) == before
+    word = before[1]
+    found = yard.query(f'SELECT "{word}" FROM "dbo.f" WHERE _load_id = 2 ORDER BY _source_row')
+    assert found == [('say "x"' if escaped else "plain",), ("C:\\dir; x",)]
+    yard.dock.target.close()
