@@ -20,10 +20,12 @@ from tests.contract.test_loading import Site
 @contextmanager
 def opened_site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     dock = open_dock(make_config(tmp_path, database={"url": database_url}))
-    dock.tree.create()
-    apply_scripts(dock.target)
-    yield Site(dock)
-    dock.target.close()
+    try:
+        dock.tree.create()
+        apply_scripts(dock.target)
+        yield Site(dock)
+    finally:
+        dock.target.close()
 
 
 @pytest.fixture

@@ -7,10 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dropload.column_types import ColumnTypeDetector, rewrite_text
 from dropload.model import TableInfo, TableName, Verdict
 from tests.conftest import Yard, open_yard
 
@@ -98,4 +100,14 @@ def test_any_table_of_any_text_comes_back_as_it_was_written(rows: list[list[str]
         assert outcome.verdict is Verdict.LOADED, outcome
         found = texts_of(yard, TableName("dbo", "texts"))
         yard.dock.target.close()
-    assert [list(row) for row in found] == [known, *rows]
+    columns = [list(column) for column in zip(known, *rows, strict=True)]
+    expected = [list(row) for row in zip(*map(as_a_database_prints, columns), strict=True)]
+    assert [list(row) for row in found] == expected
+
+
+def as_a_database_prints(column: list[str]) -> list[str]:
+    """Return the values rewritten where all of them are in one other notation."""
+    detector = ColumnTypeDetector()
+    detector.observe(pa.array(column))
+    notation = detector.decide()[0].notation
+    return [rewrite_text(value, notation) for value in column] if notation else column
