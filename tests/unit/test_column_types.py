@@ -226,6 +226,15 @@ def test_columns_of_one_kind_are_not_left_as_text() -> None:
     assert detect([f"{number / 100:.2f}" for number in range(-300, 300) if number])[0].scale == 2
 
 
+def test_zeros_behind_the_digits_of_a_second_that_a_column_keeps_change_nothing() -> None:
+    moment = "2000-01-01 00:00:00.001000"
+    assert convert(column([moment]), timestamp(3)).to_pylist()[0].microsecond == 1000
+    assert explain_misfit(moment, timestamp(3)) == ""
+    for precision in (0, 2):
+        with pytest.raises(ConversionError):
+            convert(column([moment]), timestamp(precision))
+
+
 def test_decimals_beyond_what_arrow_counts_are_not_cut_off() -> None:
     """Promise 5: its cast from text drops digits from the 39th decimal on without a word."""
     for value in ("0." + "0" * 38 + "1", "1." + "0" * 50 + "7"):

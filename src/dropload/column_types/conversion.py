@@ -148,7 +148,9 @@ def _pattern(type_: ColumnType) -> str:
 def _time_pattern(type_: ColumnType) -> str:
     # Some databases keep seven digits, but no more than six can be read from files.
     digits = min(type_.precision, 6)
-    return plain.CLOCK + (rf"(?:\.[0-9]{{1,{digits}}})?" if digits else "")
+    # Zeros behind the last digit that the column keeps change nothing.
+    zeros = f"0{{0,{6 - digits}}}"
+    return plain.CLOCK + (rf"(?:\.[0-9]{{1,{digits}}}{zeros})?" if digits else r"(?:\.0{1,6})?")
 
 
 def _arrow_type(type_: ColumnType) -> pa.DataType:
