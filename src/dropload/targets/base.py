@@ -126,7 +126,7 @@ class Target(ABC):
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Run a block that only reads, on one consistent view."""
+        """Run a block that only reads, in one transaction."""
         try:
             with self.begin_read() as conn:
                 yield conn

@@ -325,28 +325,20 @@ class PostgreSQLTarget(ServerTarget):
         query = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
         conn.execute(query, {"name": f"dropload {table}"})
 
-    def lock_table(self, conn: sa.Connection, table: TableName) -> None:
-        """Keep writers out; readers go on. Says who is in the way when it takes too long."""
-        try:
-            conn.exec_driver_sql(f"LOCK TABLE {self.quoted(table)} IN SHARE ROW EXCLUSIVE MODE")
-        except sa.exc.OperationalError as exc:
-            if not is_lock_timeout(exc):
-                raise
-            raise TransientError(
-                f"{table} is busy: {self._who_blocks(table)}.",
-                hint="Publishing is tried again; end that session if it hangs.",
-            ) from exc
+    def lock_statement(self, table: TableName) -> str:
+        """Return a statement that keeps writers out; readers go on."""
+        return f"LOCK TABLE {self.quoted(table)} IN SHARE ROW EXCLUSIVE MODE"
 
-    def _who_blocks(self, table: TableName) -> str:
-        query = sa.text(
-            "SELECT a.pid, a.usename, a.application_name, a.state FROM pg_locks l"
-            " JOIN pg_stat_activity a ON a.pid = l.pid"
-            " WHERE l.relation = to_regclass(:name) AND l.granted AND a.pid <> pg_backend_pid()"
-        )
-        with self.engine.connect() as conn:
-            rows = conn.execute(query, {"name": self.quoted(table)}).all()
-        sessions = [f"session {r.pid} of {r.usename} ({r.state})" for r in rows]
-        return ", ".join(sessions) or "a session that has ended since holds a lock on it"
+    def is_lock_timeout(self, exc: Exception) -> bool:
+        """Return whether a statement gave up waiting for a lock."""
+        return is_lock_timeout(exc)
+
+    list_blockers: ClassVar[sa.TextClause] = sa.text(
+        "SELECT a.pid AS session, a.usename AS login, a.state AS status FROM pg_locks l"
+        " JOIN pg_stat_activity a ON a.pid = l.pid"
+        " WHERE l.relation = to_regclass(:name) AND l.granted AND a.pid <> pg_backend_pid()"
+    )
+    right_to_see_blockers = "pg_read_all_stats"
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
         """Copy by CREATE TABLE AS."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
-from dropload.errors import ConfigError
+from dropload.errors import ConfigError, TransientError
 from dropload.model import (
     ColumnType,
     Kind,
@@ -242,9 +242,46 @@ class ServerTarget(Target):
         self.drop_table(conn, stage)
         return Published(before, self.count_rows(conn, plan.table), staged, backup)
 
-    @abstractmethod
     def lock_table(self, conn: sa.Connection, table: TableName) -> None:
-        """Keep other writers out until the transaction ends; readers go on."""
+        """Keep other writers out until the transaction ends; readers go on.
+
+        Waits no longer than configured, and says who is in the way when that was too short.
+        """
+        try:
+            conn.exec_driver_sql(self.lock_statement(table))
+        except sa.exc.DBAPIError as exc:
+            if not self.is_lock_timeout(exc):
+                raise
+            raise TransientError(
+                f"{table} is busy: {self._who_blocks(table)}.",
+                hint="Publishing is tried again; end that session if it hangs.",
+            ) from exc
+
+    @abstractmethod
+    def lock_statement(self, table: TableName) -> str:
+        """Return the statement that keeps other writers out."""
+
+    @abstractmethod
+    def is_lock_timeout(self, exc: Exception) -> bool:
+        """Return whether a statement gave up waiting for a lock."""
+
+    list_blockers: ClassVar[sa.TextClause]
+    """Session, login and status of the other sessions that hold a lock on a table; `:name` is its
+    name as the dialect quotes it."""
+    right_to_see_blockers: ClassVar[str]
+    """What to grant where the database keeps from dropload who else is there."""
+
+    def _who_blocks(self, table: TableName) -> str:
+        try:
+            with self.engine.connect() as conn:
+                rows = conn.execute(self.list_blockers, {"name": self.quoted(table)}).all()
+        except sa.exc.DBAPIError:
+            return (
+                f"another session holds a lock on it (granting {self.right_to_see_blockers} to "
+                "dropload's user lets it say which)"
+            )
+        sessions = [f"session {r.session} of {r.login} ({r.status})" for r in rows]
+        return ", ".join(sessions) or "a session that has ended since held a lock on it"
 
     @abstractmethod
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:

@@ -270,43 +270,24 @@ class SQLServerTarget(ServerTarget):
         if self._take_lock(conn, f"dropload {table}") < 0:
             raise TransientError(f"Another load is publishing into {table}.")
 
-    def lock_table(self, conn: sa.Connection, table: TableName) -> None:
-        """Keep writers out until the transaction ends, and wait no longer than configured.
-
-        Says who is in the way when that was too short.
-        """
+    def lock_statement(self, table: TableName) -> str:
+        """Return a query that keeps writers out until the transaction ends."""
         # Not TOP 0: that is answered without touching the table, and locks nothing.
-        query = f"SELECT TOP 1 1 AS locked FROM {self.quoted(table)} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
-        try:
-            conn.exec_driver_sql(query)
-        except sa.exc.DBAPIError as exc:
-            if not is_lock_timeout(exc):
-                raise
-            raise TransientError(
-                f"{table} is busy: {self._who_blocks(table)}.",
-                hint="Publishing is tried again; end that session if it hangs.",
-            ) from exc
+        return f"SELECT TOP 1 1 AS locked FROM {self.quoted(table)} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
 
-    def _who_blocks(self, table: TableName) -> str:
-        """Return the sessions that hold a lock on the table, as far as they may be seen."""
-        query = sa.text(
-            "SELECT DISTINCT s.session_id, s.login_name, s.program_name, s.status"
-            " FROM sys.dm_tran_locks l JOIN sys.dm_exec_sessions s"
-            "   ON s.session_id = l.request_session_id"
-            " WHERE l.resource_database_id = DB_ID() AND l.resource_type = 'OBJECT'"
-            "   AND l.resource_associated_entity_id = OBJECT_ID(:name)"
-            "   AND l.request_status = 'GRANT' AND s.session_id <> @@SPID"
-        )
-        try:
-            with self.engine.connect() as conn:
-                rows = conn.execute(query, {"name": self.quoted(table)}).all()
-        except sa.exc.DBAPIError:
-            return (
-                "another session holds a lock on it (granting VIEW SERVER STATE to dropload's "
-                "user lets it say which)"
-            )
-        sessions = [f"session {r.session_id} of {r.login_name} ({r.status})" for r in rows]
-        return ", ".join(sessions) or "a session that has ended since held a lock on it"
+    def is_lock_timeout(self, exc: Exception) -> bool:
+        """Return whether a statement gave up waiting for a lock."""
+        return is_lock_timeout(exc)
+
+    list_blockers: ClassVar[sa.TextClause] = sa.text(
+        "SELECT DISTINCT s.session_id AS session, s.login_name AS login, s.status AS status"
+        " FROM sys.dm_tran_locks l JOIN sys.dm_exec_sessions s"
+        "   ON s.session_id = l.request_session_id"
+        " WHERE l.resource_database_id = DB_ID() AND l.resource_type = 'OBJECT'"
+        "   AND l.resource_associated_entity_id = OBJECT_ID(:name)"
+        "   AND l.request_status = 'GRANT' AND s.session_id <> @@SPID"
+    )
+    right_to_see_blockers = "VIEW SERVER STATE"
 
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows; COUNT would fail beyond 2,147,483,647."""
