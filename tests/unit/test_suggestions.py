@@ -2,8 +2,8 @@
 
 import pytest
 
-from dropload.matching import find_better_tables, propose_renames
 from dropload.model import TableName
+from dropload.planning.suggestions import find_better_tables, propose_renames
 
 TABLES = {
     TableName("dbo", "orders"): ["id", "customer", "amount", "day"],

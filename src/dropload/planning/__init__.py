@@ -1,0 +1,7 @@
+"""What a load will do, decided before anything is written."""
+
+from dropload.planning.columns import find_checks
+from dropload.planning.plan import make_plan
+from dropload.planning.request import ListTables, Measure, Request
+
+__all__ = ["ListTables", "Measure", "Request", "find_checks", "make_plan"]

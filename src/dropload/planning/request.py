@@ -1,0 +1,23 @@
+"""What a plan is asked for, and whom it may ask."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dropload.model import ColumnType, LoadType, TableColumn, TableName
+
+ListTables = Callable[[], Mapping[TableName, Sequence[str]]]
+"""Returns the names of the columns of each table beside the one that is meant."""
+Measure = Callable[[TableColumn], ColumnType]
+"""Returns the smallest type that holds what a column of the table holds now: its declared digits
+include room to spare, which must not count when a wider type is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a plan is asked for."""
+
+    table: TableName
+    load_type: LoadType
+    force: bool = False
+    notes: tuple[str, ...] = ()
+    """What was noticed on the way here, for example about the table's name."""
