@@ -1,7 +1,5 @@
 """Put a file whose load is over where it belongs, with its report, and note that in the journal."""
 
-from collections.abc import Generator
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +8,8 @@ from dropload.errors import TransientError
 from dropload.folders import DONE_SUFFIX, DropTree, choose_filed_path
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import Drop, FileVersion, Layout, Profile, Reject
-from dropload.moving import move_file, write_text_beside
-from dropload.parsers.base import Parser
-from dropload.profiling import open_hashed
-from dropload.reports import Findings, rejects_path, render_report, report_path, write_rejects
-from dropload.row_checks import RowCheck
+from dropload.model import Drop, FileVersion
+from dropload.moving import move_file
 from dropload.targets.base import Target
 
 
@@ -64,51 +58,3 @@ def _move_companion(source: Path, moved: Path) -> None:
         return
     except (OSError, TransientError) as exc:
         get_logger().warning("companion_not_moved", file=path_text(companion), reason=str(exc))
-
-
-def write_report(findings: Findings, filed_path: Path | None) -> Path | None:
-    """Write the report where the file will stand; return its path, None when that is impossible."""
-    if filed_path is None:
-        return None
-    try:
-        return write_text_beside(report_path(filed_path), render_report(findings))
-    except (OSError, TransientError) as exc:
-        get_logger().error("report_not_written", file=str(filed_path), reason=str(exc))
-        return None
-
-
-def write_all_rejects(
-    source: Path,
-    filed_path: Path | None,
-    layout: Layout,
-    profile: Profile,
-    parser: Parser,
-    max_record_bytes: int,
-    check: RowCheck | None = None,
-) -> Path | None:
-    """Read the file once more and write every refused record beside where it will stand."""
-    if filed_path is None or not profile.rejected_rows:
-        return None
-    path = rejects_path(filed_path)
-    with closing(_all_rejects(source, layout, profile, parser, max_record_bytes, check)) as rejects:
-        try:
-            write_rejects(path, layout, rejects)
-        except OSError as exc:
-            get_logger().error("rejects_not_written", file=str(path), reason=str(exc))
-            return None
-    return path
-
-
-def _all_rejects(
-    source: Path,
-    layout: Layout,
-    profile: Profile,
-    parser: Parser,
-    max_record_bytes: int,
-    check: RowCheck | None,
-) -> Generator[Reject]:
-    with open_hashed(source, profile.hash_algorithm) as stream:
-        for batch in parser.read(stream, layout, profile.reader, max_record_bytes=max_record_bytes):
-            rejects = (batch if check is None else check.sift(batch)).rejects
-            # What comes behind the last row is the footer.
-            yield from (reject for reject in rejects if reject.source_row <= profile.rows)

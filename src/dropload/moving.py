@@ -54,19 +54,27 @@ def write_text_beside(path: Path, text: str) -> Path:
     as left by a run that was cut off, is not written twice. Raises TransientError when the folder
     refuses.
     """
-    content = text.encode("utf-8", errors="backslashreplace")
     temporary = hidden_path(path.parent)
     try:
-        if path.is_file() and path.read_bytes() == content:
-            return path
-        write_durably(temporary, content)
-        reserved = _reserve(path, temporary)
-        temporary.replace(reserved)
-        sync_folder(path.parent)
+        write_durably(temporary, text.encode("utf-8", errors="backslashreplace"))
+        return put_beside(temporary, path)
     except OSError as exc:
         raise TransientError(explain_os_error(path.parent, exc)) from exc
     finally:
         remove_quietly(temporary)
+
+
+def put_beside(temporary: Path, path: Path) -> Path:
+    """Give a whole file its name, or the next that is free, and return where it is.
+
+    Where a run that was cut off left the same bytes under that name, they stay, and `temporary`
+    with them. Raises OSError when the folder refuses.
+    """
+    if path.is_file() and filecmp.cmp(temporary, path, shallow=False):
+        return path
+    reserved = _reserve(path, temporary)
+    temporary.replace(reserved)
+    sync_folder(path.parent)
     return reserved
 
 
@@ -91,27 +99,58 @@ def _move_current(source: Path, destination: Path, expected: FileVersion) -> Pat
 def _reserve(destination: Path, owner: Path) -> Path:
     """Create a placeholder that says whose it is, on the first name that is free, and return it.
 
-    rename() overwrites, and a hard link needs rights on the file that a service often lacks; so the
-    name is taken with O_EXCL first. The mark lets the owner take its placeholder up after a crash,
-    and keeps everybody else's hands off it. (Killed between these two calls, a process leaves an
-    empty file that nobody dares to take: the next free name is used.)
+    rename() overwrites, and a hard link to the owner needs rights on it that a service often lacks;
+    so the name is taken first. The mark lets the owner take its placeholder up after a crash, and
+    keeps everybody else's hands off it.
     """
     for path in numbered_paths(destination):
-        try:
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660)
-        except FileExistsError:
-            if _is_reserved_for(path, owner):
-                return path
-            continue
-        try:
-            os.write(fd, _mark(owner))
-        except OSError:  # the disk is full
-            remove_quietly(path)
-            raise
-        finally:
-            os.close(fd)
-        return path
+        if _take_name(path, owner) or _is_reserved_for(path, owner):
+            return path
     raise AssertionError("numbered_paths is endless")
+
+
+def _take_name(path: Path, owner: Path) -> bool:
+    """Create the placeholder, mark and all in one step; return False when the name is taken."""
+    if os.path.lexists(path):
+        return False
+    marked = hidden_path(path.parent)
+    try:
+        with marked.open("xb") as file:
+            file.write(_mark(owner))
+        os.link(marked, path)
+    except FileExistsError:
+        return False
+    except OSError as exc:
+        if exc.errno not in _NO_HARD_LINKS:
+            raise
+        return _take_name_in_two_steps(path, owner)
+    finally:
+        remove_quietly(marked)
+    return True
+
+
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What file systems without hard links say: FAT, some shares."""
+
+
+def _take_name_in_two_steps(path: Path, owner: Path) -> bool:
+    """Do the same without hard links.
+
+    Killed between these two calls, a process leaves an empty file that nobody dares to take: the
+    next free name is used.
+    """
+    try:
+        fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660)
+    except FileExistsError:
+        return False
+    try:
+        os.write(fd, _mark(owner))
+    except OSError:  # the disk is full
+        remove_quietly(path)
+        raise
+    finally:
+        os.close(fd)
+    return True
 
 
 _MARK = b"dropload keeps this name free for "

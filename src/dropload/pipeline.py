@@ -1,14 +1,13 @@
 """The way of one file: the order of the steps, and what each outcome does to the file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from structlog.contextvars import bound_contextvars
 
-from dropload.column_types import Hints
+from dropload.answers import explain_failure, explain_rejects, write_answer
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import (
@@ -24,20 +23,17 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
-from dropload.filing import file_away, plan_filing, write_all_rejects, write_report
+from dropload.examination import Examined, examine, examine_for_table, plan_load
+from dropload.filing import file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.journal import ClaimRefused
 from dropload.leases import kept_lease
 from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
 from dropload.logs import get_logger
-from dropload.model import CheckedColumn, Drop, Layout, Load, Outcome, Plan, Profile, State, Verdict
-from dropload.parsers import find_parser
+from dropload.model import Drop, Load, Outcome, Plan, Profile, State, Verdict
 from dropload.parsers.base import Parser
-from dropload.planning import Request, find_checks, make_plan
-from dropload.profiling import profile_file
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
-from dropload.row_checks import RowCheck
 
 T = TypeVar("T")
 
@@ -45,17 +41,6 @@ NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
 """What leaves a file where it is: its tries are not used up."""
 MAX_CRASHES = 3
 """Worker processes that may die on one file before it is taken for the file's fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What reading a file found; nothing has been written."""
-
-    parser: Parser
-    layout: Layout
-    profile: Profile
-    checks: tuple[CheckedColumn, ...] = ()
-    """Columns of the known table whose values were looked at one by one."""
 
 
 OnStep = Callable[[str, int], None]
@@ -81,123 +66,6 @@ def process_drop(
             return _refused(named, claim)
         with bound_contextvars(load_id=claim.load_id, table=str(claim.table)):
             return _Voyage(dock, claim, named, on_step).run()
-
-
-_CONTRADICTED = 0.1
-"""Share of refused rows from which the layout itself is in doubt."""
-
-
-def find_layout(path: Path) -> tuple[Parser, Layout]:
-    """Return who reads the file, and how it is written; raises FileError when nobody can."""
-    parser = find_parser(path)
-    return parser, parser.detect(path)
-
-
-def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = None) -> Examined:
-    """Detect the layout and read the whole file once; nothing is written."""
-    check_version(drop.path, drop.version)
-    parser, layout = find_layout(drop.path)
-    return examine_in(dock, drop, parser, layout, on_progress)
-
-
-def examine_in(
-    dock: Dock,
-    drop: Drop,
-    parser: Parser,
-    layout: Layout,
-    on_progress: Callable[[int], None] | None = None,
-) -> Examined:
-    """Read the whole file in a layout; when many rows contradict it, look again and compare."""
-    first = examine_as(dock, drop, parser, layout, (), on_progress)
-    if first.profile.rejected_rows <= _CONTRADICTED * first.profile.rows:
-        return first
-    other = parser.detect(drop.path, thorough=True)
-    if _is_same(other, layout):
-        return first
-    second = examine_as(dock, drop, parser, other, (), on_progress)
-    fewer = second.profile.rejected_rows < first.profile.rejected_rows
-    return second if fewer and second.profile.good_rows > first.profile.good_rows else first
-
-
-def _is_same(one: Layout, other: Layout) -> bool:
-    """Return whether two layouts read a file alike."""
-    return replace(one, confidence=0.0, evidence=()) == replace(other, confidence=0.0, evidence=())
-
-
-def examine_for_table(
-    dock: Dock,
-    named: NamedDrop,
-    examined: Examined,
-    on_progress: Callable[[int], None] | None = None,
-) -> Examined:
-    """Read the file once more where the known table may not hold every value of it.
-
-    Rows with such values become rejects that say line, column and reason.
-    """
-    if named.error is not None:
-        return examined
-    with dock.target.read() as conn:
-        info = dock.target.reflect(conn, named.table)
-    checks = find_checks(examined.profile, info, dock.target) if info else ()
-    if not checks:
-        return examined
-    again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
-    # What the columns are is said by all rows: those that are refused are evidence, too.
-    columns = tuple(
-        replace(second, type=first.type, note=first.note)
-        for first, second in zip(examined.profile.columns, again.profile.columns, strict=True)
-    )
-    return replace(again, profile=replace(again.profile, columns=columns))
-
-
-def examine_as(
-    dock: Dock,
-    drop: Drop,
-    parser: Parser,
-    layout: Layout,
-    checks: tuple[CheckedColumn, ...] = (),
-    on_progress: Callable[[int], None] | None = None,
-) -> Examined:
-    """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
-    settings = dock.config.load
-    profile = profile_file(
-        drop.path,
-        layout,
-        parser,
-        hash_algorithm=settings.hash_algorithm,
-        max_record_bytes=settings.max_record_bytes,
-        check=RowCheck(checks, layout, dock.target.refusal),
-        hints=Hints(settings.decimal_mark or "", settings.day_first),
-        on_progress=on_progress,
-    )
-    check_version(drop.path, drop.version)
-    return Examined(parser, layout, profile, checks)
-
-
-def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
-    """Compare what was found with the table as it is and return what a load would do."""
-    if named.error is not None:
-        raise named.error
-    request = Request(
-        named.table,
-        named.drop.load_type,
-        force=named.drop.force,
-        notes=(named.note,) if named.note else (),
-    )
-    with dock.target.read() as conn:
-        info = dock.target.reflect(conn, named.table)
-        return make_plan(
-            request,
-            examined.layout,
-            examined.profile,
-            info,
-            dock.config.load,
-            dock.target,
-            lambda column: dock.target.measure(conn, named.table, column),
-            examined.checks,
-            dock.target.find_rules(conn, named.table),
-            lambda: dock.target.list_columns(conn, named.table.schema),
-        )
 
 
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
@@ -352,18 +220,10 @@ class _Voyage:
             rows_after=published.rows_after,
         )
         outcome = self._outcome(Verdict.LOADED, None, rows_loaded=published.rows_loaded)
-        findings = self._partial_findings(plan) if examined.profile.rejected_rows else None
+        findings = None
+        if examined.profile.rejected_rows:
+            findings = explain_rejects(self._load, examined, plan.notes)
         return self._file_away(outcome, filed_path, findings)
-
-    def _partial_findings(self, plan: Plan) -> Findings:
-        profile = plan.profile
-        return self._findings(
-            f"{self._file_name} was loaded into {plan.table}, except for "
-            f"{profile.rejected_rows:,} of its {profile.rows:,} rows.",
-            "",
-            "Correct the rows in the rejects file and drop that file into the append inbox.",
-            plan.notes,
-        )
 
     # --- ends without rows
 
@@ -371,8 +231,7 @@ class _Voyage:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=True)
         self._close(State.FAILED, error, filed_path)
         self._log.error("load_failed", code=error.code, reason=str(error))
-        title = f"{self._file_name} was not loaded."
-        findings = self._findings(title, error.message, error.hint)
+        findings = explain_failure(self._load, error.message, error.hint, self._examined)
         return self._file_away(self._outcome(Verdict.FAILED, error), filed_path, findings)
 
     def _skip_duplicate(self, error: DuplicateError) -> Outcome:
@@ -440,8 +299,8 @@ class _Voyage:
         self, outcome: Outcome, filed_path: Path | None, findings: Findings | None
     ) -> Outcome:
         """Write the answer, move the file; a move that fails is recovery's to repeat."""
-        report = self._write_answer(findings, filed_path) if findings else None
         dock, load = self._dock, self._load
+        report = write_answer(dock, findings, self._examined, filed_path) if findings else None
         try:
             filed_path = file_away(
                 dock.target, dock.journal, load.load_id, load.drop, filed_path, report
@@ -452,30 +311,11 @@ class _Voyage:
             return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
 
-    def _write_answer(self, findings: Findings, filed_path: Path | None) -> Path | None:
-        if filed_path is not None and self._examined is not None and findings.rejects:
-            examined = self._examined
-            written = write_all_rejects(
-                self._path,
-                filed_path,
-                examined.layout,
-                examined.profile,
-                examined.parser,
-                self._dock.config.load.max_record_bytes,
-                RowCheck(examined.checks, examined.layout, self._dock.target.refusal),
-            )
-            findings = replace(findings, rejects_file=written.name if written else "")
-        return write_report(findings, filed_path)
-
     # --- small things
 
     @property
     def _path(self) -> Path:
         return self._load.drop.path
-
-    @property
-    def _file_name(self) -> str:
-        return path_text(self._path.name)
 
     @property
     def _lease(self) -> float:
@@ -487,21 +327,6 @@ class _Voyage:
 
     def _retry(self, action: Callable[[], T]) -> T:
         return call_with_retries(action, self._dock.config.retry)
-
-    def _findings(
-        self, title: str, problem: str, advice: str, notes: tuple[str, ...] = ()
-    ) -> Findings:
-        examined = self._examined
-        return Findings(
-            self._load,
-            title,
-            problem,
-            advice,
-            datetime.now(UTC),
-            layout=examined.layout if examined else None,
-            profile=examined.profile if examined else None,
-            notes=notes,
-        )
 
     def _outcome(
         self, verdict: Verdict, error: DroploadError | None, rows_loaded: int = 0

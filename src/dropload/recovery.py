@@ -11,17 +11,15 @@
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from dropload.answers import repeat_answer
 from dropload.dock import Dock
 from dropload.errors import DroploadError, FileChangedError
-from dropload.filing import file_away, write_report
+from dropload.filing import file_away
 from dropload.journal import drop_from_record, path_of_key
 from dropload.logs import get_logger
-from dropload.model import OPEN_STATES, FileVersion, Load, LoadRecord, State, TableName
-from dropload.moving import is_placeholder
-from dropload.reports import Findings, report_path
+from dropload.model import OPEN_STATES, FileVersion, LoadRecord, TableName
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
     """Move a file whose load is over; return whether it is filed now."""
     drop = drop_from_record(row)
     filed_path = Path(row.filed_path) if row.filed_path else None
-    report = _find_or_write_report(row, filed_path)
+    report = repeat_answer(dock, row, filed_path)
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     try:
         moved = file_away(dock.target, dock.journal, row.load_id, drop, filed_path, report)
@@ -79,28 +77,6 @@ def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
         return True
     log.info("file_moved_late", filed_path=str(moved))
     return True
-
-
-def _find_or_write_report(row: LoadRecord, filed_path: Path | None) -> Path | None:
-    """Return the report of a failed load; the fuller one may have been written before the crash."""
-    if row.state is not State.FAILED or filed_path is None:
-        return None
-    written = report_path(filed_path)
-    if is_placeholder(written):
-        written.unlink()
-    return written if written.exists() else write_report(_findings(row), filed_path)
-
-
-def _findings(row: LoadRecord) -> Findings:
-    table = TableName(row.schema_name, row.table_name)
-    load = Load(row.load_id, row.tracking_id, drop_from_record(row), table, "recovery")
-    return Findings(
-        load,
-        f"{row.file_name} was not loaded.",
-        row.error_message or "",
-        "",
-        datetime.now(UTC),
-    )
 
 
 def _settle_open(dock: Dock, row: LoadRecord) -> bool | None:

@@ -1,5 +1,6 @@
 """The plain-language answer beside a file, and the rejects that go round."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -131,22 +132,20 @@ def delimiter_name(delimiter: str) -> str:
 def write_rejects(path: Path, layout: Layout, rejects: Iterable[Reject]) -> int:
     """Write refused records in the file's own layout, with the reason behind; return their number.
 
-    The file appears whole or not at all. Surplus cells of a too long record are kept in
+    What stands at `path` is replaced. Surplus cells of a too long record are kept in
     `_error_surplus`, so that every column stays under its header.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     count = 0
     # Under names, so that the file, dropped again, has a header like any other.
     made = tuple(f"column_{number + 1}" for number in range(layout.width))
     names = layout.header_names if layout.header else made
-    with temporary.open(
-        "w", encoding=layout.encoding, errors="backslashreplace", newline=""
-    ) as out:
+    with path.open("w", encoding=layout.encoding, errors="backslashreplace", newline="") as out:
         out.write(_record_line((*names, *REJECT_COLUMNS), layout))
         for reject in rejects:
             out.write(_record_line(_reject_record(reject, layout), layout))
             count += 1
-    temporary.replace(path)
+        out.flush()
+        os.fsync(out.fileno())
     return count
 
 

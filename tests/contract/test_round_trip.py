@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dropload.column_types import rewrite_text
+from dropload.examination import find_layout
 from dropload.model import ColumnProfile, Kind, Verdict
-from dropload.pipeline import find_layout
 from dropload.profiling import profile_file
 from tests.contract.test_loading import Site
 from tests.contract.test_owned_tables import opened_site

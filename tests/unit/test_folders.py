@@ -1,5 +1,6 @@
 """The drop tree: files are filed without one being lost, overwritten or taken for another."""
 
+import errno
 import os
 import resource
 import stat
@@ -684,3 +685,19 @@ def test_the_same_report_is_not_written_twice(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match="gone is not there"):
         write_text_beside(tmp_path / "gone" / "a.report.txt", "text")
+
+
+def test_a_folder_without_hard_links_gets_its_files_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D2: FAT, and some shares."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a.report.txt"
+    assert write_text_beside(path, "first") == path
+    assert write_text_beside(path, "second").name == "a.report-2.txt"
+    assert path.read_text() == "first"
+    assert len(list(tmp_path.iterdir())) == 2, "nothing of ours is left over"

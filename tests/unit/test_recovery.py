@@ -90,9 +90,10 @@ def test_a_failed_file_that_was_not_moved_gets_its_report_and_its_place(yard: Ya
     yard.execute('UPDATE "ref.Load_History" SET filed_at=NULL, worker=NULL')
     assert recover(yard.dock) == Recovered(moved=1)
     names = sorted(p.name.partition("Z_")[2] for p in error.iterdir())
-    assert names == ["orders.csv", "orders.csv.report.txt"]
+    assert names == ["orders.csv", "orders.csv.report.txt", "orders.rejects.csv"]
     [report] = error.glob("*.report.txt")
     assert "cannot be loaded" in report.read_text()
+    assert "line 2 (row 1)" in report.read_text(), "the file is read again for its answer"
 
 
 def test_a_move_that_fails_is_tried_again_and_the_file_is_not_loaded_twice(yard: Yard) -> None:
@@ -412,3 +413,22 @@ def test_a_path_too_long_for_the_journal_is_refused_with_the_reason(tmp_path: Pa
     [(kept,)] = yard.query('SELECT file_path FROM "ref.File_Monitor_Tracking"')
     assert len(kept) == 500
     yard.dock.target.close()
+
+
+def test_rejected_rows_do_not_take_the_place_of_a_file_that_stands_there(yard: Yard) -> None:
+    """D2"""
+    first = yard.drop("orders.csv", "id,name\n1\n")
+    assert first.filed_path is not None
+    assert first.report_path is not None
+    theirs = first.filed_path.with_name(first.filed_path.stem + ".rejects.csv")
+    theirs.write_text("something else")
+    first.report_path.unlink()
+    first.filed_path.rename(yard.inbox().path / "orders.csv")
+    yard.execute('UPDATE "ref.Load_History" SET filed_at=NULL, worker=NULL')
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert theirs.read_text() == "something else"
+    [ours] = theirs.parent.glob("*Z-2_orders.rejects.csv")
+    assert "_error_line" in ours.read_text()
+    assert ours.name in first.report_path.read_text()
+    again = name_drop(drop_of(yard, yard.put(ours.name, ours.read_bytes())), yard.dock.target)
+    assert again.table.name == "orders", "it can be corrected and dropped like any other"

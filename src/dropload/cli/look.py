@@ -16,12 +16,7 @@ from dropload.cli.session import Session, json_option, pass_session, place_optio
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError, FileError, RefusedError
-from dropload.health import check_health
-from dropload.intake import drop_of_path, name_drop
-from dropload.journal import to_json
-from dropload.logs import mask_secrets
-from dropload.model import Area, Layout, LoadRecord, LoadType, Plan, Profile
-from dropload.pipeline import (
+from dropload.examination import (
     Examined,
     examine,
     examine_for_table,
@@ -29,6 +24,11 @@ from dropload.pipeline import (
     find_layout,
     plan_load,
 )
+from dropload.health import check_health
+from dropload.intake import drop_of_path, name_drop
+from dropload.journal import to_json
+from dropload.logs import mask_secrets
+from dropload.model import Area, Layout, LoadRecord, LoadType, Plan, Profile
 from dropload.profiling import first_rows
 from dropload.reports import describe_layout
 from dropload.status import Status, read_status

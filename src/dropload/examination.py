@@ -1,0 +1,143 @@
+"""Look at a file, and at the table it is meant for; nothing is written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dropload.column_types import Hints
+from dropload.dock import Dock
+from dropload.intake import NamedDrop
+from dropload.loading import check_version
+from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile
+from dropload.parsers import find_parser
+from dropload.parsers.base import Parser
+from dropload.planning import Request, find_checks, make_plan
+from dropload.profiling import profile_file
+from dropload.row_checks import RowCheck
+
+_CONTRADICTED = 0.1
+"""Share of refused rows from which the layout itself is in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What reading a file found; nothing has been written."""
+
+    parser: Parser
+    layout: Layout
+    profile: Profile
+    checks: tuple[CheckedColumn, ...] = ()
+    """Columns of the known table whose values were looked at one by one."""
+
+
+def find_layout(path: Path) -> tuple[Parser, Layout]:
+    """Return who reads the file, and how it is written; raises FileError when nobody can."""
+    parser = find_parser(path)
+    return parser, parser.detect(path)
+
+
+def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = None) -> Examined:
+    """Detect the layout and read the whole file once; nothing is written."""
+    check_version(drop.path, drop.version)
+    parser, layout = find_layout(drop.path)
+    return examine_in(dock, drop, parser, layout, on_progress)
+
+
+def examine_in(
+    dock: Dock,
+    drop: Drop,
+    parser: Parser,
+    layout: Layout,
+    on_progress: Callable[[int], None] | None = None,
+) -> Examined:
+    """Read the whole file in a layout; when many rows contradict it, look again and compare."""
+    first = examine_as(dock, drop, parser, layout, (), on_progress)
+    if first.profile.rejected_rows <= _CONTRADICTED * first.profile.rows:
+        return first
+    other = parser.detect(drop.path, thorough=True)
+    if _is_same(other, layout):
+        return first
+    second = examine_as(dock, drop, parser, other, (), on_progress)
+    fewer = second.profile.rejected_rows < first.profile.rejected_rows
+    return second if fewer and second.profile.good_rows > first.profile.good_rows else first
+
+
+def _is_same(one: Layout, other: Layout) -> bool:
+    """Return whether two layouts read a file alike."""
+    return replace(one, confidence=0.0, evidence=()) == replace(other, confidence=0.0, evidence=())
+
+
+def examine_for_table(
+    dock: Dock,
+    named: NamedDrop,
+    examined: Examined,
+    on_progress: Callable[[int], None] | None = None,
+) -> Examined:
+    """Read the file once more where the known table may not hold every value of it.
+
+    Rows with such values become rejects that say line, column and reason.
+    """
+    if named.error is not None:
+        return examined
+    with dock.target.read() as conn:
+        info = dock.target.reflect(conn, named.table)
+    checks = find_checks(examined.profile, info, dock.target) if info else ()
+    if not checks:
+        return examined
+    again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
+    # What the columns are is said by all rows: those that are refused are evidence, too.
+    columns = tuple(
+        replace(second, type=first.type, note=first.note)
+        for first, second in zip(examined.profile.columns, again.profile.columns, strict=True)
+    )
+    return replace(again, profile=replace(again.profile, columns=columns))
+
+
+def examine_as(
+    dock: Dock,
+    drop: Drop,
+    parser: Parser,
+    layout: Layout,
+    checks: tuple[CheckedColumn, ...] = (),
+    on_progress: Callable[[int], None] | None = None,
+) -> Examined:
+    """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
+    settings = dock.config.load
+    profile = profile_file(
+        drop.path,
+        layout,
+        parser,
+        hash_algorithm=settings.hash_algorithm,
+        max_record_bytes=settings.max_record_bytes,
+        check=RowCheck(checks, layout, dock.target.refusal),
+        hints=Hints(settings.decimal_mark or "", settings.day_first),
+        on_progress=on_progress,
+    )
+    check_version(drop.path, drop.version)
+    return Examined(parser, layout, profile, checks)
+
+
+def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
+    """Compare what was found with the table as it is and return what a load would do."""
+    if named.error is not None:
+        raise named.error
+    request = Request(
+        named.table,
+        named.drop.load_type,
+        force=named.drop.force,
+        notes=(named.note,) if named.note else (),
+    )
+    with dock.target.read() as conn:
+        info = dock.target.reflect(conn, named.table)
+        return make_plan(
+            request,
+            examined.layout,
+            examined.profile,
+            info,
+            dock.config.load,
+            dock.target,
+            lambda column: dock.target.measure(conn, named.table, column),
+            examined.checks,
+            dock.target.find_rules(conn, named.table),
+            lambda: dock.target.list_columns(conn, named.table.schema),
+        )

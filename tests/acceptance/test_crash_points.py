@@ -1,0 +1,54 @@
+"""C2, C3: a load is killed at each durable step of its way, and its successors kept from none."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.crashes import CASES
+from tests.conftest import drop_database, make_database
+
+STATEMENTS = bool(os.environ.get("DROPLOAD_TEST_ALL_CRASHES"))
+"""Die before each statement, too, and twice in a row: takes a quarter of an hour."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    made = tmp_path / "walk"
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield "sqlite://"
+        return
+    server = request.getfixturevalue("postgresql_server")
+    made = make_database(server)
+    yield made
+    drop_database(server, made)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_load_that_dies_at_any_step_ends_as_if_it_had_not(
+    case: str, url: str, folder: Path
+) -> None:
+    thorough = ["--statements", "--lives", "3"] if STATEMENTS else []
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.acceptance.crashes", case, url, str(folder), *thorough],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.stdout, done.stderr[-4000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert not found["failures"], json.dumps(found["failures"][:5], indent=1)
+    # A walk that never died proves nothing.
+    assert found["kills"] >= found["steps"] >= 12, found
