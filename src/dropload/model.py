@@ -131,6 +131,10 @@ class Layout:
     """A blank follows each delimiter and belongs to no value."""
     evidence: tuple[str, ...] = ()
     """One sentence for each thing that was decided, for people."""
+    header_lines: int = 1
+    """Records that the header takes, where there is one: names in two lines, units below them."""
+    doubt: str = ""
+    """Why a person should look before it is loaded; empty when there is no such reason."""
 
     @property
     def width(self) -> int:

@@ -36,6 +36,8 @@ def describe(layout: Layout) -> dict[str, Any]:
         "column_names": list(layout.header_names),
         "skip_initial_space": layout.skip_initial_space,
         "has_bom": layout.has_bom,
+        "header_lines": layout.header_lines,
+        "doubt": bool(layout.doubt),
     }
 
 

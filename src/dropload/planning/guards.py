@@ -24,7 +24,14 @@ from dropload.planning.request import ListTables, Request
 
 def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> None:
     """Hold a file of which it is not sure enough how it is written (HeldError)."""
-    if layout.confidence >= settings.min_confidence or request.force:
+    if request.force:
+        return
+    if layout.doubt:
+        raise HeldError(
+            f"It is not sure that all of this file is read: {layout.doubt}.",
+            hint="Take out of the file what is not of the table; release it if it is right so.",
+        )
+    if layout.confidence >= settings.min_confidence:
         return
     raise HeldError(
         f"How this file is written is not sure: {layout.confidence:.0%} "

@@ -90,9 +90,11 @@ class RecordSplitter:
             if match is None:
                 return len(text) if final else None
             pos = match.end()
-        if self._layout.header:
-            return self._header_end(text, pos, final=final)
-        return pos
+        end: int | None = pos
+        for _ in range(self._layout.header_lines if self._layout.header else 0):
+            if end is not None:
+                end = self._header_end(text, end, final=final)
+        return end
 
     def terminated(self, text: str) -> str:
         """Return the file's last text with the line end that it may lack."""
