@@ -438,6 +438,8 @@ class Outcome:
     rows_rejected: int = 0
     filed_path: Path | None = None
     report_path: Path | None = None
+    notes: tuple[str, ...] = ()
+    """What the plan of a file that was loaded says to people."""
     moved: bool = True
     """False when the file still stands in the inbox although the load is over."""
     claimed_by: str = ""

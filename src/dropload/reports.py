@@ -98,7 +98,7 @@ def _reading_lines(findings: Findings) -> Iterator[str]:
     if findings.profile is not None:
         profile = findings.profile
         yield (
-            f"{profile.rows:,} rows read, {profile.good_rows:,} good, "
+            f"{count_of(profile.rows, 'row')} read, {profile.good_rows:,} good, "
             f"{profile.rejected_rows:,} rejected"
         )
 
@@ -110,6 +110,11 @@ def _record_lines(findings: Findings) -> Iterator[str]:
     yield f"{findings.at:%Y-%m-%d %H:%M:%S} UTC; more with: dropload show {load.load_id}"
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, as people write it: `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def describe_layout(layout: Layout) -> str:
     """Return one line that says how a file is written."""
     if layout.width == 0:
@@ -117,9 +122,11 @@ def describe_layout(layout: Layout) -> str:
     delimiter = "one column" if not layout.delimiter else f"{delimiter_name(layout.delimiter)}s"
     quote = f"quote {layout.quotechar}" if layout.quotechar else "no quotes"
     header = f"header in line {layout.skip_lines + 1}" if layout.header else "no header"
-    skipped = f", {layout.skip_lines} lines skipped before it" if layout.skip_lines else ""
+    above = count_of(layout.skip_lines, "line")
+    skipped = f", {above} skipped before it" if layout.skip_lines else ""
+    columns = count_of(layout.width, "column")
     return (
-        f"{layout.width} columns, {delimiter}, {quote}, {layout.encoding}, {header}{skipped} "
+        f"{columns}, {delimiter}, {quote}, {layout.encoding}, {header}{skipped} "
         f"(confidence {layout.confidence:.0%})"
     )
 

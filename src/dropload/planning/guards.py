@@ -20,6 +20,7 @@ from dropload.model import (
 from dropload.planning.columns import pair_columns
 from dropload.planning.notes import listed, suggest_renames, suggest_tables
 from dropload.planning.request import ListTables, Request
+from dropload.reports import count_of
 
 
 def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> None:
@@ -84,7 +85,11 @@ def _emptiness(profile: Profile) -> str:
     if profile.size_bytes == 0:
         return "The file is empty (0 bytes)."
     if profile.rows > 0:
-        return f"None of the file's {profile.rows:,} rows can be loaded."
+        first = profile.rejects[0]
+        return (
+            f"None of the file's {count_of(profile.rows, 'row')} can be loaded. "
+            f"Line {first.line:,}: {first.message}."
+        )
     if not profile.columns:
         return "The file holds nothing but blanks."
     return "The file holds a header and no rows."

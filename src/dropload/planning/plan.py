@@ -111,7 +111,7 @@ def _plan_new_table(
         table_columns=tuple(TableColumn(c.name, c.type) for c in columns),
         has_lineage=True,
         rows_before=0,
-        notes=(*request.notes, f"The table {request.table} does not exist and is created."),
+        notes=(*request.notes, f"The table {request.table} is new."),
     )
 
 
