@@ -545,6 +545,19 @@ class LoadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadEnd:
+    """What a row of the load history says of a load's file: where it went, without its plan."""
+
+    load_id: int
+    file_path: str
+    state: State
+    in_tree: bool
+    filed_at: datetime | None
+    filed_path: str | None
+    report_path: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RejectRecord:
     """A refused row as the journal keeps it."""
 

@@ -11,10 +11,12 @@ from typing import Any
 import click
 from rich.console import Console
 
+from dropload.accounts import Account, account_for_files
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
 from dropload.errors import RefusedError
 from dropload.model import LoadRecord
+from dropload.reports import count_of
 from dropload.status import Status, read_status
 
 _WATCH_SECONDS = 1.0
@@ -22,13 +24,20 @@ _WATCH_SECONDS = 1.0
 
 @click.command()
 @click.option("--watch", is_flag=True, help="Show it anew every second, until Ctrl-C.")
+@click.option("--account", is_flag=True, help="Count what became of every file that was ever seen.")
 @json_option
 @pass_session
-def status(session: Session, watch: bool, as_json: bool) -> None:
-    """Say what is waiting and why, what is loading, and how the last loads ended."""
+def status(session: Session, watch: bool, account: bool, as_json: bool) -> int:
+    """Say what is waiting and why, what is loading, and how the last loads ended.
+
+    With --account: files seen = loaded + error + duplicate + waiting + held (+ withdrawn by their
+    senders). Names each file that is in none of them, and then ends with exit status 1.
+    """
+    if account:
+        return _show_account(account_for_files(session.prepared_dock), as_json=as_json)
     if not watch:
         _show_status(read_status(session.dock), as_json=as_json)
-        return
+        return 0
     console = Console()
     try:
         while True:
@@ -38,7 +47,22 @@ def status(session: Session, watch: bool, as_json: bool) -> None:
             _show_status(answer, as_json=as_json)
             time.sleep(_WATCH_SECONDS)
     except KeyboardInterrupt:
-        return
+        return 0
+
+
+def _show_account(answer: Account, *, as_json: bool) -> int:
+    if as_json:
+        missing = [asdict(found) for found in answer.missing]
+        output.print_json({"seen": answer.seen, **answer.counts, "missing": missing})
+    else:
+        click.echo(f"{count_of(answer.seen, 'file')} seen")
+        for name, number in answer.counts.items():
+            click.echo(f"  {number:>12,} {name}")
+        for found in answer.missing:
+            click.echo(f"In none of these: {found.path}: {found.reason}.")
+        if not answer.missing:
+            click.echo("Every file is accounted for.")
+    return 1 if answer.missing else 0
 
 
 def _show_status(answer: Status, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,7 @@ from dropload.model import (
     Area,
     Drop,
     Load,
+    LoadEnd,
     LoadRecord,
     LoadType,
     Plan,
@@ -537,6 +538,13 @@ class Loads:
             query = query.where(self._loads.c.table_name == name)
             query = query.where(self._loads.c.schema_name == schema) if schema else query
         return self._all(conn, query)
+
+    def ends(self, conn: sa.Connection) -> list[LoadEnd]:
+        """Return of every load where its file went."""
+        names = [field.name for field in fields(LoadEnd)]
+        query = sa.select(*(self._loads.c[name] for name in names))
+        found = conn.execute(query).mappings()
+        return [LoadEnd(**{**row, "state": State(row["state"])}) for row in found]
 
     def rejects(self, conn: sa.Connection, load_id: int) -> list[RejectRecord]:
         """Return the refused rows that were kept, in the order of the file."""
