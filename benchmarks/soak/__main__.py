@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.acceptance.daemon import Daemon
@@ -21,6 +22,8 @@ from benchmarks.soak.mischief import Mischief
 from benchmarks.soak.places import Place, open_place
 from benchmarks.soak.writers import FullloadWriter, Promise, Writer
 from dropload.accounts import Account, account_for_files
+from dropload.dock import Dock
+from dropload.errors import DroploadError
 
 GATE_CHECKS, GATE_INTERVAL_SECONDS = 4, 0.4
 LEASE_SECONDS = 4
@@ -98,15 +101,20 @@ def wait_until_quiet(daemon: Daemon) -> bool:
     """Wait until nothing is left to do; return whether that came in time."""
     deadline = time.monotonic() + QUIET_SECONDS
     while time.monotonic() < deadline:
-        account = account_for_files(daemon.dock)
-        with daemon.dock.target.read() as conn:
-            busy = daemon.dock.journal.loads.open(conn)
-            unfiled = daemon.dock.journal.loads.unfiled(conn)
-            stages = daemon.dock.target.list_stages(conn)
-        if not (account.counts["waiting"] or busy or unfiled or stages):
-            return True
+        # The database may still be recovering itself.
+        with suppress(DroploadError):
+            if is_quiet(daemon.dock):
+                return True
         time.sleep(1)
     return False
+
+
+def is_quiet(dock: Dock) -> bool:
+    if account_for_files(dock).counts["waiting"]:
+        return False
+    with dock.target.read() as conn:
+        loads = dock.journal.loads
+        return not (loads.open(conn) or loads.unfiled(conn) or dock.target.list_stages(conn))
 
 
 def report(
