@@ -55,7 +55,8 @@ class Mischief(threading.Thread):
         self.done["daemon killed"] += 1
 
     def _end_daemon(self, daemon: Daemon) -> None:
-        if daemon.stop(signal.SIGTERM) != 0:
+        # One that has only just been started has not said yet what it does about signals.
+        if daemon.stop(signal.SIGTERM) not in (0, -signal.SIGTERM):
             self.done["SIGTERM ended badly"] += 1
         self.done["daemon ended by SIGTERM"] += 1
 

@@ -33,8 +33,10 @@ def run(session: Session, until_idle: bool) -> None:
     not changed for `gate.checks` checks, `gate.interval_seconds` apart (6 x 15 s); a companion
     NAME.done beside it says that it is complete at once. Stop with Ctrl-C or SIGTERM: loads under
     way may finish for `workers.stop_timeout_seconds`, then they are cut off and go on next time.
+    SIGHUP has it read its configuration anew: all but [paths], [database] and [schemas].
     """
-    daemon = Daemon(session.dock, until_idle=until_idle)
+    daemon = Daemon(session.dock, until_idle=until_idle, read_config=session.read_config)
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     daemon.run()

@@ -311,6 +311,9 @@ class Loads:
         now = self._target.now(conn)
         message = str(error)
         values = _profile_values(profile) if profile is not None else {}
+        if state is State.CANCELLED:
+            # Nothing is left to do: no file has to be moved.
+            values |= {"worker": None}
         try:
             self.advance(
                 conn,
@@ -340,7 +343,7 @@ class Loads:
 
     def _was_closed_by(self, conn: sa.Connection, load: Load, state: State) -> bool:
         row = self.row(conn, load.load_id)
-        return row is not None and row.state is state and row.worker == load.worker
+        return row is not None and row.state is state and row.worker in (load.worker, None)
 
     def hold(self, conn: sa.Connection, load: Load, error: HeldError) -> None:
         """Give a load up because somebody must decide; the file stays in its inbox."""
