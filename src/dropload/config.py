@@ -78,6 +78,8 @@ class DatabaseConfig(_Section):
     """Passed to the ODBC driver, for example `ActiveDirectoryMsi`."""
     busy_timeout_seconds: Seconds = 30
     """How long one statement waits for a lock before the step is tried again."""
+    statement_timeout_seconds: Seconds = 3600
+    """How long one statement may take before it is ended, and the step tried again."""
     connect_timeout_seconds: Seconds = 10
     pool_size: Positive = 5
     """Connections that a process keeps open to a server."""
