@@ -206,6 +206,38 @@ def test_text_in_a_code_page_is_read_back_as_it_was(encoding: str, text: str) ->
     assert sample.decode(guess_codepage(sample.splitlines())[0].name) == text
 
 
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "id,price\n" + "1,€1.50\n" * 5),
+        ("cp1252", "item;price\n" + "".join(f"Bolt {n};{n},00 €\n" for n in range(299))),
+        ("cp1252", "item,price\n" + "".join(f"Bolt {n},£{n}.00\n" for n in range(299))),
+        ("cp1252", "item,price (£)\nBolt,1.00\n"),
+        ("cp1252", "sample,v µm\na,1\n"),
+        ("cp1252", "sample,µg/m³\na,1\n"),
+        ("cp1252", "sample,v\na,10±1\nb,12 ± 2\n"),
+        ("cp1252", "sample,v\na,½ l\nb,1½\n"),
+        ("cp1252", "sample,v\na,¼ l\nb,¾ l\n"),
+        ("cp1252", "room,temp\na,21°C\nb,22 °C\n"),
+        ("cp1252", "case,law\n1,§ 5\n2,§7 Abs. 2\n"),
+        ("cp1252", "name,owner\na,© 2020 Foo\nb,Bar®\n"),
+        ("cp1252", "part,size\na,10×20\nb,10 × 30 mm²\n"),
+        ("cp1252", "part,price\na,¥12\nb,12 ¥\n"),
+        ("cp1252", "part,share\na,12 ‰\nb,13‰\n"),
+        ("cp1252", "street,nº\na,1\n"),
+        ("cp1252", "id,quote\na,„Haus“\nb,«Hof»\n"),
+        ("cp1250", "id,name\n1,Łukasz\n2,Nowak\n"),
+        ("cp1250", "id,name\n1,Paweł\n2,Michał\n"),
+        ("iso-8859-15", "titre;prix\nA;3 €\nB;4 €\n"),
+        ("mac-roman", "id,said\n1,it’s\n2,don’t\n"),
+        ("cp866", "id;ja\n" + "1;да\n2;нет\n" * 200),
+    ],
+)
+def test_few_foreign_characters_are_read_back_as_they_were(encoding: str, text: str) -> None:
+    sample = text.encode(encoding)
+    assert sample.decode(guess_codepage(sample.splitlines())[0].name) == text
+
+
 def test_quote_left_open_on_every_line_costs_no_more_than_reading(tmp_path: Path) -> None:
     assert detect_bytes(tmp_path, b'1,"a\n' * 500_000).delimiter == ","
 
