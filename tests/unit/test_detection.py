@@ -96,6 +96,30 @@ def test_encoding_error_names_line_and_byte_of_the_first_bad_place(tmp_path: Pat
     assert f"Line 5, byte {len(good) + 3}: 0xFC" in caught.value.message
 
 
+def test_stray_byte_far_behind_the_only_letters_beyond_ascii_is_named(tmp_path: Path) -> None:
+    data = "id,n\n1,Zoë\n2,Müller\n".encode() + b"3,plain\n" * 200_000 + b"4,Zo\xeb\n"
+    with pytest.raises(FileError, match=r"^Line 200,004, byte 1,600,026: 0xEB is not valid UTF-8"):
+        detect_bytes(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ("id,n\r1,Zoë\r2,Müller\r".encode() + b"3,Zo\xeb\r", 4),
+        (b"\xff\xfe" + "id,\u0a0a\n1,\u010a\n".encode("utf-16-le") + b"\x00\xd8a\x00", 3),
+    ],
+)
+def test_line_of_a_bad_byte_is_counted_by_line_ends_not_by_bytes(
+    tmp_path: Path, data: bytes, line: int
+) -> None:
+    with pytest.raises(FileError, match=rf"^Line {line}, "):
+        detect_bytes(tmp_path, data)
+
+
+def test_terminal_colours_are_no_encoding(tmp_path: Path) -> None:
+    assert detect_bytes(tmp_path, b"id,log\n1,\x1b[31mred\x1b[0m\n").encoding == "utf-8"
+
+
 def test_foreign_byte_far_behind_the_sample_is_seen(tmp_path: Path) -> None:
     data = b"id,name\n" + b"1,plain\n" * 300_000 + "2,Zoë\n".encode("cp1252")
     assert detect_bytes(tmp_path, data).encoding == "cp1252"

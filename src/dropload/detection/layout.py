@@ -31,7 +31,7 @@ def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
         head = stream.read(HEAD_BYTES)
         refuse_foreign_bytes(head, path)
         encoding = detect_encoding(stream, head)
-        if not encoding.name.startswith(("utf-16", "utf-32")):
+        if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
             refuse_binary(head)
         sample = _read_text(stream, encoding, thorough=thorough)
     if not any(line.strip() for line in sample.head):
