@@ -88,6 +88,11 @@ def test_workbook_error_names_the_workbook_and_the_way_out() -> None:
         detect_layout(LAYOUTS / "workbook.csv")
 
 
+def test_workbook_saved_as_xml_is_called_a_workbook() -> None:
+    with pytest.raises(FileError, match="an Excel workbook saved as XML"):
+        detect_layout(LAYOUTS / "excel_as_xml.csv")
+
+
 def test_encoding_error_names_line_and_byte_of_the_first_bad_place(tmp_path: Path) -> None:
     good = "1;Müller;Köln;größer\n".encode() * 4
     with pytest.raises(FileError) as caught:

@@ -4,7 +4,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dropload.detection.content import refuse_binary, refuse_foreign_bytes, refuse_markup
+from dropload.detection.content import refuse_binary, refuse_documents, refuse_foreign_bytes
 from dropload.detection.dialect import Choice, choose_dialect, name_delimiter, read_sep_line
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
@@ -36,7 +36,7 @@ def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
         sample = _read_text(stream, encoding, thorough=thorough)
     if not any(line.strip() for line in sample.head):
         return _lay_out_nothing(encoding)
-    refuse_markup("\n".join(islice(sample.head, 400)))
+    refuse_documents("\n".join(islice(sample.head, 400)))
     return _lay_out_table(sample, encoding)
 
 
