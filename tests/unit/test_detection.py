@@ -78,6 +78,11 @@ def test_answer_comes_with_a_confidence_and_sentences(expectation: Path) -> None
     assert all(layout.evidence)
 
 
+def test_blanks_that_are_too_many_to_look_behind_are_said_and_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="first megabyte of the file holds nothing but blanks"):
+        detect_bytes(tmp_path, b"\n" * 2_000_000 + b"a,b\n1,2\n")
+
+
 def test_missing_file_is_reported_as_the_system_says(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         detect_layout(tmp_path / "gone.csv")

@@ -10,7 +10,8 @@ from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.header import Verdict, judge_header
 from dropload.detection.preamble import find_first_row, find_full_rows_above, find_rows_above
-from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
+from dropload.detection.sample import HEAD_BYTES, Sample, count_blank_lines, read_sample
+from dropload.errors import FileError
 from dropload.model import Layout
 
 # Enough records below the header to judge it by.
@@ -34,16 +35,28 @@ def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
         if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
             refuse_binary(head)
         sample = _read_text(stream, encoding, thorough=thorough)
-    if not any(line.strip() for line in sample.head):
+    blank = count_blank_lines(sample.head)
+    if blank == len(sample.head):
+        _refuse_late_text(sample)
         return _lay_out_nothing(encoding)
-    refuse_documents("\n".join(islice(sample.head, 400)))
-    return _lay_out_table(sample, encoding)
+    refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
+    return _lay_out_table(sample, encoding, blank)
 
 
 def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool) -> Sample:
     """Return the sampled lines of the file."""
     size_bytes = stream.seek(0, 2)
     return read_sample(stream, encoding.name, size_bytes, encoding.quote_offset, thorough=thorough)
+
+
+def _refuse_late_text(sample: Sample) -> None:
+    """Raise FileError when text may follow blank lines that are too many to look behind."""
+    if not sample.complete:
+        raise FileError(
+            "The first megabyte of the file holds nothing but blanks.",
+            hint="Remove them and drop the file again.",
+            code="empty",
+        )
 
 
 def _lay_out_nothing(encoding: Encoding) -> Layout:
@@ -54,8 +67,9 @@ def _lay_out_nothing(encoding: Encoding) -> Layout:
     )
 
 
-def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
-    """Return the layout of a file with at least one line of text."""
+def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
+    """Return the layout of a file with at least one line of text, below so many blank ones."""
+    sample = Sample(file.head[blank:], file.stretches, file.complete)
     declared = read_sep_line(sample)
     shift = 1 if declared else 0
     body = Sample(sample.head[shift:], sample.stretches, sample.complete)
@@ -70,7 +84,7 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     verdict = judge_header([rows[0], *(row for row in rows[1:] if _belongs(row, fit.width))])
     if start and not verdict.header:
         start = find_full_rows_above(fit.records.cells, fit.records.lines, start)
-    skip_lines = fit.records.lines[start] + shift
+    skip_lines = fit.records.lines[start] + shift + blank
     names = _pad_header(rows, fit.width) if verdict.header else ("",) * fit.width
     evidence = (
         encoding.evidence,
