@@ -265,6 +265,7 @@ def test_text_in_a_code_page_is_read_back_as_it_was(encoding: str, text: str) ->
         ("iso-8859-15", "titre;prix\nA;3 €\nB;4 €\n"),
         ("mac-roman", "id,said\n1,it’s\n2,don’t\n"),
         ("cp866", "id;ja\n" + "1;да\n2;нет\n" * 200),
+        ("cp850", "id,beer\n1,Kölsch\n2,Kölsch\n"),
     ],
 )
 def test_few_foreign_characters_are_read_back_as_they_were(encoding: str, text: str) -> None:

@@ -59,7 +59,7 @@ _HIGH_BYTES = bytes(range(0x80, 0x100))
 _FOREIGN_BYTES = 2000
 # With foreign bytes in few different places a strange code page may fit by accident, however often
 # they come: it must pay this, divided by the number of places.
-_STRANGE_PRICE = 6.0
+_STRANGE_PRICE = 4.0
 # The statistical detector's word, in points for one character.
 _DETECTOR_POINTS = 0.06
 # Below this lead the detector is asked.
