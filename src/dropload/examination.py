@@ -12,11 +12,16 @@ from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile
 from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
 from dropload.planning import Request, find_checks, make_plan
+from dropload.planning.guards import check_width
 from dropload.profiling import profile_file
+from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
 
 _CONTRADICTED = 0.1
 """Share of refused rows from which the layout itself is in doubt."""
+
+# No database has tables as wide; judging the types of columns takes long where there are so many.
+_MOST_COLUMNS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = 
     """Detect the layout and read the whole file once; nothing is written."""
     check_version(drop.path, drop.version)
     parser, layout = find_layout(drop.path)
+    # A rejects file has columns more that are not loaded; the plan counts exactly.
+    check_width(layout.width, dock.target.limits.columns, spare=len(REJECT_COLUMNS))
     return examine_in(dock, drop, parser, layout, on_progress)
 
 
@@ -51,6 +58,7 @@ def examine_in(
     on_progress: Callable[[int], None] | None = None,
 ) -> Examined:
     """Read the whole file in a layout; when many rows contradict it, look again and compare."""
+    check_width(layout.width, _MOST_COLUMNS)
     first = examine_as(dock, drop, parser, layout, (), on_progress)
     if first.profile.rejected_rows <= _CONTRADICTED * first.profile.rows:
         return first

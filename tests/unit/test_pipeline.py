@@ -1,6 +1,7 @@
 """One file on its way: what each kind of file becomes, in the table, the folders, the journal."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -276,6 +277,24 @@ def test_an_empty_fullload_is_held_and_the_table_keeps_its_rows(yard: Yard) -> N
         assert "without rows" in outcome.message
     assert len(yard.table("dbo.orders")) == 2
     assert (yard.inbox(load_type="fullload").path / "orders.csv").exists()
+
+
+@pytest.mark.parametrize("load_type", ["append", "fullload"])
+def test_a_file_of_delimiters_only_is_refused(yard: Yard, load_type: str) -> None:
+    yard.drop("orders.csv", ORDERS, load_type=load_type)
+    outcome = yard.drop("orders.csv", ",,,\n,,,\n", load_type=load_type)
+    assert outcome.verdict is Verdict.FAILED
+    assert "2 rows hold no value at all" in outcome.message
+    assert len(yard.table("dbo.orders")) == 2
+
+
+def test_a_file_wider_than_any_table_is_refused_before_its_rows_are_read(yard: Yard) -> None:
+    wide = ",".join(f"c{n}" for n in range(100_000))
+    began = time.monotonic()
+    outcome = yard.drop("wide.csv", f"{wide}\n{wide}\n")
+    assert outcome.verdict is Verdict.FAILED
+    assert "100,000 columns; a table can have 1,990" in outcome.message
+    assert time.monotonic() - began < 6, "judging so many columns took twenty seconds"
 
 
 def test_a_fullload_that_shrinks_or_narrows_its_table_is_held_with_the_numbers(yard: Yard) -> None:

@@ -4,13 +4,14 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dropload.detection.content import refuse_binary, refuse_foreign_bytes, refuse_markup
+from dropload.detection.content import refuse_binary, refuse_documents, refuse_foreign_bytes
 from dropload.detection.dialect import Choice, choose_dialect, name_delimiter, read_sep_line
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.heading import Heading, find_heading
 from dropload.detection.preamble import find_first_row
-from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
+from dropload.detection.sample import HEAD_BYTES, Sample, count_blank_lines, read_sample
+from dropload.errors import FileError
 from dropload.model import Layout
 
 # What is shown of lines that are skipped.
@@ -31,19 +32,31 @@ def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
         head = stream.read(HEAD_BYTES)
         refuse_foreign_bytes(head, path)
         encoding = detect_encoding(stream, head)
-        if not encoding.name.startswith(("utf-16", "utf-32")):
+        if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
             refuse_binary(head)
         sample = _read_text(stream, encoding, thorough=thorough)
-    if not any(line.strip() for line in sample.head):
+    blank = count_blank_lines(sample.head)
+    if blank == len(sample.head):
+        _refuse_late_text(sample)
         return _lay_out_nothing(encoding)
-    refuse_markup("\n".join(islice(sample.head, 400)))
-    return _lay_out_table(sample, encoding)
+    refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
+    return _lay_out_table(sample, encoding, blank)
 
 
 def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool) -> Sample:
     """Return the sampled lines of the file."""
     size_bytes = stream.seek(0, 2)
     return read_sample(stream, encoding.name, size_bytes, encoding.quote_offset, thorough=thorough)
+
+
+def _refuse_late_text(sample: Sample) -> None:
+    """Raise FileError when text may follow blank lines that are too many to look behind."""
+    if not sample.complete:
+        raise FileError(
+            "The first megabyte of the file holds nothing but blanks.",
+            hint="Remove them and drop the file again.",
+            code="empty",
+        )
 
 
 def _lay_out_nothing(encoding: Encoding) -> Layout:
@@ -54,8 +67,9 @@ def _lay_out_nothing(encoding: Encoding) -> Layout:
     )
 
 
-def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
-    """Return the layout of a file with at least one line of text."""
+def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
+    """Return the layout of a file with at least one line of text, below so many blank ones."""
+    sample = Sample(file.head[blank:], file.stretches, file.complete)
     declared = read_sep_line(sample)
     shift = 1 if declared else 0
     body = Sample(sample.head[shift:], sample.stretches, sample.complete)
@@ -65,14 +79,14 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     choice = choose_dialect(body, declared)
     fit = choice.fit
     first = find_first_row(fit.records.cells, fit.width)
-    lines = [line + shift + 1 for line in fit.records.lines]
+    lines = [line + shift + blank + 1 for line in fit.records.lines]
     heading = find_heading(fit.records.cells, lines, first, fit.width)
     skip_lines = lines[heading.start] - 1
     evidence = (
         encoding.evidence,
         *choice.evidence,
         *_explain_quotes(fit),
-        *_explain_skipped(skip_lines, sample),
+        *_explain_skipped(skip_lines, file),
         heading.verdict.evidence,
         *heading.evidence,
         *([heading.doubt] if heading.doubt else ()),

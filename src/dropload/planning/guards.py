@@ -41,6 +41,29 @@ def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> 
     )
 
 
+def check_width(columns: int, most: int, *, spare: int = 0) -> None:
+    """Refuse a file with more columns than a table can have; `spare` ones may not be loaded."""
+    if columns > most + spare:
+        raise FileError(
+            f"The file has {columns:,} columns; a table can have {most:,}.",
+            hint="Split it into several files with fewer columns.",
+            code="too_many_columns",
+        )
+
+
+def check_values(layout: Layout, profile: Profile) -> None:
+    """Refuse a file of delimiters only: rows of nulls, below no name at all."""
+    if layout.header or not profile.good_rows:
+        return
+    if all(column.nulls == profile.good_rows for column in profile.columns):
+        rows = "only row holds" if profile.good_rows == 1 else f"{profile.good_rows:,} rows hold"
+        raise FileError(
+            f"The file's {rows} no value at all, only delimiters.",
+            hint="Check the export that wrote it, then drop it again.",
+            code="empty",
+        )
+
+
 def check_content(
     request: Request,
     profile: Profile,

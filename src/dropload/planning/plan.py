@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from dropload.column_types import common_type
 from dropload.config import LoadConfig
-from dropload.errors import FileError, HeldError
+from dropload.errors import HeldError
 from dropload.model import (
     CheckedColumn,
     ColumnProfile,
@@ -26,6 +26,8 @@ from dropload.planning.guards import (
     check_guard_rails,
     check_match,
     check_missing,
+    check_values,
+    check_width,
 )
 from dropload.planning.notes import (
     describe_changes,
@@ -59,6 +61,7 @@ def make_plan(
     """
     check_confidence(request, layout, settings)
     check_content(request, profile, info, settings, checks)
+    check_values(layout, profile)
     sources, notes = loadable_columns(profile, rules)
     if notes and request.load_type is LoadType.FULLLOAD and not request.force:
         raise HeldError(
@@ -69,12 +72,7 @@ def make_plan(
     request = replace(request, notes=(*request.notes, *notes, *describe_footer(profile)))
     if info is not None and not request.force:
         check_doubts(info, sources)
-    if len(sources) > rules.limits.columns:
-        raise FileError(
-            f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
-            hint="Split it into several files with fewer columns.",
-            code="too_many_columns",
-        )
+    check_width(len(sources), rules.limits.columns)
     if info is None:
         plan = _plan_new_table(request, layout, profile, sources, rules)
     else:

@@ -17,9 +17,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dropload.detection.line_ends import count_line_breaks
 from dropload.errors import FileError
 from dropload.model import Layout
-from dropload.parsers.delimited.text import count_line_breaks
 
 QUOTED_EMPTY = "\0"
 """Stands for `""` among the cells, where the empty string is a cell with nothing in it."""
