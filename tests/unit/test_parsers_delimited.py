@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropload.detection.splitting import Dialect, Splitter
 from dropload.errors import FileError
 from dropload.model import Layout, Reject
 from dropload.parsers import find_parser
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
+from dropload.parsers.delimited.records import QUOTED_EMPTY, RecordSplitter
 from dropload.parsers.delimited.tolerant import read_tolerant
 
 MAX_RECORD_BYTES = 1 << 22
@@ -90,7 +92,12 @@ BOTH_READ: dict[str, Case] = {
 
 TOLERANT_READS: dict[str, Case] = {
     "bare quote": ('a,b\n5" pipe,x"\n', layout(), [('5" pipe', 'x"')]),
-    "text behind a closing quote": ('a,b\n"q"z,"x"y"\n', layout(), [("qz", 'xy"')]),
+    "quotes inside a quoted cell": (
+        'a,b\n"say "hi" now",6" pipe\n"5" pipe","he said, "no""\n"a, b "c" d",1\n',
+        layout(),
+        [('say "hi" now', '6" pipe'), ('5" pipe', 'he said, "no"'), ('a, b "c" d', "1")],
+    ),
+    "blanks behind a closing quote": ('a,b\n"x, y" ,"" \t\n', layout(), [("x, y", "")]),
     "surplus empty cells": ('a,b\n1,2,,""\n', layout(), [("1", "2")]),
     "a line of blanks": ("a,b\n   \n1,2\n", layout(), [("1", "2")]),
     "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
@@ -279,6 +286,62 @@ def test_rows_with_a_wrong_number_of_cells_are_refused_with_their_line() -> None
     assert (long.source_row, long.line, long.code) == (3, 6, "too_many_cells")
     assert long.message == "has 3 cells where the header has 2"
     assert long.fields == ("5", "6", "7")
+
+
+@pytest.mark.parametrize(
+    ("cell", "column"),
+    [
+        ('"a" b', "h0"),
+        ('"q"z', "h0"),
+        ('"Romeo" and "Juliet"', "h0"),
+        ('"a","b" c', "h1"),
+        ('"a, "b"', "h0"),
+    ],
+)
+def test_a_misquoted_cell_refuses_its_row_and_stays_as_it_was_written(
+    cell: str, column: str
+) -> None:
+    text = f"a,b\n1,2\n{cell}{',7' * (column == 'h0')}\n3,4\n"
+    found = tolerant(text, layout())
+    assert found.records == [(1, "1", "2"), (3, "3", "4")]
+    (reject,) = found.rejects
+    assert (reject.line, reject.column, reject.code) == (3, column, "misquoted")
+    assert reject.value == (cell if column == "h0" else '"b" c')
+    with pytest.raises(UnfaithfulError):
+        columnar(text, layout())
+
+
+ODD_CELLS = st.lists(
+    st.sampled_from(["a", '"', '""', " ", "\\", ",", "x y", '\\"', "|"]), max_size=7
+).map("".join)
+
+
+@settings(max_examples=700, deadline=None)
+@given(
+    st.lists(ODD_CELLS, min_size=1, max_size=4),
+    st.sampled_from([",", "|", " ", "", "||"]),
+    st.sampled_from(["", "\\"]),
+    st.booleans(),
+)
+def test_detection_cuts_a_line_into_the_cells_that_are_read(
+    cells: list[str], delimiter: str, escape: str, skip_initial_space: bool
+) -> None:
+    # What is behind it protects nothing, a line end aside.
+    line = delimiter.join(cells) + "."
+    how = layout(
+        0,
+        delimiter=delimiter,
+        escapechar=escape,
+        header=False,
+        skip_initial_space=skip_initial_space,
+    )
+    try:
+        stretches = list(RecordSplitter(how, MAX_RECORD_BYTES).split([f"{line}\n"]))
+    except FileError:
+        return
+    read = [["" if cell == QUOTED_EMPTY else cell for cell in row] for row in stretches[0].rows]
+    dialect = Dialect(delimiter, '"', escape, skip_initial_space)
+    assert Splitter(dialect).split([line]).cells == read
 
 
 def test_ragged_rows_are_left_to_the_tolerant_reader() -> None:

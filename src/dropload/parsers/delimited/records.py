@@ -3,14 +3,9 @@ r"""Cut text into records: delimiters, quotes, escapes and line breaks, and noth
 The rules, for every reader of this family:
 
 - A record ends at `\n`, `\r\n` or a bare `\r`, mixed as they come, outside quotes.
-- Quotes mean something only at the start of a cell; elsewhere they are characters like others.
-- Inside quotes a doubled quote is one quote; delimiters and line breaks are text, kept as written.
-- Text between a closing quote and the next delimiter is appended: `"q"z` is `qz`. When the quoted
-  part runs over several lines, the closing quote is far more likely the next value's opening one:
-  that is an unbalanced quote, not a value.
-- The escape character protects quote, delimiter, line break and itself, in quotes or not; before
-  anything else it is a character like others, so that `C:\new` stays whole.
-- With `skip_initial_space`, blanks before a cell belong to no value; quotes start after them.
+- What a cell is says `dropload.quoting`; a record with a misquoted cell is to be refused.
+- When a quoted part with text behind it runs over several lines, its closing quote is far more
+  likely the next value's opening one: that is an unbalanced quote, not a value.
 """
 
 import re
@@ -20,6 +15,7 @@ from dataclasses import dataclass, field
 from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.parsers.delimited.text import count_line_breaks
+from dropload.quoting import CellRules
 
 QUOTED_EMPTY = "\0"
 """Stands for `""` among the cells, where the empty string is a cell with nothing in it."""
@@ -37,6 +33,8 @@ class Stretch:
     rows: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     """The physical line on which each record starts, from 1."""
+    misquoted: dict[int, int] = field(default_factory=dict)
+    """The misquoted cell's position for each place in `rows` that has one; it is as written."""
     may_hold_nul: bool = False
 
 
@@ -48,10 +46,14 @@ class RecordSplitter:
         self._max_chars = max_record_chars
         self._delimiter = layout.delimiter
         self._quote = layout.quotechar
-        self._escape = "" if layout.escapechar == layout.quotechar else layout.escapechar
-        self._match_field = _field_pattern(layout, self._escape).match
-        self._escapes = _escape_pattern(layout, self._escape)
-        self._quoted_escapes = re.compile(f"{self._escapes.pattern}|{re.escape(self._quote) * 2}")
+        self._rules = CellRules(
+            layout.delimiter,
+            layout.quotechar,
+            layout.escapechar,
+            skip_initial_space=layout.skip_initial_space,
+        )
+        self._escape = self._rules.escape
+        self._match_cell = self._rules.compile_cell().match
         self._special = re.compile("|".join(map(re.escape, self._quote + self._escape)))
         self._line = 1
         self._in_head = True
@@ -183,19 +185,19 @@ class RecordSplitter:
         cells: list[str] = []
         pos = start
         line_break = None
-        match_field, escape = self._match_field, self._escape
+        match_cell, unescape = self._match_cell, self._rules.unescape
         while line_break is None:
-            match = match_field(text, pos)
+            match = match_cell(text, pos)
             if match is None:
                 self._note_open_quote(text, start, pos)
                 return None
             quoted, tail, plain, line_break = match.groups()
             if quoted is None:
-                cells.append(self._plain_value(plain) if escape else plain)
+                cells.append(unescape(plain) if self._escape else plain)
             else:
                 if tail:
                     self._check_closing(text, start, pos, quoted, tail)
-                cells.append(self._quoted_value(quoted, tail))
+                cells.append(self._read_quoted(quoted, tail, len(cells), stretch))
             pos = match.end()
         self._refuse_if_longer(pos - start)
         stretch.rows.append(cells)
@@ -203,20 +205,12 @@ class RecordSplitter:
         self._line += count_line_breaks(text, start, pos)
         return pos
 
-    def _plain_value(self, text: str) -> str:
-        if self._escape and self._escape in text:
-            return self._escapes.sub(_without_first, text)
-        return text
-
-    def _quoted_value(self, quoted: str, tail: str) -> str:
-        if self._escape and self._escape in quoted:
-            # Both in one pass, from the left: otherwise an escaped escape is taken twice.
-            quoted = self._quoted_escapes.sub(_without_first, quoted)
-        elif self._quote in quoted:
-            quoted = quoted.replace(self._quote * 2, self._quote)
-        if tail:
-            quoted += self._plain_value(tail)
-        return quoted or QUOTED_EMPTY
+    def _read_quoted(self, quoted: str, tail: str, position: int, stretch: Stretch) -> str:
+        value = self._rules.unquote(quoted, tail)
+        if value is None:
+            stretch.misquoted.setdefault(len(stretch.rows), position)
+            return f"{self._quote}{quoted}{self._quote}{tail}"
+        return value or QUOTED_EMPTY
 
     def _check_closing(self, text: str, start: int, pos: int, quoted: str, tail: str) -> None:
         if tail.strip(" \t") and ("\n" in quoted or "\r" in quoted):
@@ -247,31 +241,3 @@ def unbalanced_quote(line: int, quote: str) -> FileError:
         hint=f"Close it, or write a quote that belongs to the text twice ({quote}{quote}).",
         code="unbalanced_quote",
     )
-
-
-def _without_first(match: re.Match[str]) -> str:
-    return match[0][1:]
-
-
-def _field_pattern(layout: Layout, escape: str) -> re.Pattern[str]:
-    """Return the pattern of one cell: groups quoted, tail, plain, line break (None: delimiter).
-
-    Possessive throughout: a cell is read once, whatever its length, and needs no stack.
-    """
-    d, q, e = re.escape(layout.delimiter), re.escape(layout.quotechar), re.escape(escape)
-    text = f"[^{d}{e}\\r\\n]" if len(layout.delimiter) < 2 else f"(?:(?!{d})[^{e}\\r\\n])"
-    escaped = f"{e}(?:\\r\\n|[\\s\\S])"
-    plain = f"{text}*+(?:{escaped}{text}*+)*+" if escape else f"{text}*+"
-    doubled = f"(?:{q}{q}|{escaped})" if escape else f"{q}{q}"
-    blanks = " *+" if layout.skip_initial_space else ""
-    line_break = "(\\r\\n|\\r|\\n)"
-    end = f"(?:{d}|{line_break})" if d else line_break
-    if not q:
-        return re.compile(f"{blanks}(?:(?!)()()|({plain})){end}")
-    quoted = f"{q}([^{q}{e}]*+(?:{doubled}[^{q}{e}]*+)*+){q}({plain})"
-    return re.compile(f"{blanks}(?:{quoted}|(?!{q})({plain})){end}")
-
-
-def _escape_pattern(layout: Layout, escape: str) -> re.Pattern[str]:
-    specials = re.escape(layout.delimiter[:1] + layout.quotechar + escape)
-    return re.compile(f"{re.escape(escape)}(?:\\r\\n|[{specials}\\r\\n])")
