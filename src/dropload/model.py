@@ -114,7 +114,7 @@ class Layout:
     encoding: str
     """Python codec name, lower case; `utf-8` also for pure ASCII."""
     delimiter: str
-    """One character, or the empty string for a file of one column."""
+    """One character, seldom several (`||`), or the empty string for a file of one column."""
     quotechar: str
     """One character, or the empty string when quotes mean nothing in this file."""
     escapechar: str

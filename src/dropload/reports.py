@@ -164,7 +164,8 @@ def _record_line(cells: Iterable[str | None], layout: Layout) -> str:
     Quotes are doubled, not escaped: nothing else in the file would say how to read an escape.
     """
     delimiter, quote = layout.delimiter or ",", layout.quotechar or '"'
-    special = (delimiter, quote, "\n", "\r")
+    # Of several characters, each: half of one at a cell's end would be read as the delimiter's.
+    special = (*delimiter, quote, "\n", "\r")
 
     def written(cell: str | None) -> str:
         if cell is None:
