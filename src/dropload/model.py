@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from dropload.wrapping import Wrapping
+
 # --- where a file was dropped -------------------------------------------------------------
 
 
@@ -129,6 +131,8 @@ class Layout:
     has_bom: bool = False
     skip_initial_space: bool = False
     """A blank follows each delimiter and belongs to no value."""
+    wrapping: Wrapping = Wrapping.NONE
+    """What is drawn around every line and belongs to no value."""
     evidence: tuple[str, ...] = ()
     """One sentence for each thing that was decided, for people."""
 

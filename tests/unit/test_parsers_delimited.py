@@ -17,6 +17,7 @@ from dropload.parsers.delimited import DelimitedParser
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
 from dropload.parsers.delimited.records import QUOTED_EMPTY, RecordSplitter
 from dropload.parsers.delimited.tolerant import read_tolerant
+from dropload.wrapping import Wrapping
 
 MAX_RECORD_BYTES = 1 << 22
 
@@ -121,6 +122,23 @@ TOLERANT_READS: dict[str, Case] = {
         [("1", "x||y"), ("2|3", "z")],
     ),
     "delimiter beyond ASCII": ("a§b\n1§2\n", layout(delimiter="§"), [("1", "2")]),
+    "a table between pipes": (
+        "|a|b|\n|1| x|\n2|y\n||z|\n",
+        layout(delimiter="|", wrapping=Wrapping.PIPES),
+        [("1", " x"), ("2", "y"), (None, "z")],
+    ),
+    "a printed table": (
+        "+---+----+\r\n| a | b  |\r\n+---+----+\r\n| 1 | x  |\r\n+---+----+\r\n",
+        layout(delimiter="|", wrapping=Wrapping.RULES),
+        [
+            ("1", "x"),
+        ],
+    ),
+    "lines in quotes": (
+        '"a,b"\r"1,""x, y"""\r2,z\r',
+        layout(wrapping=Wrapping.QUOTES),
+        [("1", "x, y"), ("2", "z")],
+    ),
     "second byte-order mark": ("\ufeff\ufeff1,2\n", layout(header=False), [("\ufeff1", "2")]),
 }
 
@@ -158,6 +176,7 @@ LAYOUTS = st.builds(
     escapechar=st.sampled_from(["", "", "\\"]),
     header=st.booleans(),
     skip_lines=st.integers(0, 2),
+    wrapping=st.sampled_from([Wrapping.NONE, Wrapping.NONE, *Wrapping]),
 )
 
 

@@ -61,14 +61,14 @@ def read_sep_line(sample: Sample) -> str:
     return "\t" if match[1] == "\\t" else match[1]
 
 
-def choose_dialect(sample: Sample, declared: str) -> Choice:
-    """Return the best dialect; `declared` is the delimiter of a `sep=` line or empty."""
+def choose_dialect(sample: Sample, declared: str, declared_by: str = "a sep= line") -> Choice:
+    """Return the best dialect; `declared` is the delimiter that something in the file declares."""
     text = "\n".join(
         line for lines in (sample.head, *sample.stretches) for line in lines[:_QUOTE_LINES]
     )
     if declared:
         fit = _fit_delimiter(declared, text, sample)
-        return Choice(fit, 0.99, (f"a sep= line declares {name_delimiter(declared)}",))
+        return Choice(fit, 0.99, (f"{declared_by} declares {name_delimiter(declared)}",))
     if sequence := find_sequence(sample.head):
         fit = _fit_delimiter(sequence, text, sample)
         return Choice(fit, _SURE, tuple(_explain(fit, [])))

@@ -1,5 +1,6 @@
 """Detect how a delimited file is written, step by step."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -11,11 +12,27 @@ from dropload.detection.fit import Fit
 from dropload.detection.header import Verdict, judge_header
 from dropload.detection.preamble import find_first_row, find_full_rows_above, find_rows_above
 from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
+from dropload.detection.wrapped import find_wrapping, unwrap_sample
 from dropload.model import Layout
+from dropload.wrapping import Wrapping
 
 # Enough records below the header to judge it by.
 _HEADER_ROWS = 400
 _COUNTED_ROWS = 3
+
+# Who says what the delimiter is, and what else there is to say, by what is drawn around lines.
+_DECLARED_BY = {
+    Wrapping.NONE: "a sep= line",
+    Wrapping.PIPES: "a pipe at both ends of every line",
+    Wrapping.RULES: "the drawing of a printed table",
+    Wrapping.QUOTES: "what stands between the quotes around every line",
+}
+_WRAPPED = {
+    Wrapping.NONE: (),
+    Wrapping.PIPES: ("every line stands between pipes: there are no columns beyond them",),
+    Wrapping.RULES: ("a printed table: its rules and the blanks around cells are left out",),
+    Wrapping.QUOTES: ("every line is enclosed in quotes once more: they are taken off",),
+}
 
 
 def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
@@ -62,7 +79,10 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     if not any(line.strip() for line in body.head):
         body = Sample(sample.head, sample.stretches, sample.complete)
         declared, shift = "", 0
-    choice = choose_dialect(body, declared)
+    wrapping, drawn = (Wrapping.NONE, "") if declared else find_wrapping(body.head)
+    if wrapping:
+        body = unwrap_sample(body, wrapping, drawn)
+    choice = choose_dialect(body, declared or drawn.strip(" "), _DECLARED_BY[wrapping])
     fit = choice.fit
     start = find_first_row(fit.records.cells, fit.width)
     start = find_rows_above(fit.records.cells, fit.records.lines, start, fit.width)
@@ -74,13 +94,15 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     names = _pad_header(rows, fit.width) if verdict.header else ("",) * fit.width
     evidence = (
         encoding.evidence,
+        *_WRAPPED[wrapping],
         *choice.evidence,
         *_explain_quotes(fit),
         *_explain_skipped(skip_lines),
         verdict.evidence,
         *_explain_width(names, fit.width),
     )
-    return _assemble(encoding, choice, verdict, skip_lines, names, evidence)
+    layout = _assemble(encoding, choice, verdict, skip_lines, names, evidence)
+    return replace(layout, wrapping=wrapping)
 
 
 def _belongs(row: list[str], width: int) -> bool:

@@ -9,6 +9,7 @@ from dropload.model import Layout, Reject
 from dropload.parsers.base import Batch
 from dropload.parsers.delimited.records import NUL, QUOTED_EMPTY, RecordSplitter, Stretch
 from dropload.parsers.delimited.text import decode_chunks
+from dropload.wrapping import unwrap_texts
 
 CHUNK_BYTES = 512 * 1024
 """One batch comes from one chunk: some ten thousand narrow records, a few megabytes of objects."""
@@ -24,6 +25,8 @@ def read_tolerant(
     NUL.
     """
     texts = decode_chunks(source, layout.encoding, chunk_bytes)
+    if layout.wrapping:
+        texts = unwrap_texts(texts, layout.wrapping, layout.delimiter)
     splitter = RecordSplitter(layout, max_record_bytes)
     sieve = _Sieve(layout)
     for stretch in splitter.split(text.replace("\0", NUL) for text in texts):
