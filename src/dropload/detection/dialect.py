@@ -205,10 +205,26 @@ def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
         return fit
     if fit.dialect.escapechar and not fit.broken:
         return fit
-    if fit.broken <= 1 and not _is_mark_inside(quote, text):
+    if (
+        fit.broken <= 1
+        and not _is_mark_inside(quote, text)
+        and not _is_lone_mark(fit, text, sample)
+    ):
         # A single quote that never closes is a mistake to be reported, not a way of writing.
         return fit
     return measure_fit(replace(fit.dialect, quotechar=""), sample)
+
+
+def _is_lone_mark(fit: Fit, text: str, sample: Sample) -> bool:
+    """Return whether the only quote is text, as a second look may say.
+
+    Programs that write commas or semicolons quote what needs it; others mostly know no quotes. A
+    quote in the last line may be all that is left of a cell whose transfer broke off.
+    """
+    if not sample.thorough or fit.quoted or fit.dialect.delimiter in ("", ",", ";"):
+        return False
+    _, found, behind = text.partition(fit.dialect.quotechar)
+    return bool(found) and "\n" in behind.rstrip()
 
 
 def _is_mark_inside(quote: str, text: str) -> bool:

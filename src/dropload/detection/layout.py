@@ -75,9 +75,9 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     """Return the layout of a file with at least one line of text."""
     declared = read_sep_line(sample)
     shift = 1 if declared else 0
-    body = Sample(sample.head[shift:], sample.stretches, sample.complete)
+    body = replace(sample, head=sample.head[shift:])
     if not any(line.strip() for line in body.head):
-        body = Sample(sample.head, sample.stretches, sample.complete)
+        body = sample
         declared, shift = "", 0
     wrapping, drawn = (Wrapping.NONE, "") if declared else find_wrapping(body.head)
     if wrapping:
