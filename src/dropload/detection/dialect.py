@@ -35,6 +35,12 @@ _SURE = 0.97
 # Where so many of all cells are enclosed in quotes, what stands between them is the delimiter.
 _ALL_QUOTED = 0.9
 
+# A time that stands by itself, or behind a day as servers log it: 10/Oct/2000:13:55:36.
+_TIME = re.compile(
+    r"(?<![:\d])[0-2]?\d:[0-5]\d(?::[0-5]\d)?(?![:\d])|/\d{4}:[0-2]\d:[0-5]\d:[0-5]\d(?!:)"
+)
+_MOSTLY_TIMES = 0.8
+
 _SEP_LINE = re.compile(r'"?sep=(\\t|.)([^\w\s"]{0,2})"?[,;|\t]*\s*', re.IGNORECASE)
 # Double quotes are so much more usual that single ones must enclose this many times more cells.
 _ENCLOSING = 3
@@ -274,7 +280,8 @@ def _fit_rare(text: str, sample: Sample, single: Fit, best: float) -> list[Fit]:
     if single.wholes >= _WHOLE_SHARE:
         return []
     table = _without_comments(sample)
-    fits = [_fit_delimiter(char, text, table) for char in _present(RARE, table)]
+    rare = [char for char in _present(RARE, table) if char != ":" or not _hold_times(table)]
+    fits = [_fit_delimiter(char, text, table) for char in rare]
     fits = [
         replace(fit, records=Splitter(fit.dialect).split(sample.head))
         for fit in fits
@@ -290,6 +297,12 @@ def _without_comments(sample: Sample) -> Sample:
     if not 0 < first < len(sample.head):
         return sample
     return replace(sample, head=sample.head[first:])
+
+
+def _hold_times(sample: Sample) -> bool:
+    """Return whether nearly all lines hold a time, which a colon would cut."""
+    lines = [line for line in sample.head if line.strip()]
+    return sum(_TIME.search(line) is not None for line in lines) >= _MOSTLY_TIMES * len(lines)
 
 
 def _is_overwhelming(fit: Fit, text: str, best: float) -> bool:
