@@ -13,12 +13,15 @@ from dropload.detection.header import Verdict, judge_header
 from dropload.detection.preamble import find_first_row, find_full_rows_above, find_rows_above
 from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
 from dropload.detection.wrapped import find_wrapping, unwrap_sample
+from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.wrapping import Wrapping
 
 # Enough records below the header to judge it by.
 _HEADER_ROWS = 400
 _COUNTED_ROWS = 3
+# What the most patient database can be built for; others end at 1,024 and 1,600.
+_MOST_COLUMNS = 32_767
 
 # Who says what the delimiter is, and what else there is to say, by what is drawn around lines.
 _DECLARED_BY = {
@@ -84,6 +87,7 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
         body = unwrap_sample(body, wrapping, drawn)
     choice = choose_dialect(body, declared or drawn.strip(" "), _DECLARED_BY[wrapping])
     fit = choice.fit
+    _refuse_more_columns_than_tables_have(fit)
     start = find_first_row(fit.records.cells, fit.width)
     start = find_rows_above(fit.records.cells, fit.records.lines, start, fit.width)
     rows = fit.records.cells[start : start + _HEADER_ROWS]
@@ -103,6 +107,17 @@ def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
     )
     layout = _assemble(encoding, choice, verdict, skip_lines, names, evidence)
     return replace(layout, wrapping=wrapping)
+
+
+def _refuse_more_columns_than_tables_have(fit: Fit) -> None:
+    """Raise FileError before each of so many columns is looked at, named and given a type."""
+    if fit.width > _MOST_COLUMNS:
+        raise FileError(
+            f"A {name_delimiter(fit.dialect.delimiter)} cuts its rows into {fit.width:,} columns; "
+            f"no database has tables of more than {_MOST_COLUMNS:,}.",
+            hint="Check that the file has line ends, or write one row for each value.",
+            code="too_many_columns",
+        )
 
 
 def _belongs(row: list[str], width: int) -> bool:
