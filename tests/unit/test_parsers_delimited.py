@@ -278,7 +278,9 @@ def test_a_record_beyond_the_limit_ends_the_reading_before_memory_does() -> None
     with pytest.raises(FileError, match=r"^Line 3: a quote") as caught:
         tolerant(text, layout(), max_record_bytes=1024)
     assert caught.value.code == "unbalanced_quote"
-    with pytest.raises(FileError, match=r"^Line 2: the record that starts here") as caught:
+    with pytest.raises(FileError, match=r"^Line 2: a quote .* not closed within 600,000 bytes"):
+        tolerant('a,b\n3,"' + "x" * 1_500_000 + '",2\n', layout(), max_record_bytes=600_000)
+    with pytest.raises(FileError, match=r"^Line 2: the record that .* than 1,024 bytes") as caught:
         tolerant("a,b\n" + "x" * 3000 + ",2\n", layout(), max_record_bytes=1024)
     assert caught.value.code == "record_too_long"
 

@@ -77,7 +77,7 @@ class RecordSplitter:
             if stretch.rows:
                 yield stretch
             pieces, size = [text[end:]], len(text) - end
-            self._refuse_if_longer(size)
+            self._refuse_if_longer(size, text[end:])
             # Twice what was left over: a long record must not be scanned again for each chunk.
             wanted = min(2 * size, self._max_chars + 1)
         stretch, _ = self._cut(self.terminated("".join(pieces)), final=True)
@@ -185,7 +185,7 @@ class RecordSplitter:
         cells: list[str] = []
         pos = start
         line_break = None
-        match_cell, unescape = self._match_cell, self._rules.unescape
+        match_cell, quote, escape = self._match_cell, self._quote, self._escape
         while line_break is None:
             match = match_cell(text, pos)
             if match is None:
@@ -193,7 +193,9 @@ class RecordSplitter:
                 return None
             quoted, tail, plain, line_break = match.groups()
             if quoted is None:
-                cells.append(unescape(plain) if self._escape else plain)
+                cells.append(self._rules.unescape(plain) if escape else plain)
+            elif not tail and not escape and quote not in quoted:
+                cells.append(quoted or QUOTED_EMPTY)
             else:
                 if tail:
                     self._check_closing(text, start, pos, quoted, tail)
@@ -221,23 +223,30 @@ class RecordSplitter:
         line = self._line + count_line_breaks(text, start, pos)
         self._open_quote_line = line if at_quote else 0
 
-    def _refuse_if_longer(self, chars: int) -> None:
+    def _refuse_if_longer(self, chars: int, rest: str = "") -> None:
+        """Raise FileError when a record is too long; `rest` is one whose end was not found yet."""
         if chars <= self._max_chars:
             return
+        if rest and not self._open_quote_line:
+            # A cell without line breaks has not been looked into: no record could end in it.
+            self._take_record(rest, 0, Stretch())
+        # More characters than bytes are allowed: in every encoding that is too long.
         if self._open_quote_line:
-            raise unbalanced_quote(self._open_quote_line, self._quote)
+            raise unbalanced_quote(self._open_quote_line, self._quote, self._max_chars)
         raise FileError(
             f"Line {self._line:,}: the record that starts here is longer than "
-            f"{self._max_chars:,} characters.",
+            f"{self._max_chars:,} bytes.",
             hint="Check that the file has line ends, or raise load.max_record_bytes.",
             code="record_too_long",
         )
 
 
-def unbalanced_quote(line: int, quote: str) -> FileError:
+def unbalanced_quote(line: int, quote: str, within_bytes: int = 0) -> FileError:
     """Return the error for a quote that was opened on `line` and not properly closed."""
+    within = f" within {within_bytes:,} bytes" if within_bytes else ""
+    longer = "; a cell that is so long needs a higher load.max_record_bytes" if within else ""
     return FileError(
-        f"Line {line:,}: a quote ({quote}) was opened here and not closed.",
-        hint=f"Close it, or write a quote that belongs to the text twice ({quote}{quote}).",
+        f"Line {line:,}: a quote ({quote}) was opened here and not closed{within}.",
+        hint=f"Close it, or write a quote that belongs to the text twice ({quote}{quote}){longer}.",
         code="unbalanced_quote",
     )
