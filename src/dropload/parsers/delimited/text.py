@@ -99,6 +99,7 @@ class _LineCounter:
         self._after_return = False
 
     def add(self, text: str) -> None:
+        """Count the line ends of the text that follows what was counted before."""
         if not text:
             return
         self.line += count_line_breaks(text)

@@ -45,6 +45,7 @@ class _Sieve:
         self._row = 0
 
     def sort_out(self, stretch: Stretch) -> Batch:
+        """Return the stretch as a batch: its good records, and why the others are refused."""
         if self._is_clean(stretch):
             first = self._row + 1
             self._row += len(stretch.rows)
