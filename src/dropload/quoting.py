@@ -17,6 +17,12 @@ _BLANKS = " \t"
 _LINE_BREAK = "(\\r\\n|\\r|\\n)"
 _PROTECTED = "(?:\\r\\n|[\\s\\S])"
 """What stands behind an escape character and loses its meaning by it."""
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon"}
+
+
+def name_delimiter(delimiter: str) -> str:
+    """Return the word for a delimiter in a sentence."""
+    return _NAMES.get(delimiter, repr(delimiter))
 
 
 class CellRules:

@@ -9,6 +9,7 @@ from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
 from dropload.detection.sample import Sample
 from dropload.detection.sequences import find_sequence
 from dropload.detection.splitting import Dialect, Splitter
+from dropload.quoting import name_delimiter
 
 RARE = "^~\x01\x1f¦:# "
 """Delimiters that are common characters too: they need overwhelming evidence."""
@@ -113,12 +114,6 @@ def _explain(best: Fit, others: list[Fit]) -> list[str]:
     if others and others[0].score > 0.7 * best.score and others[0].dialect.delimiter:
         lines.append(f"{name_delimiter(others[0].dialect.delimiter)} would be nearly as good")
     return lines
-
-
-def name_delimiter(delimiter: str) -> str:
-    """Return the word for a delimiter in a sentence."""
-    names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon"}
-    return names.get(delimiter, repr(delimiter))
 
 
 # --- candidates -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dropload.detection.content import refuse_binary, refuse_foreign_bytes, refuse_markup
-from dropload.detection.dialect import Choice, choose_dialect, name_delimiter, read_sep_line
+from dropload.detection.dialect import Choice, choose_dialect, read_sep_line
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.header import Verdict, judge_header
@@ -15,6 +15,7 @@ from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
 from dropload.detection.wrapped import find_wrapping, unwrap_sample
 from dropload.errors import FileError
 from dropload.model import Layout
+from dropload.quoting import name_delimiter
 from dropload.wrapping import Wrapping
 
 # Enough records below the header to judge it by.
