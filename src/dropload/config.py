@@ -141,7 +141,7 @@ class LoadConfig(_Section):
     max_shrink: Share = 0.5
     """A fullload that would shrink its table by more than this share is held."""
     max_record_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
-    """A longer record is taken for a quote that was never closed."""
+    """A longer record ends the reading: a quote that was never closed, or no line ends."""
     decimal_mark: Literal[",", "."] | None = None
     """Settles columns such as `1,234`; default: they stay text, and the plan says so."""
     day_first: bool | None = None

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from dropload.wrapping import Wrapping
+
 # --- where a file was dropped -------------------------------------------------------------
 
 
@@ -114,7 +116,7 @@ class Layout:
     encoding: str
     """Python codec name, lower case; `utf-8` also for pure ASCII."""
     delimiter: str
-    """One character, or the empty string for a file of one column."""
+    """One character, seldom several (`||`), or the empty string for a file of one column."""
     quotechar: str
     """One character, or the empty string when quotes mean nothing in this file."""
     escapechar: str
@@ -129,6 +131,8 @@ class Layout:
     has_bom: bool = False
     skip_initial_space: bool = False
     """A blank follows each delimiter and belongs to no value."""
+    wrapping: Wrapping = Wrapping.NONE
+    """What is drawn around every line and belongs to no value."""
     evidence: tuple[str, ...] = ()
     """One sentence for each thing that was decided, for people."""
     header_lines: int = 1

@@ -16,6 +16,7 @@ from dropload.model import Layout, Profile
 from dropload.parsers.base import UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.profiling import profile_file
+from dropload.wrapping import Wrapping, unwrap_line
 
 FILES = Path(__file__).parent.parent / "files"
 # The beginning of a file is damaged as well as all of it, and faster.
@@ -109,9 +110,13 @@ def read_numbers(path: Path, layout: Layout, reader: str) -> tuple[list[int], li
 def count_lines(data: bytes, layout: Layout) -> int | None:
     """Return how many data records there must be, None where records may span lines."""
     text = data.decode(layout.encoding).removeprefix("\ufeff").rstrip("\x1a")
+    if layout.wrapping is Wrapping.QUOTES:
+        return None
     if layout.escapechar or (layout.quotechar and layout.quotechar in text):
         return None
     lines = re.split(r"\r\n|\r|\n", text)[layout.skip_lines :]
+    if layout.wrapping:
+        lines = [unwrap_line(line, layout.wrapping, layout.delimiter) for line in lines]
     # In a file of one column a line of blanks is a value.
     blanks = " \t".replace(layout.delimiter, "") if layout.width > 1 else ""
     if layout.skip_initial_space:

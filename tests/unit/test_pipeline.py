@@ -445,6 +445,24 @@ def test_a_layout_that_the_whole_file_contradicts_is_looked_for_again(yard: Yard
     assert yard.table("dbo.people")[2000] == (0, "Doe, J. 0")
 
 
+def test_a_lone_quote_far_down_in_a_file_without_quoting_is_text(yard: Yard) -> None:
+    rows = [f"{n}\tname {n}\t{n % 7}\n" for n in range(9000)]
+    rows[8000] = '8000\t"oops\t3\n'
+    loaded = yard.drop("names.tsv", "".join(["id\tname\tv\n", *rows]))
+    assert loaded.verdict is Verdict.LOADED, loaded
+    assert yard.table("dbo.names")[8000] == (8000, '"oops', 3)
+
+
+@pytest.mark.parametrize(
+    "rows", ['1\tA\n2\t"oops, cut o', '1,A\n2,"never closed\n3,B\n', '1\tA\n2\t"oops\n'], ids=repr
+)
+def test_a_quote_that_may_have_meant_something_is_an_error(yard: Yard, rows: str) -> None:
+    delimiter = rows[1]
+    refused = yard.drop("names.csv", f"id{delimiter}name\n{rows}")
+    assert refused.verdict is Verdict.FAILED
+    assert "a quote" in refused.message
+
+
 def test_values_that_no_number_could_give_back_stay_text(yard: Yard) -> None:
     """F7"""
     yard.drop(

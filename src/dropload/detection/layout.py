@@ -1,22 +1,40 @@
 """Detect how a delimited file is written, step by step."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from dropload.detection.content import refuse_binary, refuse_documents, refuse_foreign_bytes
-from dropload.detection.dialect import Choice, choose_dialect, name_delimiter, read_sep_line
+from dropload.detection.dialect import Choice, choose_dialect, read_sep_line
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.heading import Heading, find_heading
 from dropload.detection.preamble import find_first_row
 from dropload.detection.sample import HEAD_BYTES, Sample, count_blank_lines, read_sample
+from dropload.detection.wrapped import find_wrapping, unwrap_sample
 from dropload.errors import FileError
 from dropload.model import Layout
+from dropload.quoting import name_delimiter
+from dropload.wrapping import Wrapping
 
 # What is shown of lines that are skipped.
 _QUOTED_LINES = 3
 _QUOTED_CHARS = 60
+
+# Who says what the delimiter is, and what else there is to say, by what is drawn around lines.
+_DECLARED_BY = {
+    Wrapping.NONE: "a sep= line",
+    Wrapping.PIPES: "a pipe at both ends of every line",
+    Wrapping.RULES: "the drawing of a printed table",
+    Wrapping.QUOTES: "what stands between the quotes around every line",
+}
+_WRAPPED = {
+    Wrapping.NONE: (),
+    Wrapping.PIPES: ("every line stands between pipes: there are no columns beyond them",),
+    Wrapping.RULES: ("a printed table: its rules and the blanks around cells are left out",),
+    Wrapping.QUOTES: ("every line is enclosed in quotes once more: they are taken off",),
+}
 
 
 def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
@@ -69,14 +87,17 @@ def _lay_out_nothing(encoding: Encoding) -> Layout:
 
 def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
     """Return the layout of a file with at least one line of text, below so many blank ones."""
-    sample = Sample(file.head[blank:], file.stretches, file.complete)
+    sample = replace(file, head=file.head[blank:])
     declared = read_sep_line(sample)
     shift = 1 if declared else 0
-    body = Sample(sample.head[shift:], sample.stretches, sample.complete)
+    body = replace(sample, head=sample.head[shift:])
     if not any(line.strip() for line in body.head):
-        body = Sample(sample.head, sample.stretches, sample.complete)
+        body = sample
         declared, shift = "", 0
-    choice = choose_dialect(body, declared)
+    wrapping, drawn = (Wrapping.NONE, "") if declared else find_wrapping(body.head)
+    if wrapping:
+        body = unwrap_sample(body, wrapping, drawn)
+    choice = choose_dialect(body, declared or drawn.strip(" "), _DECLARED_BY[wrapping])
     fit = choice.fit
     first = find_first_row(fit.records.cells, fit.width)
     lines = [line + shift + blank + 1 for line in fit.records.lines]
@@ -84,6 +105,7 @@ def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
     skip_lines = lines[heading.start] - 1
     evidence = (
         encoding.evidence,
+        *_WRAPPED[wrapping],
         *choice.evidence,
         *_explain_quotes(fit),
         *_explain_skipped(skip_lines, file),
@@ -91,7 +113,8 @@ def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
         *heading.evidence,
         *([heading.doubt] if heading.doubt else ()),
     )
-    return _assemble(encoding, choice, heading, skip_lines, evidence)
+    layout = _assemble(encoding, choice, heading, skip_lines, evidence)
+    return replace(layout, wrapping=wrapping)
 
 
 def _explain_skipped(skip_lines: int, sample: Sample) -> list[str]:

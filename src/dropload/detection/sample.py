@@ -34,6 +34,8 @@ class Sample:
     """Lines from further on, each stretch in order; empty when the head is the whole file."""
     complete: bool = True
     """The head is the whole file."""
+    thorough: bool = False
+    """Taken for a second look: reading the file has contradicted the first answer."""
 
 
 def read_sample(
@@ -58,7 +60,8 @@ def read_sample(
     offsets = () if complete else _choose_offsets(read_bytes, size_bytes, quote_offset, count)
     stretches = tuple(_read_stretches(stream, encoding, offsets))
     most = (_THOROUGH_LINES if thorough else _HEAD_LINES) + count_blank_lines(lines)
-    return Sample(tuple(lines[:most]), stretches, complete and len(lines) <= most)
+    whole = complete and len(lines) <= most
+    return Sample(tuple(lines[:most]), stretches, whole, thorough)
 
 
 def _says_little(text: str) -> bool:
