@@ -181,8 +181,9 @@ class _Tally:
         names = clean_column_names(sources)
         columns = []
         for name, source, detector in zip(names, sources, self._detectors, strict=True):
-            column_type, note = detector.decide()
+            found = detector.decide()
+            nulls, longest = detector.nulls, detector.max_length
             columns.append(
-                ColumnProfile(name, source, column_type, detector.nulls, detector.max_length, note)
+                ColumnProfile(name, source, found.type, nulls, longest, found.note, found.doubt)
             )
         return tuple(columns)

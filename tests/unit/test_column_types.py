@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dropload.column_types import (
     ColumnTypeDetector,
     ConversionError,
+    Decision,
     Hints,
     canonical_text,
     common_type,
@@ -31,11 +32,16 @@ def column(values: Texts) -> pa.Array:
     return pa.array(values, pa.string())
 
 
-def detect(*batches: Texts) -> tuple[ColumnType, str]:
-    detector = ColumnTypeDetector()
+def decide(*batches: Texts, hints: Hints = Hints()) -> Decision:  # noqa: B008 - it is frozen
+    detector = ColumnTypeDetector(hints)
     for batch in batches:
         detector.observe(column(batch))
     return detector.decide()
+
+
+def detect(*batches: Texts) -> tuple[ColumnType, str]:
+    decided = decide(*batches)
+    return decided.type, decided.note
 
 
 def text(max_length: int) -> ColumnType:
@@ -156,10 +162,10 @@ def test_the_exceptions_among_numbers_are_counted_over_all_batches() -> None:
 def test_notes_name_the_record_of_the_file_where_rows_were_refused_before() -> None:
     detector = ColumnTypeDetector()
     detector.observe(column(["1", None, "x"]), pa.array([2, 5, 9]))
-    assert "'x'" not in detector.decide()[1]
+    assert "'x'" not in detector.decide().note
     detector = ColumnTypeDetector()
     detector.observe(column([*"123456789", None, "007"]), pa.array([*range(2, 12), 20]))
-    assert detector.decide()[1].startswith("'007' in record 20 ")
+    assert detector.decide().note.startswith("'007' in record 20 ")
 
 
 def test_lengths_and_nulls_are_counted_in_characters_to_the_end() -> None:
@@ -167,7 +173,7 @@ def test_lengths_and_nulls_are_counted_in_characters_to_the_end() -> None:
     for batch in (["1", None], ["ü", None], ["äöüß😀", "x"]):
         detector.observe(column(batch))
     assert (detector.nulls, detector.max_length) == (2, 5)
-    assert detector.decide()[0] == text(6), "two units of UTF-16 for the last character"
+    assert detector.decide().type == text(6), "two units of UTF-16 for the last character"
 
 
 def test_long_values_are_shortened_in_notes() -> None:
@@ -306,11 +312,12 @@ def test_what_can_be_read_in_two_ways_is_settled_by_one_line_of_configuration(
 ) -> None:
     detector = ColumnTypeDetector(hints)
     detector.observe(pa.array(values))
-    decided, _ = detector.decide()
+    decided = detector.decide().type
     assert rewrite(pa.array(values), decided.notation).to_pylist() == expected
-    unsettled, note = detect(values)
-    assert unsettled.kind is Kind.TEXT
-    assert "settles it" in note
+    unsettled = decide(values)
+    assert unsettled.type.kind is Kind.TEXT
+    assert "settles it" in unsettled.note
+    assert unsettled.doubt == ("load.decimal_mark" if hints.decimal_mark else "load.day_first")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +338,7 @@ def test_what_another_reading_would_change_stays_text(values: list[str], reason:
 def test_the_configured_decimal_mark_counts_for_whole_thousands_too() -> None:
     detector = ColumnTypeDetector(Hints(decimal_mark=","))
     detector.observe(pa.array(["1.234", "2.500", "12.000"]))
-    decided, _ = detector.decide()
+    decided = detector.decide().type
     assert decided == ColumnType(Kind.INTEGER)
     assert rewrite(pa.array(["1.234"]), decided.notation).to_pylist() == ["1234"]
 
@@ -341,12 +348,13 @@ def test_a_notation_shows_itself_later_and_the_whole_column_must_agree() -> None
     detector = ColumnTypeDetector()
     for batch in batches:
         detector.observe(pa.array(batch))
-    decided, _ = detector.decide()
+    decided = detector.decide().type
     assert (decided.kind, decided.notation) == (Kind.FLOAT, "1.234,5")
     detector.observe(pa.array(["7.5"]))
-    decided, note = detector.decide()
+    decided = detector.decide().type
     assert decided.kind is Kind.TEXT
-    assert "'7.5' in record 7 is written in another way than the values before it" in note
+    expected = "'7.5' in record 7 is written in another way than the values before it"
+    assert expected in detector.decide().note
 
 
 @pytest.mark.parametrize(

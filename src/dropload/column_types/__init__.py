@@ -2,8 +2,9 @@
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector
+from dropload.column_types.families import Decision
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
-from dropload.column_types.notations import Hints, is_doubt, rewrite, rewrite_columns, rewrite_text
+from dropload.column_types.notations import Hints, rewrite, rewrite_columns, rewrite_text
 from dropload.column_types.ordering import (
     INTEGER_DIGITS,
     WITH_FRACTION,
@@ -17,13 +18,13 @@ __all__ = [
     "WITH_FRACTION",
     "ColumnTypeDetector",
     "ConversionError",
+    "Decision",
     "Hints",
     "canonical_text",
     "common_type",
     "convert",
     "explain_misfit",
     "fits",
-    "is_doubt",
     "rewrite",
     "rewrite_columns",
     "rewrite_text",

@@ -1,15 +1,18 @@
 """Decide the type of one column on all of its values, and say why when it is not the obvious."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dropload.column_types import forms, plain
 from dropload.column_types.families import (
+    TEXT,
     AnyNotation,
     BooleanFamily,
     DateFamily,
+    Decision,
     Family,
     NumberFamily,
     TimeFamily,
@@ -20,7 +23,7 @@ from dropload.column_types.families import (
     quote,
 )
 from dropload.column_types.notations import Hints
-from dropload.model import ColumnType, Kind
+from dropload.model import Kind
 
 _SAMPLE = 200
 """Values of the first batch that show what a person would take the column for."""
@@ -78,19 +81,20 @@ class ColumnTypeDetector:
         elif self._exceptions is not None:
             self._watch(values.texts)
 
-    def decide(self) -> tuple[ColumnType, str]:
+    def decide(self) -> Decision:
         """Return the column's type and why it is not the one that a person may expect."""
-        if self._group is None:
-            return self._text(), "no record has a value here" if self._rows else ""
-        if self._family is not None:
-            decided, reason = self._family.decide()
-            return decided or self._text(), reason
-        if self._exceptions is not None:
-            return self._text(), self._exceptions.describe(self._group, self._rows - self.nulls)
-        return self._text(), self._note
+        found = self._family.decide() if self._family is not None else Decision(TEXT, self._say())
+        if found.type.kind is not Kind.TEXT:
+            return found
+        return replace(found, type=replace(TEXT, max_length=self.max_units))
 
-    def _text(self) -> ColumnType:
-        return ColumnType(Kind.TEXT, max_length=self.max_units)
+    def _say(self) -> str:
+        """Return why the column is text."""
+        if self._group is None:
+            return "no record has a value here" if self._rows else ""
+        if self._exceptions is not None:
+            return self._exceptions.describe(self._group, self._rows - self.nulls)
+        return self._note
 
     def _expect(self, texts: pa.Array) -> None:
         self._group = forms.majority_group(texts.slice(0, _SAMPLE).to_pylist())

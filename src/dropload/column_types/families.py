@@ -17,6 +17,7 @@ from dropload.column_types.notations import (
     explain_doubt,
     notations_of,
     preferred,
+    settling_key,
 )
 from dropload.model import ColumnType, Kind
 
@@ -56,6 +57,20 @@ class Values:
         return other
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The type of a column, and why it is not the one that a person may expect."""
+
+    type: ColumnType
+    note: str = ""
+    """Empty when there is nothing to say."""
+    doubt: str = ""
+    """The key of the configuration that would settle the type; empty when there is no doubt."""
+
+
+TEXT = ColumnType(Kind.TEXT)
+
+
 class Family(Protocol):
     """Judges whether a whole column is of one family, batch by batch."""
 
@@ -66,8 +81,8 @@ class Family(Protocol):
         """Take values in; return False when one of them is not of the family at all."""
         ...
 
-    def decide(self) -> tuple[ColumnType | None, str]:
-        """Return the type that gives back all that was observed, or None and the reason."""
+    def decide(self) -> Decision:
+        """Return the type that gives back all that was observed, or text and the reason."""
         ...
 
 
@@ -102,7 +117,7 @@ class NumberFamily:
             self._observe_decimals(values, points)
         return True
 
-    def decide(self) -> tuple[ColumnType | None, str]:
+    def decide(self) -> Decision:
         """See `Family.decide`."""
         if not self.has_point:
             return self._integer()
@@ -156,40 +171,45 @@ class NumberFamily:
         if padded >= 0 and not self.padded:
             self.padded = values.show(padded)
 
-    def _integer(self) -> tuple[ColumnType | None, str]:
+    def _integer(self) -> Decision:
         if self.beyond_64_bits:
-            return None, (
+            return Decision(
+                TEXT,
                 f"{self.beyond_64_bits} has more digits than an integer column holds: kept as text "
-                "so that none is lost"
+                "so that none is lost",
             )
-        return ColumnType(Kind.INTEGER), ""
+        return Decision(ColumnType(Kind.INTEGER))
 
-    def _decimal(self) -> tuple[ColumnType | None, str]:
+    def _decimal(self) -> Decision:
         digits = self.whole_digits + self.max_scale
         if digits > MAX_DECIMAL_DIGITS:
-            return None, (
+            return Decision(
+                TEXT,
                 f"the numbers need {digits} digits, more than a decimal column holds: kept as text "
-                "so that none is lost"
+                "so that none is lost",
             )
-        return ColumnType(Kind.DECIMAL, precision=digits, scale=self.max_scale), ""
+        return Decision(ColumnType(Kind.DECIMAL, precision=digits, scale=self.max_scale))
 
-    def _float(self) -> tuple[ColumnType | None, str]:
+    def _float(self) -> Decision:
         if self.padded:
-            return None, (
+            return Decision(
+                TEXT,
                 "the numbers have different counts of decimals and some end in zeros "
-                f"({self.padded}): kept as text so that they stay as written"
+                f"({self.padded}): kept as text so that they stay as written",
             )
         if self.has_whole and self.dot_zero:
-            return None, (
+            return Decision(
+                TEXT,
                 f"whole numbers are written in two ways ({self.bare_whole}, {self.dot_zero}): "
-                "kept as text so that they stay as written"
+                "kept as text so that they stay as written",
             )
         if self.inexact:
-            return None, (
+            return Decision(
+                TEXT,
                 f"{self.inexact} has more digits than a floating-point column keeps: kept as text "
-                "so that none is lost"
+                "so that none is lost",
             )
-        return ColumnType(Kind.FLOAT, spelling=".0" if self.dot_zero else ""), ""
+        return Decision(ColumnType(Kind.FLOAT, spelling=".0" if self.dot_zero else ""))
 
 
 class DateFamily:
@@ -207,9 +227,9 @@ class DateFamily:
             return False
         return bool(plain.bounds(days)[0] >= plain.FIRST_DAY)
 
-    def decide(self) -> tuple[ColumnType | None, str]:
+    def decide(self) -> Decision:
         """See `Family.decide`."""
-        return ColumnType(Kind.DATE), ""
+        return Decision(ColumnType(Kind.DATE))
 
 
 class _OneSpelling:
@@ -240,14 +260,15 @@ class _OneSpelling:
         self._observe_spelling(values)
         return True
 
-    def decide(self) -> tuple[ColumnType | None, str]:
+    def decide(self) -> Decision:
         """See `Family.decide`."""
         if self._other:
-            return None, (
+            return Decision(
+                TEXT,
                 f"{self._what} written in two ways ({self._first_shown}, {self._other}): kept "
-                "as text so that they stay as written"
+                "as text so that they stay as written",
             )
-        return self._type_of(self._first), ""
+        return Decision(self._type_of(self._first))
 
     def _is_in_range(self, converted: pa.Array) -> bool:
         first, last = plain.bounds(converted.cast(pa.date32()).cast(pa.int32()))
@@ -332,20 +353,24 @@ class AnyNotation:
         self._is_code &= not self._has_seen and plain.all_match(values.texts, CODE)
         return bool(self._found)
 
-    def decide(self) -> tuple[ColumnType | None, str]:
+    def decide(self) -> Decision:
         """See `Family.decide`."""
         if not self._found:
             return self._plain.decide()
         if self._is_code:
-            return None, f"{self._first_shown} can be a code as well as a number: kept as text"
+            note = f"{self._first_shown} can be a code as well as a number: kept as text"
+            return Decision(TEXT, note)
         possible = preferred(list(self._found), self._hints) or list(self._found)
         if not self._mean_the_same(possible):
-            return None, f"{self._first_shown} {explain_doubt(next(iter(self._found)).sense)}"
+            sense = next(iter(self._found)).sense
+            note = f"{self._first_shown} {explain_doubt(sense)}"
+            return Decision(TEXT, note, settling_key(sense))
         notation = possible[0]
-        decided, reason = self._found[notation].decide()
-        if decided is None:
-            return None, reason
-        return replace(decided, notation=notation.example), f"written as {notation.example}"
+        decided = self._found[notation].decide()
+        if decided.type.kind is Kind.TEXT:
+            return decided
+        type_ = replace(decided.type, notation=notation.example)
+        return Decision(type_, f"written as {notation.example}")
 
     def _mean_the_same(self, notations: list[Notation]) -> bool:
         """Return whether it makes no difference which of the notations the values are read in."""
@@ -375,9 +400,9 @@ class UuidFamily:
         """See `Family.observe`."""
         return plain.all_match(values.texts, plain.UUID)
 
-    def decide(self) -> tuple[ColumnType | None, str]:
+    def decide(self) -> Decision:
         """See `Family.decide`."""
-        return ColumnType(Kind.UUID), ""
+        return Decision(ColumnType(Kind.UUID))
 
 
 class BooleanFamily:
@@ -391,9 +416,9 @@ class BooleanFamily:
         """See `Family.observe`."""
         return bool(pc.all(pc.is_in(values.texts, self._WORDS)).as_py())
 
-    def decide(self) -> tuple[ColumnType | None, str]:
+    def decide(self) -> Decision:
         """See `Family.decide`."""
-        return ColumnType(Kind.BOOLEAN), ""
+        return Decision(ColumnType(Kind.BOOLEAN))
 
 
 def quote(text: str) -> str:

@@ -83,9 +83,9 @@ def preferred(found: list[Notation], hints: Hints) -> list[Notation]:
     return [notation for notation in found if wanted.get(notation.sense, True)]
 
 
-def is_doubt(note: str) -> bool:
-    """Return whether a note says that a line of configuration would settle the type."""
-    return note.endswith(_SETTLES)
+def settling_key(sense: str) -> str:
+    """Return the key of the configuration that says whether a sense is meant."""
+    return "load.decimal_mark" if sense in (MARK_COMMA, MARK_POINT) else "load.day_first"
 
 
 def explain_doubt(sense: str) -> str:
@@ -93,15 +93,11 @@ def explain_doubt(sense: str) -> str:
     if sense in (MARK_COMMA, MARK_POINT):
         return (
             "can have a decimal comma or a thousands separator: kept as text; "
-            f'load.decimal_mark = "," or "." {_SETTLES}'
+            'load.decimal_mark = "," or "." settles it'
         )
     return (
-        "can be read as day or month first: kept as text; "
-        f"load.day_first = true or false {_SETTLES}"
+        "can be read as day or month first: kept as text; load.day_first = true or false settles it"
     )
-
-
-_SETTLES = "settles it"
 
 
 # --- numbers

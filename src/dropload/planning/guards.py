@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from dropload.column_types import is_doubt
 from dropload.config import LoadConfig
 from dropload.errors import FileError, HeldError
 from dropload.model import (
@@ -108,11 +107,12 @@ def check_doubts(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> N
         column = pairs.get(at)
         if column is None or not info.has_lineage or column.type.kind is Kind.TEXT:
             continue
-        if is_doubt(source.note):
+        if source.doubt:
             raise HeldError(
                 f'Column "{column.name}" of {info.table} holds {column.shown_type}, and here '
                 f"{source.note}.",
-                hint="Set that, and drop a new version; released, the file makes the column text.",
+                hint=f"Set {source.doubt}, and drop a new version; released, the file makes the "
+                "column text.",
             )
 
 
