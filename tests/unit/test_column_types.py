@@ -321,6 +321,40 @@ def test_what_can_be_read_in_two_ways_is_settled_by_one_line_of_configuration(
 
 
 @pytest.mark.parametrize(
+    ("values", "hints", "note"),
+    [
+        (
+            ["5", "1.1", "1.2"],
+            Hints(decimal_mark=","),
+            "'1.1' in record 2 contradicts load.decimal_mark = \",\": kept as text",
+        ),
+        (
+            ["1,234", "7,5"],
+            Hints(decimal_mark="."),
+            "'7,5' in record 2 contradicts load.decimal_mark = \".\": kept as text",
+        ),
+        (
+            ["01/02/2024", "12/31/2024"],
+            Hints(day_first=True),
+            "'12/31/2024' in record 2 contradicts load.day_first = true: kept as text",
+        ),
+        (
+            ["31.12.2024 10:00"],
+            Hints(day_first=False),
+            "'31.12.2024 10:00' in record 1 contradicts load.day_first = false: kept as text",
+        ),
+    ],
+)
+def test_a_column_that_contradicts_the_configuration_stays_text(
+    values: list[str], hints: Hints, note: str
+) -> None:
+    for batches in ([values], [values[:1], values[1:]]):
+        found = decide(*batches, hints=hints)
+        assert (found.type.kind, found.note) == (Kind.TEXT, note)
+        assert found.doubt == ("load.decimal_mark" if hints.decimal_mark else "load.day_first")
+
+
+@pytest.mark.parametrize(
     ("values", "reason"),
     [
         (["192.168.178.101", "192.168.178.102"], "can be a code as well as a number"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,7 @@ from dropload.column_types.families import (
     TimestampOffsetFamily,
     UuidFamily,
     Values,
+    first_misfit,
     quote,
 )
 from dropload.column_types.notations import Hints
@@ -110,7 +112,7 @@ class ColumnTypeDetector:
         if family is None or (not has_empty and family.observe(values)):
             return
         self._family = None
-        index = _first_misfit(self._make_family, values)
+        index = first_misfit(partial(_accepts, self._make_family), values.texts)
         text = values.texts[index].as_py()
         form = forms.form_of(text)
         if not text:
@@ -153,25 +155,6 @@ class _Exceptions:
             f"looks like {group} in all but {self.count:,} of {values:,} values, the first of them "
             f"{self._first} in record {self._row:,}: kept as text"
         )
-
-
-def _first_misfit(make: Callable[[], Family], values: Values) -> int:
-    """Return the position of the first value that does not go with those before it.
-
-    By halves, not by values. The first of all where it is the values of earlier batches that they
-    do not go with.
-    """
-    texts = values.texts
-    start, stop = 0, len(texts)
-    if _accepts(make, texts):
-        return 0
-    while stop - start > 1:
-        middle = (start + stop) // 2
-        if _accepts(make, texts.slice(0, middle)):
-            start = middle
-        else:
-            stop = middle
-    return start
 
 
 def _accepts(family: Callable[[], Family], texts: pa.Array) -> bool:

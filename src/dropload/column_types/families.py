@@ -1,7 +1,9 @@
 """One judge for each family of types: reads a column's values, says which type gives them back."""
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from dropload.column_types.notations import (
     MARK_POINT,
     Hints,
     Notation,
+    describe_hint,
     explain_doubt,
     notations_of,
     preferred,
@@ -334,6 +337,8 @@ class AnyNotation:
         self._found: dict[Notation, Family] = {}
         """Notations in which all values can be written, with what they come to."""
         self._first_shown = ""
+        self._against_hint = ""
+        """The first value that cannot be read as the configuration says."""
         self._readings_agree = True
         self._is_code = group == NUMBER
 
@@ -346,8 +351,10 @@ class AnyNotation:
             starts = [n for n in notations_of(self._group) if self._may_begin(n)]
             self._found = {notation: copy(self._plain) for notation in starts}
             self._first_shown = values.show(0)
+        wanted = preferred(list(self._found), self._hints)
         read = {n: values.rewritten(n) for n in self._found if n.matches(values.texts)}
         self._found = {n: self._found[n] for n in read if self._found[n].observe(read[n])}
+        self._compare_with_hints(values, wanted)
         readings = [read[notation].texts for notation in self._found]
         self._readings_agree &= all(texts.equals(readings[0]) for texts in readings)
         self._is_code &= not self._has_seen and plain.all_match(values.texts, CODE)
@@ -360,9 +367,12 @@ class AnyNotation:
         if self._is_code:
             note = f"{self._first_shown} can be a code as well as a number: kept as text"
             return Decision(TEXT, note)
-        possible = preferred(list(self._found), self._hints) or list(self._found)
+        possible = preferred(list(self._found), self._hints)
+        sense = next(iter(self._found)).sense
+        if not possible:
+            note = f"{self._against_hint} contradicts {describe_hint(self._hints, sense)}"
+            return Decision(TEXT, f"{note}: kept as text", settling_key(sense))
         if not self._mean_the_same(possible):
-            sense = next(iter(self._found)).sense
             note = f"{self._first_shown} {explain_doubt(sense)}"
             return Decision(TEXT, note, settling_key(sense))
         notation = possible[0]
@@ -375,6 +385,16 @@ class AnyNotation:
     def _mean_the_same(self, notations: list[Notation]) -> bool:
         """Return whether it makes no difference which of the notations the values are read in."""
         return self._readings_agree or len({notation.sense for notation in notations}) == 1
+
+    def _compare_with_hints(self, values: Values, wanted: list[Notation]) -> None:
+        """Remember the value with which the last notation that the hints allow falls away."""
+        if not self._found or not wanted or preferred(list(self._found), self._hints):
+            return
+        family = type(self._plain)
+        index = max(
+            first_misfit(partial(_reads, notation, family), values.texts) for notation in wanted
+        )
+        self._against_hint = values.show(index)
 
     def _is_for_the_hint(self, values: Values) -> bool:
         """Return whether the configuration may read `1.234` otherwise than a database."""
@@ -419,6 +439,28 @@ class BooleanFamily:
     def decide(self) -> Decision:
         """See `Family.decide`."""
         return Decision(ColumnType(Kind.BOOLEAN))
+
+
+def first_misfit(accepts: Callable[[pa.Array], bool], texts: pa.Array) -> int:
+    """Return the position of the first value that does not go with those before it.
+
+    By halves, not by values. The first of all where it is the values of earlier batches that they
+    do not go with.
+    """
+    start, stop = 0, len(texts)
+    if accepts(texts):
+        return 0
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        if accepts(texts.slice(0, middle)):
+            start = middle
+        else:
+            stop = middle
+    return start
+
+
+def _reads(notation: Notation, make: Callable[[], Family], texts: pa.Array) -> bool:
+    return notation.matches(texts) and make().observe(Values(notation.rewrite(texts), None, 1))
 
 
 def quote(text: str) -> str:

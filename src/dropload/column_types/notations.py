@@ -83,6 +83,13 @@ def preferred(found: list[Notation], hints: Hints) -> list[Notation]:
     return [notation for notation in found if wanted.get(notation.sense, True)]
 
 
+def describe_hint(hints: Hints, sense: str) -> str:
+    """Return the line of configuration that speaks against a sense."""
+    if sense in (MARK_COMMA, MARK_POINT):
+        return f'load.decimal_mark = "{hints.decimal_mark}"'
+    return f"load.day_first = {str(hints.day_first).lower()}"
+
+
 def settling_key(sense: str) -> str:
     """Return the key of the configuration that says whether a sense is meant."""
     return "load.decimal_mark" if sense in (MARK_COMMA, MARK_POINT) else "load.day_first"
