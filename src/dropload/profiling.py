@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pyarrow.compute as pc
 
-from dropload.column_types import ColumnTypeDetector, Hints, rewrite_columns
+from dropload.column_types import ColumnTypeDetector, Hints, gather_marks, rewrite_columns
 from dropload.errors import FileError
 from dropload.footers import MOST_LINES, PATTERN, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
@@ -179,9 +179,10 @@ class _Tally:
     def _columns(self) -> tuple[ColumnProfile, ...]:
         sources = self._layout.header_names
         names = clean_column_names(sources)
+        marks = gather_marks(self._detectors)
         columns = []
         for name, source, detector in zip(names, sources, self._detectors, strict=True):
-            found = detector.decide()
+            found = detector.decide(marks)
             nulls, longest = detector.nulls, detector.max_length
             columns.append(
                 ColumnProfile(name, source, found.type, nulls, longest, found.note, found.doubt)

@@ -2,6 +2,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,8 @@ from dropload.model import ColumnType, Kind, Layout, Profile
 from dropload.parsers.base import Batch, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.profiling import MAX_KEPT_REJECTS, open_hashed, profile_file
+
+KEY = "load.decimal_mark"
 
 
 def layout(*names: str, header: bool = True) -> Layout:
@@ -202,3 +205,35 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, reader: str) -> None
     small, large = peaks_mb
     assert large < 250
     assert large - small < 60
+
+
+@pytest.mark.parametrize(
+    ("cells", "type_", "note", "doubt"),
+    [
+        (["1.234;12,5", "22.345;7,25"], "text", "and other columns have decimal commas", KEY),
+        (
+            ["500;12,5", "1.234;7,25", "12.345;k.A.", "7;1,5", "8;9,5"],
+            "text",
+            "'1.234' in record 2 can have",
+            KEY,
+        ),
+        (["1,234;1,500", "5,678;7,25"], "text", "can have a decimal comma", KEY),
+        (["1.234;1.500,50", "500;7,25"], "integer", "written as 1.234,5, as in other columns", ""),
+        (["1,234;1.500,50", "2,500;7,25"], "decimal(4,3)", "written as 1.234,5", ""),
+        (["1,234;1,500.50", "2,500;7.25"], "integer", "written as 1,234.5", ""),
+        (["1.234;1.500,50;2,500.25", "2.5;7,25;1.5"], "float", "", ""),
+        (["1.234;1.500,50;2,500.25", "2.500;7,25;1.5"], "text", "settles it", KEY),
+        (["1.234;12.5", "22.345;7.25"], "decimal(5,3)", "", ""),
+        (["0.123;12,5", "2.345;7,25"], "decimal(4,3)", "", ""),
+    ],
+)
+def test_a_file_with_decimal_commas_says_what_the_points_of_another_column_are(
+    tmp_path: Path, cells: list[str], type_: str, note: str, doubt: str
+) -> None:
+    """Promise 5: a thousand is never taken for one."""
+    names = tuple("nabc"[: cells[0].count(";") + 1])
+    data = "\n".join([";".join(names), *cells, ""]).encode()
+    how = replace(layout(*names), delimiter=";")
+    found = profile(tmp_path / "a.csv", data, how).columns[0]
+    assert (str(found.type), found.doubt) == (type_, doubt)
+    assert note in found.note

@@ -1,7 +1,7 @@
 """Column types without damage: decide them, convert text to them, compare them."""
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
-from dropload.column_types.detector import ColumnTypeDetector
+from dropload.column_types.detector import ColumnTypeDetector, gather_marks
 from dropload.column_types.families import Decision
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
 from dropload.column_types.notations import Hints, rewrite, rewrite_columns, rewrite_text
@@ -25,6 +25,7 @@ __all__ = [
     "convert",
     "explain_misfit",
     "fits",
+    "gather_marks",
     "rewrite",
     "rewrite_columns",
     "rewrite_text",

@@ -1,6 +1,7 @@
 """Decide the type of one column on all of its values, and say why when it is not the obvious."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -24,7 +25,7 @@ from dropload.column_types.families import (
     first_misfit,
     quote,
 )
-from dropload.column_types.notations import Hints
+from dropload.column_types.notations import COMMA, Hints, Marks
 from dropload.model import Kind
 
 _SAMPLE = 200
@@ -59,7 +60,9 @@ class ColumnTypeDetector:
         """Units of UTF-16 of the longest value."""
         self._rows = 0
         self._group: str | None = None
-        self._family: Family | None = None
+        self._family: AnyNotation | None = None
+        self._shows_comma = False
+        """Whether the first values have decimal commas, whatever comes later."""
         self._note = ""
         self._exceptions: _Exceptions | None = None
 
@@ -83,9 +86,18 @@ class ColumnTypeDetector:
         elif self._exceptions is not None:
             self._watch(values.texts)
 
-    def decide(self) -> Decision:
-        """Return the column's type and why it is not the one that a person may expect."""
-        found = self._family.decide() if self._family is not None else Decision(TEXT, self._say())
+    @property
+    def marks(self) -> Marks:
+        """Return what the values say of how the file writes numbers."""
+        found = self._family.marks if self._family is not None else Marks()
+        return replace(found, has_comma=found.has_comma or self._shows_comma)
+
+    def decide(self, marks: Marks = Marks()) -> Decision:  # noqa: B008 - it cannot be changed
+        """Return the column's type and why it is not the one that a person may expect.
+
+        `marks` are those of all columns of the file.
+        """
+        found = Decision(TEXT, self._say()) if self._family is None else self._family.decide(marks)
         if found.type.kind is not Kind.TEXT:
             return found
         return replace(found, type=replace(TEXT, max_length=self.max_units))
@@ -99,11 +111,14 @@ class ColumnTypeDetector:
         return self._note
 
     def _expect(self, texts: pa.Array) -> None:
-        self._group = forms.majority_group(texts.slice(0, _SAMPLE).to_pylist())
+        sample = texts.slice(0, _SAMPLE).to_pylist()
+        self._group = forms.majority_group(sample)
+        if self._group == forms.NUMBER:
+            self._shows_comma = any(re.fullmatch(COMMA, text) for text in sample)
         if self._group:
             self._family = self._make_family()
 
-    def _make_family(self) -> Family:
+    def _make_family(self) -> AnyNotation:
         group = self._group or ""
         return AnyNotation(_FAMILIES[group](), group, self._hints)
 
@@ -140,6 +155,14 @@ class ColumnTypeDetector:
         exceptions.count += len(texts) - pc.sum(alike).as_py()
         if exceptions.count > _MAX_EXCEPTIONS * (self._rows - self.nulls):
             self._exceptions = None
+
+
+def gather_marks(columns: Iterable[ColumnTypeDetector]) -> Marks:
+    """Return what the columns of a file say together about how it writes numbers."""
+    found = [column.marks for column in columns]
+    settled = {marks.settled for marks in found if marks.settled}
+    has_comma = any(marks.has_comma for marks in found)
+    return Marks(has_comma, settled.pop() if len(settled) == 1 else "")
 
 
 class _Exceptions:

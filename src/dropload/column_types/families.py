@@ -13,11 +13,16 @@ from dropload.column_types import plain
 from dropload.column_types.forms import NUMBER
 from dropload.column_types.notations import (
     CODE,
+    FULL_FORMS,
+    MARK_COMMA,
     MARK_POINT,
+    POINTED,
     Hints,
+    Marks,
     Notation,
     describe_hint,
     explain_doubt,
+    explain_pointed,
     notations_of,
     preferred,
     settling_key,
@@ -106,6 +111,8 @@ class NumberFamily:
     padded: str = ""
     bare_whole: str = ""
     dot_zero: str = ""
+    pointed: str = ""
+    """The first value with a point, while each of them can separate thousands: `1.234`."""
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
@@ -119,6 +126,10 @@ class NumberFamily:
         if most >= 0:
             self._observe_decimals(values, points)
         return True
+
+    def without_groups(self) -> Decision:
+        """Return what the numbers come to when their points separate thousands."""
+        return replace(self, has_point=False).decide()
 
     def decide(self) -> Decision:
         """See `Family.decide`."""
@@ -150,6 +161,7 @@ class NumberFamily:
         has_point = pc.greater_equal(points, 0)
         scales = pc.subtract(pc.subtract(pc.binary_length(texts), points), 1)
         least, most = plain.bounds(pc.if_else(has_point, scales, None))
+        self._observe_pointed(values, has_point, (least, most))
         self.min_scale = min(self.min_scale, least) if self.has_point else least
         self.max_scale = max(self.max_scale, most)
         self.has_point = True
@@ -159,6 +171,16 @@ class NumberFamily:
         if not self.inexact:
             index = plain.first_inexact(pc.if_else(has_point, texts, None))
             self.inexact = values.show(index) if index is not None else ""
+
+    def _observe_pointed(
+        self, values: Values, has_point: pa.Array, scales: tuple[int, int]
+    ) -> None:
+        if self.has_point and not self.pointed:
+            return
+        if scales != (3, 3) or not plain.all_match(values.texts.filter(has_point), POINTED):
+            self.pointed = ""
+        elif not self.has_point:
+            self.pointed = values.show(plain.first_true(has_point))
 
     def _observe_zeros(self, values: Values, has_point: pa.Array, scales: pa.Array) -> None:
         if self.padded and self.dot_zero:
@@ -360,14 +382,28 @@ class AnyNotation:
         self._is_code &= not self._has_seen and plain.all_match(values.texts, CODE)
         return bool(self._found)
 
-    def decide(self) -> Decision:
-        """See `Family.decide`."""
+    @property
+    def marks(self) -> Marks:
+        """Return what the values say of the file's numbers."""
+        senses = {notation.sense for notation in self._found}
+        first, family = next(iter(self._found.items()), (None, None))
+        if first is None or not isinstance(family, NumberFamily) or not family.has_point:
+            return Marks()
+        mark = "," if first.sense == MARK_COMMA else "."
+        # Points and commas in one column leave but one of the notations.
+        settles = first.example in FULL_FORMS and len(self._found) == 1
+        return Marks(senses == {MARK_COMMA}, mark if settles else "")
+
+    def decide(self, marks: Marks = Marks()) -> Decision:  # noqa: B008 - it cannot be changed
+        """See `Family.decide`; `marks` are those of the whole file."""
         if not self._found:
-            return self._plain.decide()
+            return self._decide_pointed(marks) or self._plain.decide()
         if self._is_code:
             note = f"{self._first_shown} can be a code as well as a number: kept as text"
             return Decision(TEXT, note)
         possible = preferred(list(self._found), self._hints)
+        if not self._mean_the_same(possible) and marks.settled:
+            possible = preferred(possible, Hints(marks.settled))
         sense = next(iter(self._found)).sense
         if not possible:
             note = f"{self._against_hint} contradicts {describe_hint(self._hints, sense)}"
@@ -381,6 +417,22 @@ class AnyNotation:
             return decided
         type_ = replace(decided.type, notation=notation.example)
         return Decision(type_, f"written as {notation.example}")
+
+    def _decide_pointed(self, marks: Marks) -> Decision | None:
+        """Return what `1.234` is in a file with decimal commas; None where that is no question."""
+        family = self._plain
+        if not isinstance(family, NumberFamily) or not family.pointed or self._hints.decimal_mark:
+            return None
+        if marks.settled == ",":
+            found = family.without_groups()
+            if found.type.kind is Kind.TEXT:
+                return found
+            type_ = replace(found.type, notation=FULL_FORMS[0])
+            return Decision(type_, f"written as {FULL_FORMS[0]}, as in other columns")
+        if marks.has_comma:
+            note = f"{family.pointed} {explain_pointed()}"
+            return Decision(TEXT, note, settling_key(MARK_POINT))
+        return None
 
     def _mean_the_same(self, notations: list[Notation]) -> bool:
         """Return whether it makes no difference which of the notations the values are read in."""

@@ -25,6 +25,16 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What all columns of a file say together about how it writes numbers."""
+
+    has_comma: bool = False
+    """Whether a column has decimal commas."""
+    settled: str = ""
+    """The decimal mark, where a column has both it and separated thousands (`1.500,50`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notation:
     """One way to write values of a group."""
 
@@ -83,6 +93,14 @@ def preferred(found: list[Notation], hints: Hints) -> list[Notation]:
     return [notation for notation in found if wanted.get(notation.sense, True)]
 
 
+def explain_pointed() -> str:
+    """Return in which two ways `1.234` can be read in a file with decimal commas."""
+    return (
+        "can have a decimal point or a thousands separator, and other columns have decimal "
+        'commas: kept as text; load.decimal_mark = "," or "." settles it'
+    )
+
+
 def describe_hint(hints: Hints, sense: str) -> str:
     """Return the line of configuration that speaks against a sense."""
     if sense in (MARK_COMMA, MARK_POINT):
@@ -114,6 +132,10 @@ MARK_POINT = "decimal point"
 _BLANK = "[ \u00a0\u202f]"
 
 
+POINTED = r"-?[1-9][0-9]{0,2}\.[0-9]{3}"
+"""One point that can separate the decimals or the thousands."""
+COMMA = r"-?(?:[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+),(?:[0-9]{1,2}|[0-9]{4,})"
+"""A comma that separates decimals for certain."""
 CODE = f"[0-9]{{3}}(?:(?:[.]|{_BLANK})[0-9]{{3}})+"
 """Groups of three all through: addresses (192.168.178.101) and registers write so, too."""
 
@@ -129,6 +151,8 @@ def _number(example: str, separator: str, mark: str) -> Notation:
     return Notation(example, f"-?{whole}(?:{re.escape(mark)}[0-9]+)?", write, sense)
 
 
+FULL_FORMS = ("1.234,5", "1,234.5")
+"""The notations that each read the other's thousands as decimals."""
 _NUMBERS = (
     _number("1.234,5", r"\.", ","),
     _number("1 234,5", _BLANK, ","),
