@@ -185,6 +185,15 @@ class _Tally:
             found = detector.decide(marks)
             nulls, longest = detector.nulls, detector.max_length
             columns.append(
-                ColumnProfile(name, source, found.type, nulls, longest, found.note, found.doubt)
+                ColumnProfile(
+                    name,
+                    source,
+                    found.type,
+                    nulls,
+                    longest,
+                    found.note,
+                    found.doubt,
+                    found.nearly,
+                )
             )
         return tuple(columns)

@@ -156,7 +156,33 @@ def test_the_exceptions_among_numbers_are_counted_over_all_batches() -> None:
         "looks like a number in all but 3 of 1,500 values, the first of them 'n/a' in record 999: "
         "kept as text"
     )
-    assert detect(["1"] * 10, ["x"] * 5)[1] == ""
+    assert "in all but 5 of 15 values" in detect(["1"] * 10, ["x"] * 5)[1]
+    assert detect(["1"] * 10, ["x"] * 15)[1] == ""
+
+
+NUMBERS = (Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT)
+
+
+@pytest.mark.parametrize(
+    ("values", "nearly"),
+    [
+        (["1"] * 18 + ["n/a", "-"], NUMBERS),
+        (["1"] * 17 + ["n/a", "-", "?"], ()),
+        (["1", "2", "n/a"], NUMBERS),
+        (["1", "n/a"], ()),
+        (["1"] * 9 + ["007"], NUMBERS),
+        (["0815", "0816", "0817"], ()),
+        (["2024-01-01"] * 5 + ["2024-02-30"], (Kind.DATE, Kind.TIMESTAMP)),
+        (["1.5", "2", "3.0", "2.25"], NUMBERS),
+        (["1", "2", "", "3"], NUMBERS),
+        (["a", "b"], ()),
+    ],
+)
+def test_a_text_column_knows_what_nearly_all_of_its_values_are(
+    values: Texts, nearly: tuple[Kind, ...]
+) -> None:
+    assert decide(values).nearly == nearly
+    assert decide(values[:2], values[2:]).nearly == nearly
 
 
 def test_notes_name_the_record_of_the_file_where_rows_were_refused_before() -> None:
@@ -569,6 +595,8 @@ def test_what_is_not_refused_can_be_stored_and_what_can_be_stored_is_not_refused
         (DATE, "2023-02-29", "'2023-02-29' is not in the calendar"),
         (timestamp(), "2023-02-28 10:00:00.5", "has more than 0 decimals of the second"),
         (ColumnType(Kind.UUID), "6F9619FF-8B86-D011-B42D-00C04FC964FF", ""),
+        (FLOAT, "9007199254740991", ""),
+        (FLOAT, "9007199254740992", "has more digits than the column keeps"),
     ],
 )
 def test_a_misfit_is_explained(type_: ColumnType, value: str, expected: str) -> None:

@@ -23,15 +23,14 @@ from dropload.column_types.families import (
     UuidFamily,
     Values,
     first_misfit,
-    quote,
 )
 from dropload.column_types.notations import COMMA, Hints, Marks
 from dropload.model import Kind
 
 _SAMPLE = 200
 """Values of the first batch that show what a person would take the column for."""
-_MAX_EXCEPTIONS = 0.1
-"""Beyond this share of other values nobody takes the column for numbers or dates."""
+_FEW = 0.1
+"""Up to this share of other values, or one, they are slips in a column of numbers or dates."""
 
 _FAMILIES: dict[str, Callable[[], Family]] = {
     forms.NUMBER: NumberFamily,
@@ -41,6 +40,16 @@ _FAMILIES: dict[str, Callable[[], Family]] = {
     forms.TIME: TimeFamily,
     forms.UUID: UuidFamily,
     forms.BOOLEAN: BooleanFamily,
+}
+
+_KINDS: dict[str, tuple[Kind, ...]] = {
+    forms.NUMBER: (Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT),
+    forms.DATE: (Kind.DATE, Kind.TIMESTAMP),
+    forms.TIMESTAMP: (Kind.TIMESTAMP, Kind.DATE),
+    forms.TIMESTAMP_OFFSET: (Kind.TIMESTAMP_OFFSET,),
+    forms.TIME: (Kind.TIME,),
+    forms.UUID: (Kind.UUID,),
+    forms.BOOLEAN: (Kind.BOOLEAN,),
 }
 
 
@@ -63,8 +72,7 @@ class ColumnTypeDetector:
         self._family: AnyNotation | None = None
         self._shows_comma = False
         """Whether the first values have decimal commas, whatever comes later."""
-        self._note = ""
-        self._exceptions: _Exceptions | None = None
+        self._misfits: _Misfits | None = None
 
     def observe(self, column: pa.Array, source_rows: pa.Array | None = None) -> None:
         """Take in the next values, a `pa.string()` array.
@@ -83,8 +91,8 @@ class ColumnTypeDetector:
             self._expect(values.texts)
         if self._family is not None:
             self._judge(values, has_empty=shortest == 0)
-        elif self._exceptions is not None:
-            self._watch(values.texts)
+        elif self._misfits is not None:
+            self._misfits.watch(values.texts, self._rows - self.nulls)
 
     @property
     def marks(self) -> Marks:
@@ -97,18 +105,18 @@ class ColumnTypeDetector:
 
         `marks` are those of all columns of the file.
         """
-        found = Decision(TEXT, self._say()) if self._family is None else self._family.decide(marks)
+        found = self._family.decide(marks) if self._family is not None else self._explain()
         if found.type.kind is not Kind.TEXT:
             return found
-        return replace(found, type=replace(TEXT, max_length=self.max_units))
+        nearly = found.nearly if self._family is None else _KINDS[self._group or ""]
+        return replace(found, type=replace(TEXT, max_length=self.max_units), nearly=nearly)
 
-    def _say(self) -> str:
+    def _explain(self) -> Decision:
         """Return why the column is text."""
-        if self._group is None:
-            return "no record has a value here" if self._rows else ""
-        if self._exceptions is not None:
-            return self._exceptions.describe(self._group, self._rows - self.nulls)
-        return self._note
+        if self._misfits is not None:
+            return self._misfits.decide(self._rows - self.nulls)
+        is_empty = self._group is None and self._rows
+        return Decision(TEXT, "no record has a value here" if is_empty else "")
 
     def _expect(self, texts: pa.Array) -> None:
         sample = texts.slice(0, _SAMPLE).to_pylist()
@@ -128,33 +136,30 @@ class ColumnTypeDetector:
             return
         self._family = None
         index = first_misfit(partial(_accepts, self._make_family), values.texts)
+        self._misfits = self._describe(values, index)
+        self._misfits.watch(values.texts, self._rows - self.nulls)
+
+    def _describe(self, values: Values, index: int) -> "_Misfits":
+        """Return what is wrong with the first misfit."""
         text = values.texts[index].as_py()
+        shown = values.show(index)
+        group = self._group or ""
         form = forms.form_of(text)
         if not text:
-            self._note = (
-                f"looks like {self._group}, but record {values.row(index):,} holds an empty text "
+            reason = (
+                f"looks like {group}, but record {values.row(index):,} holds an empty text "
                 '(""), which only a text column keeps'
             )
-        elif form is None or form.group != self._group:
-            self._exceptions = _Exceptions(quote(text), values.row(index))
-            self._watch(values.texts)
-        elif _accepts(self._make_family, values.texts.slice(index, 1)):
-            self._note = (
-                f"{values.show(index)} is written in another way than the values before it: kept "
-                "as text"
-            )
-        else:
-            reason = form.reason or f"it {family.misfit}"
-            self._note = f"{values.show(index)} is kept as text: {reason}"
-
-    def _watch(self, texts: pa.Array) -> None:
-        exceptions = self._exceptions
-        if exceptions is None:
-            return
-        alike = pc.match_substring_regex(texts, f"^{forms.group_pattern(self._group or '')}$")
-        exceptions.count += len(texts) - pc.sum(alike).as_py()
-        if exceptions.count > _MAX_EXCEPTIONS * (self._rows - self.nulls):
-            self._exceptions = None
+            return _Misfits(group, shown, reason, "")
+        if form is None or form.group != group:
+            return _Misfits(group, shown)
+        if _accepts(self._make_family, values.texts.slice(index, 1)):
+            reason = f"{shown} is written in another way than the values before it: kept as text"
+            return _Misfits(group, shown, reason)
+        reason = form.reason or f"it {_FAMILIES[group]().misfit}"
+        is_number = group == forms.NUMBER
+        pattern = form.pattern if form.reason and is_number else None
+        return _Misfits(group, shown, f"{shown} is kept as text: {reason}", pattern)
 
 
 def gather_marks(columns: Iterable[ColumnTypeDetector]) -> Marks:
@@ -165,18 +170,50 @@ def gather_marks(columns: Iterable[ColumnTypeDetector]) -> Marks:
     return Marks(has_comma, settled.pop() if len(settled) == 1 else "")
 
 
-class _Exceptions:
-    """How many values do not look like the others, and the first of them."""
+class _Misfits:
+    """The first value that does not go with the others, and how many there are."""
 
-    def __init__(self, first: str, row: int) -> None:
-        self.count = 0
+    def __init__(
+        self, group: str, first: str, reason: str = "", pattern: str | None = None
+    ) -> None:
+        """Start with the first; without a reason it does not even look like the group.
+
+        `pattern` is that of all that are wrong for the same reason; without one they cannot be
+        told from the good values, and the first stands for them.
+        """
+        self._group = group
         self._first = first
-        self._row = row
+        self._reason = reason
+        self._pattern = pattern
+        self._count = 0
+        self._are_many = False
 
-    def describe(self, group: str, values: int) -> str:
+    def watch(self, texts: pa.Array, values: int) -> None:
+        """Take in the next texts of so many values; no more are looked at once there are many."""
+        if self._are_many:
+            return
+        self._count += self._count_in(texts)
+        self._are_many = not (self._are_few(values) if self._reason else self._count < values / 2)
+
+    def _count_in(self, texts: pa.Array) -> int:
+        if not self._reason:
+            return len(texts) - plain.count_matches(texts, forms.group_pattern(self._group))
+        return 0 if self._pattern is None else plain.count_matches(texts, self._pattern)
+
+    def decide(self, values: int) -> Decision:
+        """Return why a column with so many values is text."""
+        nearly = _KINDS[self._group] if self._are_few(values) and not self._are_many else ()
+        return Decision(TEXT, self._say(values), nearly=nearly)
+
+    def _are_few(self, values: int) -> bool:
+        return self._count <= max(1, _FEW * values) and self._count < values
+
+    def _say(self, values: int) -> str:
+        if self._reason or self._are_many:
+            return self._reason
         return (
-            f"looks like {group} in all but {self.count:,} of {values:,} values, the first of them "
-            f"{self._first} in record {self._row:,}: kept as text"
+            f"looks like {self._group} in all but {self._count:,} of {values:,} values, the first "
+            f"of them {self._first}: kept as text"
         )
 
 

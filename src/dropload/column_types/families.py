@@ -74,6 +74,8 @@ class Decision:
     """Empty when there is nothing to say."""
     doubt: str = ""
     """The key of the configuration that would settle the type; empty when there is no doubt."""
+    nearly: tuple[Kind, ...] = ()
+    """Of a text: the kinds of column that nearly all values look made for."""
 
 
 TEXT = ColumnType(Kind.TEXT)

@@ -16,8 +16,8 @@ TIME = "a time of day"
 UUID = "a UUID"
 BOOLEAN = "true or false"
 
-_MAJORITY = 0.8
-"""Share of a sample that must look alike before the rest counts as the exception."""
+_MAJORITY = 0.5
+"""More than this share of a sample must look alike before the rest counts as the exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def majority_group(sample: Sequence[str]) -> str:
     if not counts:
         return ""
     group, count = counts.most_common(1)[0]
-    return group if count >= _MAJORITY * len(sample) else ""
+    return group if count > _MAJORITY * len(sample) else ""
 
 
 @cache

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal
 
 from dropload.column_types import forms, plain
 from dropload.column_types.families import quote
@@ -71,8 +70,7 @@ def _decimal(text: str, type_: ColumnType) -> str:
 def _float(text: str, _type: ColumnType) -> str:
     if not _NUMBER.fullmatch(text):
         return _is_not(text, "a number")
-    exact = Decimal(repr(float(text))) == Decimal(text)
-    return "" if exact else f"{quote(text)} has more digits than the column keeps"
+    return "" if plain.is_exact(text) else f"{quote(text)} has more digits than the column keeps"
 
 
 def _date(text: str, _type: ColumnType) -> str:

@@ -45,6 +45,11 @@ def all_match(values: pa.Array, pattern: str) -> bool:
     return found.as_py() is not False
 
 
+def count_matches(values: pa.Array, pattern: str) -> int:
+    """Return how many values have this form from end to end."""
+    return pc.sum(pc.match_substring_regex(values, f"^(?:{pattern})$")).as_py() or 0
+
+
 def shortest_plain(value: float) -> str:
     """Return the shortest text that gives this float, never with an exponent."""
     return format(Decimal(repr(value)), "f")
@@ -63,12 +68,13 @@ def first_inexact(values: pa.Array) -> int | None:
     # Most are settled here; the rest is where pyarrow prints an exponent.
     same = pc.equal(texts.cast(pa.float64()).cast(pa.string()), texts)
     for index in pc.indices_nonzero(pc.invert(same)).to_pylist():
-        if not _is_exact(texts[index].as_py()):
+        if not is_exact(texts[index].as_py()):
             return _as_int(positions[index])
     return None
 
 
-def _is_exact(text: str) -> bool:
+def is_exact(text: str) -> bool:
+    """Return whether a float gives back the value of a number of the form NUMBER."""
     if "." in text:
         return Decimal(repr(float(text))) == Decimal(text)
     return abs(int(text)) <= MAX_WHOLE_FLOAT

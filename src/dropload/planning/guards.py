@@ -116,6 +116,22 @@ def check_doubts(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> N
             )
 
 
+def check_slips(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> None:
+    """Hold a file of which few values would turn a column of the table into text."""
+    pairs = pair_columns(info, sources)
+    for at, source in sources:
+        column = pairs.get(at)
+        if column is None or not info.has_lineage:
+            continue
+        if source.type.kind is Kind.TEXT and column.type.kind in source.nearly:
+            raise HeldError(
+                f'Column "{column.name}" of {info.table} holds {column.shown_type}, and this file '
+                f"would make it text: {source.note}.",
+                hint="Correct these values and drop a new version; released, the file makes the "
+                "column text.",
+            )
+
+
 def check_match(
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],

@@ -26,6 +26,7 @@ from dropload.planning.guards import (
     check_guard_rails,
     check_match,
     check_missing,
+    check_slips,
 )
 from dropload.planning.notes import (
     describe_changes,
@@ -69,6 +70,7 @@ def make_plan(
     request = replace(request, notes=(*request.notes, *notes, *describe_footer(profile)))
     if info is not None and not request.force:
         check_doubts(info, sources)
+        check_slips(info, sources)
     if len(sources) > rules.limits.columns:
         raise FileError(
             f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
