@@ -22,6 +22,7 @@ from dropload.column_types import (
     rewrite,
     rewrite_text,
     text_width,
+    texts_of_columns,
 )
 from dropload.model import ColumnType, Kind
 
@@ -602,3 +603,44 @@ def test_what_is_not_refused_can_be_stored_and_what_can_be_stored_is_not_refused
 def test_a_misfit_is_explained(type_: ColumnType, value: str, expected: str) -> None:
     assert explain_misfit(value, type_).endswith(expected)
     assert bool(explain_misfit(value, type_)) == bool(expected)
+
+
+def detect_short(*batches: Texts, hints: Hints = Hints()) -> Decision:  # noqa: B008 - it is frozen
+    """Return what is decided when the values are looked at one by one."""
+    detector = ColumnTypeDetector(hints)
+    for batch in batches:
+        records = pa.record_batch([column(batch)], names=["c"])
+        detector.observe(column(batch), short=texts_of_columns(records)[0])
+    assert detector.nulls == sum(value is None for batch in batches for value in batch)
+    return detector.decide()
+
+
+LOOK_ALIKES = st.one_of(
+    st.sampled_from(["1.234", "-12.345", "0.123", "1.50", "2.0", "-0.0", "12", "007", "n/a", ""]),
+    st.sampled_from(["1,5", "1.234,5", "1,234", "1'000", "2024-02-30", "31.12.2024", "03.04.2024"]),
+    st.sampled_from(["9007199254740993", "-9223372036854775808", "9223372036854775808", "True"]),
+    st.sampled_from(["0.12345678901234567", "a\x1fb", "😀", "äöü", "0000-01-01", "2024-01-01"]),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    OF_ONE_KIND | st.lists(st.none() | PLAIN | LOOK_ALIKES, max_size=8),
+    st.integers(0, 6),
+    st.sampled_from([Hints(), Hints(decimal_mark=","), Hints(day_first=True)]),
+)
+def test_few_values_are_judged_as_many_are(values: Texts, cut: int, hints: Hints) -> None:
+    batches = values[:cut], values[cut:]
+    assert detect_short(*batches, hints=hints) == decide(*batches, hints=hints)
+
+
+@pytest.mark.parametrize("values", [values for values, _ in (*TYPED, *KEPT_AS_TEXT)])
+def test_few_values_of_every_sort_are_judged_as_many_are(values: Texts) -> None:
+    assert detect_short(values) == decide(values)
+
+
+def test_texts_of_many_columns_come_without_nulls_and_in_their_places() -> None:
+    columns: list[Texts] = [["a", None, "b"], [None] * 3, ["", "c", None], ["x\x1fy", "z", "w"]]
+    records = pa.record_batch([column(values) for values in columns], names=list("abcd"))
+    assert texts_of_columns(records) == [["a", "b"], [], ["", "c"], None]
+    assert texts_of_columns(records.slice(1, 1)) == [[], [], ["c"], ["z"]]

@@ -4,15 +4,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pytest
 
+from dropload.column_types import ColumnTypeDetector
 from dropload.errors import FileError
 from dropload.model import ColumnType, Kind, Layout, Profile
 from dropload.parsers.base import Batch, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
+from dropload.parsers.delimited.columnar import BLOCK_BYTES
 from dropload.profiling import MAX_KEPT_REJECTS, open_hashed, profile_file
 
 KEY = "load.decimal_mark"
@@ -237,3 +239,23 @@ def test_a_file_with_decimal_commas_says_what_the_points_of_another_column_are(
     found = profile(tmp_path / "a.csv", data, how).columns[0]
     assert (str(found.type), found.doubt) == (type_, doubt)
     assert note in found.note
+
+
+def test_each_column_of_a_wide_file_is_looked_at_once_however_many_blocks_it_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs is measured in benchmarks/detection.py"""
+    looks: list[int] = []
+    observe = ColumnTypeDetector.observe
+
+    def count(self: ColumnTypeDetector, column: pa.Array, *others: Any) -> None:
+        looks.append(len(column))
+        observe(self, column, *others)
+
+    monkeypatch.setattr(ColumnTypeDetector, "observe", count)
+    names = tuple(f"c{n}" for n in range(3000))
+    line = ",".join(str(n / 7) for n in range(3000))
+    data = "\n".join([",".join(names), *[line] * 60, ""]).encode()
+    assert len(data) > 2 * BLOCK_BYTES
+    assert profile(tmp_path / "a.csv", data, layout(*names)).rows == 60
+    assert looks == [60] * 3000

@@ -12,9 +12,11 @@ from dropload.column_types.ordering import (
     fits,
     text_width,
 )
+from dropload.column_types.values import MOST_SHORT, texts_of_columns
 
 __all__ = [
     "INTEGER_DIGITS",
+    "MOST_SHORT",
     "WITH_FRACTION",
     "ColumnTypeDetector",
     "ConversionError",
@@ -31,5 +33,6 @@ __all__ = [
     "rewrite_text",
     "significant_digits",
     "text_width",
+    "texts_of_columns",
     "units_of_utf16",
 ]

@@ -6,9 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from dropload.column_types import forms, plain
+from dropload.column_types import forms
 from dropload.column_types.families import (
     TEXT,
     AnyNotation,
@@ -21,10 +20,10 @@ from dropload.column_types.families import (
     TimestampFamily,
     TimestampOffsetFamily,
     UuidFamily,
-    Values,
     first_misfit,
 )
 from dropload.column_types.notations import COMMA, Hints, Marks
+from dropload.column_types.values import Values
 from dropload.model import Kind
 
 _SAMPLE = 200
@@ -74,25 +73,31 @@ class ColumnTypeDetector:
         """Whether the first values have decimal commas, whatever comes later."""
         self._misfits: _Misfits | None = None
 
-    def observe(self, column: pa.Array, source_rows: pa.Array | None = None) -> None:
+    def observe(
+        self,
+        column: pa.Array,
+        source_rows: pa.Array | None = None,
+        short: list[str] | None = None,
+    ) -> None:
         """Take in the next values, a `pa.string()` array.
 
         `source_rows` are the record numbers that notes name; without them values are counted.
+        `short` are the texts of a column of few values, without nulls: see `texts_of_columns`.
         """
-        values = Values(column, source_rows, self._rows + 1)
+        values = Values(column, source_rows, self._rows + 1, short)
         self._rows += len(column)
         self.nulls += column.null_count
-        if len(values.texts) == 0:
+        if len(values) == 0:
             return
-        shortest, longest = plain.bounds(pc.utf8_length(values.texts))
+        shortest, longest, units = values.lengths()
         self.max_length = max(self.max_length, longest)
-        self.max_units = max(self.max_units, plain.longest_units(values.texts, longest))
+        self.max_units = max(self.max_units, units)
         if self._group is None:
-            self._expect(values.texts)
+            self._expect(values)
         if self._family is not None:
             self._judge(values, has_empty=shortest == 0)
         elif self._misfits is not None:
-            self._misfits.watch(values.texts, self._rows - self.nulls)
+            self._misfits.watch(values, self._rows - self.nulls)
 
     @property
     def marks(self) -> Marks:
@@ -118,11 +123,11 @@ class ColumnTypeDetector:
         is_empty = self._group is None and self._rows
         return Decision(TEXT, "no record has a value here" if is_empty else "")
 
-    def _expect(self, texts: pa.Array) -> None:
-        sample = texts.slice(0, _SAMPLE).to_pylist()
+    def _expect(self, values: Values) -> None:
+        sample = values.head(_SAMPLE)
         self._group = forms.majority_group(sample)
         if self._group == forms.NUMBER:
-            self._shows_comma = any(re.fullmatch(COMMA, text) for text in sample)
+            self._shows_comma = any(re.fullmatch(COMMA, t) for t in sample if "," in t)
         if self._group:
             self._family = self._make_family()
 
@@ -135,13 +140,13 @@ class ColumnTypeDetector:
         if family is None or (not has_empty and family.observe(values)):
             return
         self._family = None
-        index = first_misfit(partial(_accepts, self._make_family), values.texts)
+        index = first_misfit(partial(_accepts, self._make_family), values)
         self._misfits = self._describe(values, index)
-        self._misfits.watch(values.texts, self._rows - self.nulls)
+        self._misfits.watch(values, self._rows - self.nulls)
 
     def _describe(self, values: Values, index: int) -> "_Misfits":
         """Return what is wrong with the first misfit."""
-        text = values.texts[index].as_py()
+        text = values.text(index)
         shown = values.show(index)
         group = self._group or ""
         form = forms.form_of(text)
@@ -153,7 +158,7 @@ class ColumnTypeDetector:
             return _Misfits(group, shown, reason, "")
         if form is None or form.group != group:
             return _Misfits(group, shown)
-        if _accepts(self._make_family, values.texts.slice(index, 1)):
+        if _accepts(self._make_family, values.part(index, 1)):
             reason = f"{shown} is written in another way than the values before it: kept as text"
             return _Misfits(group, shown, reason)
         reason = form.reason or f"it {_FAMILIES[group]().misfit}"
@@ -188,17 +193,17 @@ class _Misfits:
         self._count = 0
         self._are_many = False
 
-    def watch(self, texts: pa.Array, values: int) -> None:
-        """Take in the next texts of so many values; no more are looked at once there are many."""
+    def watch(self, values: Values, total: int) -> None:
+        """Take in the next of so many values in all; once there are many, no more are looked at."""
         if self._are_many:
             return
-        self._count += self._count_in(texts)
-        self._are_many = not (self._are_few(values) if self._reason else self._count < values / 2)
+        self._count += self._count_in(values)
+        self._are_many = not (self._are_few(total) if self._reason else self._count < total / 2)
 
-    def _count_in(self, texts: pa.Array) -> int:
+    def _count_in(self, values: Values) -> int:
         if not self._reason:
-            return len(texts) - plain.count_matches(texts, forms.group_pattern(self._group))
-        return 0 if self._pattern is None else plain.count_matches(texts, self._pattern)
+            return len(values) - values.count_matches(forms.group_pattern(self._group))
+        return 0 if self._pattern is None else values.count_matches(self._pattern)
 
     def decide(self, values: int) -> Decision:
         """Return why a column with so many values is text."""
@@ -217,5 +222,5 @@ class _Misfits:
         )
 
 
-def _accepts(family: Callable[[], Family], texts: pa.Array) -> bool:
-    return family().observe(Values(texts, None, 1))
+def _accepts(family: Callable[[], Family], values: Values) -> bool:
+    return family().observe(values)

@@ -1,8 +1,10 @@
 """One judge for each family of types: reads a column's values, says which type gives them back."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from typing import Protocol
 
@@ -27,6 +29,7 @@ from dropload.column_types.notations import (
     preferred,
     settling_key,
 )
+from dropload.column_types.values import Values
 from dropload.model import ColumnType, Kind
 
 MAX_DECIMAL_DIGITS = 38
@@ -34,35 +37,6 @@ MAX_DECIMAL_DIGITS = 38
 
 _SURE_WHOLE_CHARS = 15
 """So many characters of a whole number fit into everything."""
-
-
-class Values:
-    """A stretch of a column: the texts that are not null, and the records that they stand in."""
-
-    def __init__(self, column: pa.Array, source_rows: pa.Array | None, first_row: int) -> None:
-        self.texts = column.drop_null() if column.null_count else column
-        self._written = self.texts
-        self._column = column
-        self._source_rows = source_rows
-        self._first_row = first_row
-
-    def row(self, index: int) -> int:
-        """Return the record number of the value at `index` of `texts`."""
-        if self._column.null_count:
-            index = pc.indices_nonzero(self._column.is_valid())[index].as_py()
-        if self._source_rows is not None:
-            return int(self._source_rows[index].as_py())
-        return self._first_row + index
-
-    def show(self, index: int) -> str:
-        """Return the value and where it stands, for people."""
-        return f"{quote(self._written[index].as_py())} in record {self.row(index):,}"
-
-    def rewritten(self, notation: Notation) -> "Values":
-        """Return the values as a database prints them; they are still shown as written."""
-        other = copy(self)
-        other.texts = notation.rewrite(self.texts)
-        return other
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +92,77 @@ class NumberFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        texts = values.texts
-        if not plain.all_match(texts, plain.NUMBER):
+        if not values.all_match(plain.NUMBER):
             return False
+        if values.short is not None:
+            self._observe_short(values, values.short)
+        else:
+            self._observe_long(values, values.texts)
+        return True
+
+    def _observe_long(self, values: Values, texts: pa.Array) -> None:
         points = pc.find_substring(texts, ".")
         least, most = plain.bounds(points)
         if least < 0:
             self._observe_whole(values, pc.less(points, 0))
         if most >= 0:
             self._observe_decimals(values, points)
-        return True
+
+    def _observe_short(self, values: Values, texts: list[str]) -> None:
+        """Take in what `_observe_long` takes in."""
+        points = [text.find(".") for text in texts]
+        whole = [index for index, point in enumerate(points) if point < 0]
+        if whole:
+            self._observe_short_whole(values, texts, whole)
+        if len(whole) < len(texts):
+            pointed = [index for index, point in enumerate(points) if point >= 0]
+            self._observe_short_decimals(values, texts, pointed)
+
+    def _observe_short_whole(self, values: Values, texts: list[str], whole: list[int]) -> None:
+        if not self.has_whole:
+            self.bare_whole = values.show(whole[0])
+        self.has_whole = True
+        long = [index for index in whole if len(texts[index]) > _SURE_WHOLE_CHARS]
+        if self.beyond_64_bits or not long:
+            return
+        self.beyond_64_bits = _show_first_beyond(values, long, 2**63 - 1)
+        if not self.inexact:
+            self.inexact = _show_first_beyond(values, long, plain.MAX_WHOLE_FLOAT)
+
+    def _observe_short_decimals(self, values: Values, texts: list[str], pointed: list[int]) -> None:
+        parts = [texts[index].lstrip("-").partition(".") for index in pointed]
+        scales = [len(behind) for _, _, behind in parts]
+        least, most = min(scales), max(scales)
+        self._observe_short_pointed(values, texts, pointed, (least, most))
+        self.min_scale = min(self.min_scale, least) if self.has_point else least
+        self.max_scale = max(self.max_scale, most)
+        self.has_point = True
+        self.whole_digits = max(self.whole_digits, *(len(whole) for whole, _, _ in parts))
+        self._observe_short_zeros(values, texts, pointed)
+        if not self.inexact and max(map(len, texts)) > plain.SURE_CHARS:
+            inexact = (index for index in pointed if not plain.is_exact(texts[index]))
+            self.inexact = _show_first(values, inexact)
+
+    def _observe_short_pointed(
+        self, values: Values, texts: list[str], pointed: list[int], scales: tuple[int, int]
+    ) -> None:
+        if self.has_point and not self.pointed:
+            return
+        fits = re.compile(POINTED).fullmatch
+        if scales != (3, 3) or not all(fits(texts[index]) for index in pointed):
+            self.pointed = ""
+        elif not self.has_point:
+            self.pointed = values.show(pointed[0])
+
+    def _observe_short_zeros(self, values: Values, texts: list[str], pointed: list[int]) -> None:
+        if self.padded and self.dot_zero:
+            return
+        ends = [index for index in pointed if texts[index][-1] == "0"]
+        is_dot_zero = {index: texts[index][-2] == "." for index in ends}
+        self.dot_zero = self.dot_zero or _show_first(values, filter(is_dot_zero.get, ends))
+        self.padded = self.padded or _show_first(
+            values, (index for index in ends if not is_dot_zero[index])
+        )
 
     def without_groups(self) -> Decision:
         """Return what the numbers come to when their points separate thousands."""
@@ -150,13 +185,14 @@ class NumberFamily:
         long = pc.and_(is_whole, pc.greater(pc.binary_length(values.texts), _SURE_WHOLE_CHARS))
         if not pc.any(long).as_py():
             return
+        candidates = pc.indices_nonzero(long)
         try:
             least, most = plain.bounds(values.texts.filter(long).cast(pa.int64()))
         except pa.ArrowInvalid:
-            self.beyond_64_bits = _show_first_beyond(values, long, 2**63 - 1)
+            self.beyond_64_bits = _show_first_beyond(values, candidates.to_pylist(), 2**63 - 1)
             most, least = 2**63, 0
         if not self.inexact and max(-least, most) > plain.MAX_WHOLE_FLOAT:
-            self.inexact = _show_first_beyond(values, long, plain.MAX_WHOLE_FLOAT)
+            self.inexact = _show_first_beyond(values, candidates.to_pylist(), plain.MAX_WHOLE_FLOAT)
 
     def _observe_decimals(self, values: Values, points: pa.Array) -> None:
         texts = values.texts
@@ -246,8 +282,10 @@ class DateFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        if not plain.all_match(values.texts, plain.DATE):
+        if not values.all_match(plain.DATE):
             return False
+        if values.short is not None:
+            return all(map(_is_day, set(values.short)))
         try:
             days = values.texts.cast(pa.date32()).cast(pa.int32())
         except pa.ArrowInvalid:
@@ -257,6 +295,14 @@ class DateFamily:
     def decide(self) -> Decision:
         """See `Family.decide`."""
         return Decision(ColumnType(Kind.DATE))
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 class _OneSpelling:
@@ -276,7 +322,7 @@ class _OneSpelling:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        if not plain.all_match(values.texts, self._pattern):
+        if not values.all_match(self._pattern):
             return False
         try:
             converted = values.texts.cast(self._arrow_type)
@@ -376,12 +422,12 @@ class AnyNotation:
             self._found = {notation: copy(self._plain) for notation in starts}
             self._first_shown = values.show(0)
         wanted = preferred(list(self._found), self._hints)
-        read = {n: values.rewritten(n) for n in self._found if n.matches(values.texts)}
+        read = {n: values.rewritten(n) for n in self._found if values.all_match(n.pattern)}
         self._found = {n: self._found[n] for n in read if self._found[n].observe(read[n])}
         self._compare_with_hints(values, wanted)
         readings = [read[notation].texts for notation in self._found]
         self._readings_agree &= all(texts.equals(readings[0]) for texts in readings)
-        self._is_code &= not self._has_seen and plain.all_match(values.texts, CODE)
+        self._is_code &= not self._has_seen and values.all_match(CODE)
         return bool(self._found)
 
     @property
@@ -445,9 +491,7 @@ class AnyNotation:
         if not self._found or not wanted or preferred(list(self._found), self._hints):
             return
         family = type(self._plain)
-        index = max(
-            first_misfit(partial(_reads, notation, family), values.texts) for notation in wanted
-        )
+        index = max(first_misfit(partial(_reads, notation, family), values) for notation in wanted)
         self._against_hint = values.show(index)
 
     def _is_for_the_hint(self, values: Values) -> bool:
@@ -472,7 +516,7 @@ class UuidFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        return plain.all_match(values.texts, plain.UUID)
+        return values.all_match(plain.UUID)
 
     def decide(self) -> Decision:
         """See `Family.decide`."""
@@ -495,37 +539,36 @@ class BooleanFamily:
         return Decision(ColumnType(Kind.BOOLEAN))
 
 
-def first_misfit(accepts: Callable[[pa.Array], bool], texts: pa.Array) -> int:
+def first_misfit(accepts: Callable[[Values], bool], values: Values) -> int:
     """Return the position of the first value that does not go with those before it.
 
     By halves, not by values. The first of all where it is the values of earlier batches that they
     do not go with.
     """
-    start, stop = 0, len(texts)
-    if accepts(texts):
+    start, stop = 0, len(values)
+    if accepts(values.part(0, stop)):
         return 0
     while stop - start > 1:
         middle = (start + stop) // 2
-        if accepts(texts.slice(0, middle)):
+        if accepts(values.part(0, middle)):
             start = middle
         else:
             stop = middle
     return start
 
 
-def _reads(notation: Notation, make: Callable[[], Family], texts: pa.Array) -> bool:
-    return notation.matches(texts) and make().observe(Values(notation.rewrite(texts), None, 1))
+def _reads(notation: Notation, make: Callable[[], Family], values: Values) -> bool:
+    return values.all_match(notation.pattern) and make().observe(values.rewritten(notation))
 
 
-def quote(text: str) -> str:
-    """Return a value as it is shown in notes: in quotes, shortened."""
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    return f"'{shown}'"
+def _show_first(values: Values, candidates: Iterable[int]) -> str:
+    index = next(iter(candidates), None)
+    return "" if index is None else values.show(index)
 
 
-def _show_first_beyond(values: Values, candidates: pa.Array, limit: int) -> str:
-    for index in pc.indices_nonzero(candidates).to_pylist():
-        number = int(values.texts[index].as_py())
+def _show_first_beyond(values: Values, candidates: Iterable[int], limit: int) -> str:
+    for index in candidates:
+        number = int(values.text(index))
         if number > limit or number < -limit - 1:
             return values.show(index)
     return ""

@@ -91,15 +91,27 @@ FORMS = (
 
 def form_of(text: str) -> Form | None:
     """Return the form that a text has, None when it looks like nothing but text."""
-    return next((form for form in FORMS if _compiled(form.pattern).fullmatch(text)), None)
+    found = _any_form().fullmatch(text)
+    return FORMS[int(str(found.lastgroup)[1:])] if found else None
 
 
 def majority_group(sample: Sequence[str]) -> str:
     """Return what most of the texts look like, the empty string when there is no such thing."""
-    counts = Counter(form.group for form in map(form_of, sample) if form is not None)
-    if not counts:
-        return ""
-    group, count = counts.most_common(1)[0]
+    first = form_of(sample[0]) if sample else None
+    if first and not first.reason and all(map(re.compile(first.pattern).fullmatch, sample)):
+        return first.group
+    counts = Counter[str]()
+    texts = 0
+    for text in sample:
+        form = form_of(text)
+        if form is not None:
+            counts[form.group] += 1
+        else:
+            texts += 1
+            # Words need not be looked at to the last.
+            if texts >= (1 - _MAJORITY) * len(sample):
+                return ""
+    group, count = counts.most_common(1)[0] if counts else ("", 0)
     return group if count > _MAJORITY * len(sample) else ""
 
 
@@ -110,5 +122,6 @@ def group_pattern(group: str) -> str:
 
 
 @cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _any_form() -> re.Pattern[str]:
+    """Return one pattern for all forms: each text is looked at once, not once for each of them."""
+    return re.compile("|".join(f"(?P<_{at}>{form.pattern})" for at, form in enumerate(FORMS)))

@@ -47,10 +47,6 @@ class Notation:
     sense: str = ""
     """What it says that another notation of the same text denies."""
 
-    def matches(self, texts: pa.Array) -> bool:
-        """Return whether every value is written so."""
-        return plain.all_match(texts, self.pattern)
-
 
 def notations_of(group: str) -> tuple[Notation, ...]:
     """Return the notations of a group, the more usual ones first."""
@@ -68,10 +64,12 @@ def rewrite(column: pa.Array, example: str) -> pa.Array:
 
 def rewrite_columns(records: pa.RecordBatch, notations: Mapping[int, str]) -> pa.RecordBatch:
     """Return the records with some columns, named by position, as a database prints them."""
+    if not notations:
+        return records
+    columns = records.columns
     for position, example in notations.items():
-        column = rewrite(records.column(position), example)
-        records = records.set_column(position, records.schema.names[position], column)
-    return records
+        columns[position] = rewrite(columns[position], example)
+    return pa.RecordBatch.from_arrays(columns, names=records.schema.names)
 
 
 def rewrite_text(text: str, example: str) -> str:

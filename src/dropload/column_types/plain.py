@@ -35,7 +35,7 @@ MAX_WHOLE_FLOAT = 2**53 - 1
 """Up to here every whole number has a float that no other whole number is rounded to."""
 _TIME_CHARS = 15
 """The longest time of day; whatever is longer begins with a day."""
-_SURE_CHARS = 16
+SURE_CHARS = 16
 """So many characters of a number with a point are at most 15 digits: a float gives them back."""
 
 
@@ -60,7 +60,7 @@ def first_inexact(values: pa.Array) -> int | None:
 
     `values` have the form NUMBER. Only the value counts, not trailing zeros.
     """
-    doubtful = pc.greater(pc.binary_length(values), _SURE_CHARS)
+    doubtful = pc.greater(pc.binary_length(values), SURE_CHARS)
     positions = pc.indices_nonzero(pc.fill_null(doubtful, False))
     if len(positions) == 0:
         return None
