@@ -161,7 +161,7 @@ class ColumnTypeDetector:
         if _accepts(self._make_family, values.part(index, 1)):
             reason = f"{shown} is written in another way than the values before it: kept as text"
             return _Misfits(group, shown, reason)
-        reason = form.reason or f"it {_FAMILIES[group]().misfit}"
+        reason = forms.explain_form(text) or f"it {_FAMILIES[group]().misfit}"
         is_number = group == forms.NUMBER
         pattern = form.pattern if form.reason and is_number else None
         return _Misfits(group, shown, f"{shown} is kept as text: {reason}", pattern)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 
 from dropload.column_types import plain
@@ -36,6 +37,8 @@ _TIME = "[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
 _BLANK = "[ \t\u00a0\u202f]"
 _GROUPED = f"[0-9]{{1,3}}(?:(?:[.,'’]|{_BLANK})[0-9]{{3}})+(?:[.,][0-9]+)?"
 
+_OTHER_DAY = "it is not written as YYYY-MM-DD"
+
 FORMS = (
     Form(NUMBER, plain.NUMBER),
     Form(DATE, plain.DATE),
@@ -65,9 +68,9 @@ FORMS = (
         f"(?:{_BLANK}+{plain.NUMBER}{_BLANK}*|{plain.NUMBER}{_BLANK}+)",
         "a number column loses the blanks around it",
     ),
-    Form(DATE, _DAY, "it can be read as day or month first"),
+    Form(DATE, _DAY, _OTHER_DAY),
     Form(DATE, "[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}", "it is not written as YYYY-MM-DD"),
-    Form(TIMESTAMP, f"{_DAY}{_TIME}(?: ?[AaPp][Mm])?", "it can be read as day or month first"),
+    Form(TIMESTAMP, f"{_DAY}{_TIME}(?: ?[AaPp][Mm])?", _OTHER_DAY),
     Form(
         TIMESTAMP,
         f"{plain.DATE}{_TIME}(?:Z|[-+][0-9]{{2}}:?(?:[0-9]{{2}})?)",
@@ -93,6 +96,46 @@ def form_of(text: str) -> Form | None:
     """Return the form that a text has, None when it looks like nothing but text."""
     found = _any_form().fullmatch(text)
     return FORMS[int(str(found.lastgroup)[1:])] if found else None
+
+
+def explain_form(text: str) -> str:
+    """Return why a column with this value stays text; empty when its form is no reason."""
+    form = form_of(text)
+    if form is None:
+        return ""
+    return _explain_day(text) if form.reason is _OTHER_DAY else form.reason
+
+
+def _explain_day(text: str) -> str:
+    """Return what is the matter with a day, or day and time, that does not begin with the year."""
+    day, _, clock = text.replace("T", " ").partition(" ")
+    one, two, year = re.split("[./-]", day)
+    if len(year) == 2:
+        return "its year has two digits"
+    readings = {
+        reading
+        for reading in ((int(year), int(two), int(one)), (int(year), int(one), int(two)))
+        if _is_day(*reading)
+    }
+    if not readings:
+        return "it is no day of the calendar"
+    if clock and not _is_time(clock):
+        return "it has no time that a clock shows"
+    return "it can be read as day or month first" if len(readings) > 1 else _OTHER_DAY
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    try:
+        date(year, month, day)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_time(clock: str) -> bool:
+    hour, *rest = (int(part) for part in re.findall("[0-9]+", clock)[:3])
+    hours = range(1, 13) if clock[-1] in "Mm" else range(24)
+    return hour in hours and max(rest) < 60
 
 
 def majority_group(sample: Sequence[str]) -> str:

@@ -124,9 +124,8 @@ def _decimals(count: int) -> str:
 
 
 def _is_not(text: str, what: str) -> str:
-    form = forms.form_of(text)
-    reason = f" ({form.reason})" if form is not None and form.reason else ""
-    return f"{quote(text)} is not {what}{reason}"
+    reason = forms.explain_form(text)
+    return f"{quote(text)} is not {what}{f' ({reason})' if reason else ''}"
 
 
 _EXPLAINERS: dict[Kind, Callable[[str, ColumnType], str]] = {
