@@ -37,6 +37,9 @@ _TIME = "[ T][0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?"
 _BLANK = "[ \t\u00a0\u202f]"
 _GROUPED = f"[0-9]{{1,3}}(?:(?:[.,'’]|{_BLANK})[0-9]{{3}})+(?:[.,][0-9]+)?"
 
+_ANY_NUMBER = f"[-+]?[0-9](?:(?:[0-9.,'’]|{_BLANK})*[0-9])?"
+_CURRENCY = "(?:[€$£¥]|EUR|USD|GBP|CHF)"
+_YES_OR_NO = "(?i:y|yes|n|no|j|ja|nein|oui|non|si|sí|sì|on|off|wahr|falsch|vrai|faux)"
 _OTHER_DAY = "it is not written as YYYY-MM-DD"
 
 FORMS = (
@@ -88,6 +91,21 @@ FORMS = (
         "it is not written as YYYY-MM-DD HH:MM:SS with up to six digits of fraction",
     ),
     Form(BOOLEAN, "(?:True|False|TRUE|FALSE)", "only lower-case true and false come back so"),
+    Form(BOOLEAN, _YES_OR_NO, "only true and false are read as such"),
+    Form(NUMBER, f"{_ANY_NUMBER}{_BLANK}?%", "a number column loses the percent sign"),
+    Form(
+        NUMBER,
+        f"(?:-?{_CURRENCY}{_BLANK}?{_ANY_NUMBER}|{_ANY_NUMBER}{_BLANK}?{_CURRENCY})",
+        "a number column loses the currency",
+    ),
+    Form(NUMBER, f"\\({_ANY_NUMBER}\\)", "brackets can mean a minus, and are not read as one"),
+    Form(NUMBER, "[0-9](?:[0-9.,]*[0-9])?-", "a minus behind a number is not read as one"),
+    Form(
+        NUMBER,
+        r"-?[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}(?:\.[0-9]+)?",
+        "its separators do not stand between every three digits",
+    ),
+    Form(UUID, rf"\{{{plain.UUID.replace('a-f', 'a-fA-F')}\}}", "a UUID column loses the braces"),
 )
 """The first that matches counts."""
 
