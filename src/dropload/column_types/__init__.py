@@ -2,7 +2,7 @@
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
 from dropload.column_types.detector import ColumnTypeDetector, gather_marks
-from dropload.column_types.families import Decision
+from dropload.column_types.family import Decision
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
 from dropload.column_types.notations import Hints, rewrite, rewrite_columns, rewrite_text
 from dropload.column_types.ordering import (

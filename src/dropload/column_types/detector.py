@@ -9,20 +9,18 @@ import pyarrow as pa
 
 from dropload.column_types import forms
 from dropload.column_types.families import (
-    TEXT,
     AnyNotation,
     BooleanFamily,
     DateFamily,
-    Decision,
-    Family,
-    NumberFamily,
     TimeFamily,
     TimestampFamily,
     TimestampOffsetFamily,
     UuidFamily,
     first_misfit,
 )
+from dropload.column_types.family import TEXT, Decision, Family
 from dropload.column_types.notations import COMMA, Hints, Marks
+from dropload.column_types.numbers import NumberFamily
 from dropload.column_types.values import Values
 from dropload.model import Kind
 
