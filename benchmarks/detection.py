@@ -21,6 +21,8 @@ from statistics import median
 from typing import Any
 
 from dropload.detection import detect_layout
+from dropload.parsers.delimited import DelimitedParser
+from dropload.profiling import profile_file
 
 LAYOUTS = Path(__file__).parent.parent / "tests" / "files" / "layouts"
 SNIFFED_CHARS = 8192
@@ -66,6 +68,8 @@ def main(folder: Path = LAYOUTS) -> None:
         print(HEADING)
         for name, peer in peers():
             print(f"{name:18}" + (row(score(peer, samples)) if peer else "  not installed"))
+        for name, cells in SHAPES.items():
+            print(f"{name}: {time_whole(Path(copies) / 'shape.csv', *cells):.2f} s")
 
 
 def load_samples(folder: Path, copies: Path) -> list[Sample]:
@@ -80,6 +84,33 @@ def load_samples(folder: Path, copies: Path) -> list[Sample]:
         copy.write_bytes(text.encode())
         samples.append(Sample(path, expected, text, copy))
     return samples
+
+
+# --- shapes: all columns and types of about as many bytes -------------------------------------
+
+SHAPES = {
+    "10,000 columns x 170 rows, 10 MB, layout and types": (10_000, 170),
+    "20,000 columns x 1 row": (20_000, 1),
+    "6 columns x 280,000 rows, 10 MB": (6, 280_000),
+    "one line of 8 MB": (1, 0),
+}
+
+
+def time_whole(path: Path, columns: int, rows: int) -> float:
+    if rows:
+        lines = [",".join(f"c{n}" for n in range(columns))]
+        lines += [
+            ",".join(f"{(row * n) % 997 / 10:.2f}" for n in range(columns)) for row in range(rows)
+        ]
+        path.write_text("\n".join([*lines, ""]))
+    else:
+        path.write_bytes(b"a," * 4_000_000)
+    start = time.perf_counter()
+    layout = detect_layout(path)
+    if rows:
+        parser = DelimitedParser()
+        profile_file(path, layout, parser, hash_algorithm="sha256", max_record_bytes=1 << 26)
+    return time.perf_counter() - start
 
 
 # --- peers ------------------------------------------------------------------------------------

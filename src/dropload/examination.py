@@ -127,7 +127,7 @@ def examine_for_table(
     again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
     # What the columns are is said by all rows: those that are refused are evidence, too.
     columns = tuple(
-        replace(second, type=first.type, note=first.note)
+        replace(second, type=first.type, note=first.note, doubt=first.doubt, nearly=first.nearly)
         for first, second in zip(examined.profile.columns, again.profile.columns, strict=True)
     )
     return replace(again, profile=replace(again.profile, columns=columns))

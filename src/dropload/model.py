@@ -207,6 +207,10 @@ class ColumnProfile:
     """Characters of the longest value as written."""
     note: str = ""
     """Why the type is not the one that a person may expect; empty when there is nothing to say."""
+    doubt: str = ""
+    """The key of the configuration that would settle the type; empty when there is no doubt."""
+    nearly: tuple[Kind, ...] = ()
+    """Of a text: the kinds of column that nearly all values look made for."""
 
 
 @dataclass(frozen=True, slots=True)

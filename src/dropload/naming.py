@@ -216,6 +216,8 @@ def _clean_column_name(cell: str) -> str:
 
 def _identity(name: str) -> str:
     """Return the key by which the least discerning target tells columns apart."""
+    if name.isascii():
+        return name.lower().strip()
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     return "".join(c for c in folded if unicodedata.category(c) != "Cf").strip()
 

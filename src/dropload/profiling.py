@@ -8,9 +8,17 @@ from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from dropload.column_types import ColumnTypeDetector, Hints, rewrite_columns
+from dropload.column_types import (
+    MOST_SHORT,
+    ColumnTypeDetector,
+    Hints,
+    gather_marks,
+    rewrite_columns,
+    texts_of_columns,
+)
 from dropload.errors import FileError
 from dropload.footers import MOST_LINES, PATTERN, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
@@ -20,6 +28,8 @@ from dropload.row_checks import RowCheck
 
 MAX_KEPT_REJECTS = 100
 """Refused rows that a profile carries whole; all are counted."""
+_MOST_GATHERED_BYTES = 16 << 20
+"""Batches of long rows are looked at before they take more memory than this."""
 
 
 class HashingStream(RawIOBase, BinaryIO):
@@ -141,6 +151,9 @@ class _Tally:
         self.rows = 0
         self._layout = layout
         self._detectors = [ColumnTypeDetector(hints) for _ in range(layout.width)]
+        self._gathered: list[Batch] = []
+        self._gathered_rows = 0
+        self._gathered_bytes = 0
         self._rejected = 0
         self._rejects: list[Reject] = []
         self._begins_like_footers = False
@@ -155,8 +168,23 @@ class _Tally:
             found = pc.match_substring_regex(batch.records.column(0), PATTERN)
             self._begins_like_footers = bool(pc.any(found).as_py())
         self._last.extend(batch.rejects[-MOST_LINES:])
-        for detector, column in zip(self._detectors, batch.records.columns, strict=True):
-            detector.observe(column, batch.source_rows)
+        self._gathered.append(batch)
+        self._gathered_rows += batch.records.num_rows
+        self._gathered_bytes += batch.records.nbytes
+        if self._gathered_rows >= MOST_SHORT or self._gathered_bytes >= _MOST_GATHERED_BYTES:
+            self._observe_gathered()
+
+    def _observe_gathered(self) -> None:
+        """Let the detectors see what has come since the last time: few rows are not worth it."""
+        if not self._gathered:
+            return
+        records = pa.concat_batches([batch.records for batch in self._gathered])
+        source_rows = pa.concat_arrays([batch.source_rows for batch in self._gathered])
+        self._gathered.clear()
+        self._gathered_rows = self._gathered_bytes = 0
+        texts = texts_of_columns(records)
+        for detector, column, short in zip(self._detectors, records.columns, texts, strict=True):
+            detector.observe(column, source_rows, short)
 
     def profile(self, stream: HashingStream, reader: str) -> Profile:
         """Return what all batches together say; the stream must have been read to its end."""
@@ -179,12 +207,24 @@ class _Tally:
         )
 
     def _columns(self) -> tuple[ColumnProfile, ...]:
+        self._observe_gathered()
         sources = self._layout.header_names
         names = clean_column_names(sources)
+        marks = gather_marks(self._detectors)
         columns = []
         for name, source, detector in zip(names, sources, self._detectors, strict=True):
-            column_type, note = detector.decide()
+            found = detector.decide(marks)
+            nulls, longest = detector.nulls, detector.max_length
             columns.append(
-                ColumnProfile(name, source, column_type, detector.nulls, detector.max_length, note)
+                ColumnProfile(
+                    name,
+                    source,
+                    found.type,
+                    nulls,
+                    longest,
+                    found.note,
+                    found.doubt,
+                    found.nearly,
+                )
             )
         return tuple(columns)

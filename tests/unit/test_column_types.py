@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dropload.column_types import (
     ColumnTypeDetector,
     ConversionError,
+    Decision,
     Hints,
     canonical_text,
     common_type,
@@ -21,6 +22,7 @@ from dropload.column_types import (
     rewrite,
     rewrite_text,
     text_width,
+    texts_of_columns,
 )
 from dropload.model import ColumnType, Kind
 
@@ -31,11 +33,16 @@ def column(values: Texts) -> pa.Array:
     return pa.array(values, pa.string())
 
 
-def detect(*batches: Texts) -> tuple[ColumnType, str]:
-    detector = ColumnTypeDetector()
+def decide(*batches: Texts, hints: Hints = Hints()) -> Decision:  # noqa: B008 - it is frozen
+    detector = ColumnTypeDetector(hints)
     for batch in batches:
         detector.observe(column(batch))
     return detector.decide()
+
+
+def detect(*batches: Texts) -> tuple[ColumnType, str]:
+    decided = decide(*batches)
+    return decided.type, decided.note
 
 
 def text(max_length: int) -> ColumnType:
@@ -87,6 +94,16 @@ KEPT_AS_TEXT: list[tuple[Texts, str]] = [
     (["1", "+5"], "plus sign"),
     (["1.5", ".5"], "digits around the point"),
     (["1.1E+11"], "exponent"),
+    (["12%", "7,5 %"], "'12%' in record 1 is kept as text: .* percent sign"),
+    (["€ 12,00", "-$1.50", "7.00 EUR"], "'€ 12,00' in record 1 .* currency"),
+    (["12.50", "(1,234.50)", "1.00"], "'\\(1,234.50\\)' in record 2 .* brackets"),
+    (["1.234,56-", "7,50"], "'1.234,56-' in record 1 .* a minus behind"),
+    (["1,23,456.00"], "every three digits"),
+    (["y", "n", "y"], "'y' in record 1 is kept as text: only true and false"),
+    (["Ja", "Nein", "Ja"], "only true and false"),
+    (["{6f9619ff-8b86-d011-b42d-00c04fc964ff}"], "braces"),
+    ([*"123456789", "NULL", "NA", "-", "#N/A", "16"], "all but 4 of 14 .* 'NULL' in record 10"),
+    (["01/15/2024", "01/16/2024", "Total"], "a date in all but 1 of 3 .* 'Total' in record 3"),
     (["1,234", "5,678"], "decimal comma or a thousands separator"),
     ([" 5", "6"], "blanks"),
     (["9223372036854775808"], "'9223372036854775808' in record 1 has more digits"),
@@ -99,11 +116,16 @@ KEPT_AS_TEXT: list[tuple[Texts, str]] = [
     (["1.5", "1,5"], "'1,5' in record 2 is written in another way"),
     (["13/02/2018", "02/13/2018"], "'02/13/2018' in record 2 is written in another way"),
     (["13/02/2018", "13.02.2018"], "'13.02.2018' in record 2 is written in another way"),
-    (["31/02/2018"], "day or month first"),
+    (["31/02/2018"], "'31/02/2018' in record 1 is kept as text: it is no day of the calendar"),
+    (["29.02.2023 10:00"], "no day of the calendar"),
+    (["31.12.24"], "'31.12.24' in record 1 is kept as text: its year has two digits"),
+    (["12/31/2024 13:30:00 PM"], "no time that a clock shows"),
+    (["31.12.2024 24:00"], "no time that a clock shows"),
+    (["31.12.2024 12:60"], "no time that a clock shows"),
     (["2024-02-28", "2023-02-29"], "'2023-02-29' in record 2 .* no day of the calendar"),
     (["0000-01-01"], "no day of the calendar"),
     (["03/02/2018"], "'03/02/2018' in record 1 .* day or month first"),
-    (["3.2.18", "24.12.2018"], "day or month first"),
+    (["3.2.18", "24.12.2018"], "two digits"),
     (["2024-02-29 10:11:60"], "no day and time"),
     (["2024-02-29T10:11Z"], "time zone"),
     (["2024-02-29 10:11:12+0100"], "time zone"),
@@ -150,16 +172,42 @@ def test_the_exceptions_among_numbers_are_counted_over_all_batches() -> None:
         "looks like a number in all but 3 of 1,500 values, the first of them 'n/a' in record 999: "
         "kept as text"
     )
-    assert detect(["1"] * 10, ["x"] * 5)[1] == ""
+    assert "in all but 5 of 15 values" in detect(["1"] * 10, ["x"] * 5)[1]
+    assert detect(["1"] * 10, ["x"] * 15)[1] == ""
+
+
+NUMBERS = (Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT)
+
+
+@pytest.mark.parametrize(
+    ("values", "nearly"),
+    [
+        (["1"] * 18 + ["n/a", "-"], NUMBERS),
+        (["1"] * 17 + ["n/a", "-", "?"], ()),
+        (["1", "2", "n/a"], NUMBERS),
+        (["1", "n/a"], ()),
+        (["1"] * 9 + ["007"], NUMBERS),
+        (["0815", "0816", "0817"], ()),
+        (["2024-01-01"] * 5 + ["2024-02-30"], (Kind.DATE, Kind.TIMESTAMP)),
+        (["1.5", "2", "3.0", "2.25"], NUMBERS),
+        (["1", "2", "", "3"], NUMBERS),
+        (["a", "b"], ()),
+    ],
+)
+def test_a_text_column_knows_what_nearly_all_of_its_values_are(
+    values: Texts, nearly: tuple[Kind, ...]
+) -> None:
+    assert decide(values).nearly == nearly
+    assert decide(values[:2], values[2:]).nearly == nearly
 
 
 def test_notes_name_the_record_of_the_file_where_rows_were_refused_before() -> None:
     detector = ColumnTypeDetector()
     detector.observe(column(["1", None, "x"]), pa.array([2, 5, 9]))
-    assert "'x'" not in detector.decide()[1]
+    assert "'x'" not in detector.decide().note
     detector = ColumnTypeDetector()
     detector.observe(column([*"123456789", None, "007"]), pa.array([*range(2, 12), 20]))
-    assert detector.decide()[1].startswith("'007' in record 20 ")
+    assert detector.decide().note.startswith("'007' in record 20 ")
 
 
 def test_lengths_and_nulls_are_counted_in_characters_to_the_end() -> None:
@@ -167,7 +215,7 @@ def test_lengths_and_nulls_are_counted_in_characters_to_the_end() -> None:
     for batch in (["1", None], ["ü", None], ["äöüß😀", "x"]):
         detector.observe(column(batch))
     assert (detector.nulls, detector.max_length) == (2, 5)
-    assert detector.decide()[0] == text(6), "two units of UTF-16 for the last character"
+    assert detector.decide().type == text(6), "two units of UTF-16 for the last character"
 
 
 def test_long_values_are_shortened_in_notes() -> None:
@@ -306,11 +354,46 @@ def test_what_can_be_read_in_two_ways_is_settled_by_one_line_of_configuration(
 ) -> None:
     detector = ColumnTypeDetector(hints)
     detector.observe(pa.array(values))
-    decided, _ = detector.decide()
+    decided = detector.decide().type
     assert rewrite(pa.array(values), decided.notation).to_pylist() == expected
-    unsettled, note = detect(values)
-    assert unsettled.kind is Kind.TEXT
-    assert "settles it" in note
+    unsettled = decide(values)
+    assert unsettled.type.kind is Kind.TEXT
+    assert "settles it" in unsettled.note
+    assert unsettled.doubt == ("load.decimal_mark" if hints.decimal_mark else "load.day_first")
+
+
+@pytest.mark.parametrize(
+    ("values", "hints", "note"),
+    [
+        (
+            ["5", "1.1", "1.2"],
+            Hints(decimal_mark=","),
+            "'1.1' in record 2 contradicts load.decimal_mark = \",\": kept as text",
+        ),
+        (
+            ["1,234", "7,5"],
+            Hints(decimal_mark="."),
+            "'7,5' in record 2 contradicts load.decimal_mark = \".\": kept as text",
+        ),
+        (
+            ["01/02/2024", "12/31/2024"],
+            Hints(day_first=True),
+            "'12/31/2024' in record 2 contradicts load.day_first = true: kept as text",
+        ),
+        (
+            ["31.12.2024 10:00"],
+            Hints(day_first=False),
+            "'31.12.2024 10:00' in record 1 contradicts load.day_first = false: kept as text",
+        ),
+    ],
+)
+def test_a_column_that_contradicts_the_configuration_stays_text(
+    values: list[str], hints: Hints, note: str
+) -> None:
+    for batches in ([values], [values[:1], values[1:]]):
+        found = decide(*batches, hints=hints)
+        assert (found.type.kind, found.note) == (Kind.TEXT, note)
+        assert found.doubt == ("load.decimal_mark" if hints.decimal_mark else "load.day_first")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +414,7 @@ def test_what_another_reading_would_change_stays_text(values: list[str], reason:
 def test_the_configured_decimal_mark_counts_for_whole_thousands_too() -> None:
     detector = ColumnTypeDetector(Hints(decimal_mark=","))
     detector.observe(pa.array(["1.234", "2.500", "12.000"]))
-    decided, _ = detector.decide()
+    decided = detector.decide().type
     assert decided == ColumnType(Kind.INTEGER)
     assert rewrite(pa.array(["1.234"]), decided.notation).to_pylist() == ["1234"]
 
@@ -341,12 +424,13 @@ def test_a_notation_shows_itself_later_and_the_whole_column_must_agree() -> None
     detector = ColumnTypeDetector()
     for batch in batches:
         detector.observe(pa.array(batch))
-    decided, _ = detector.decide()
+    decided = detector.decide().type
     assert (decided.kind, decided.notation) == (Kind.FLOAT, "1.234,5")
     detector.observe(pa.array(["7.5"]))
-    decided, note = detector.decide()
+    decided = detector.decide().type
     assert decided.kind is Kind.TEXT
-    assert "'7.5' in record 7 is written in another way than the values before it" in note
+    expected = "'7.5' in record 7 is written in another way than the values before it"
+    assert expected in detector.decide().note
 
 
 @pytest.mark.parametrize(
@@ -527,8 +611,51 @@ def test_what_is_not_refused_can_be_stored_and_what_can_be_stored_is_not_refused
         (DATE, "2023-02-29", "'2023-02-29' is not in the calendar"),
         (timestamp(), "2023-02-28 10:00:00.5", "has more than 0 decimals of the second"),
         (ColumnType(Kind.UUID), "6F9619FF-8B86-D011-B42D-00C04FC964FF", ""),
+        (FLOAT, "9007199254740991", ""),
+        (FLOAT, "9007199254740992", "has more digits than the column keeps"),
     ],
 )
 def test_a_misfit_is_explained(type_: ColumnType, value: str, expected: str) -> None:
     assert explain_misfit(value, type_).endswith(expected)
     assert bool(explain_misfit(value, type_)) == bool(expected)
+
+
+def detect_short(*batches: Texts, hints: Hints = Hints()) -> Decision:  # noqa: B008 - it is frozen
+    """Return what is decided when the values are looked at one by one."""
+    detector = ColumnTypeDetector(hints)
+    for batch in batches:
+        records = pa.record_batch([column(batch)], names=["c"])
+        detector.observe(column(batch), short=texts_of_columns(records)[0])
+    assert detector.nulls == sum(value is None for batch in batches for value in batch)
+    return detector.decide()
+
+
+LOOK_ALIKES = st.one_of(
+    st.sampled_from(["1.234", "-12.345", "0.123", "1.50", "2.0", "-0.0", "12", "007", "n/a", ""]),
+    st.sampled_from(["1,5", "1.234,5", "1,234", "1'000", "2024-02-30", "31.12.2024", "03.04.2024"]),
+    st.sampled_from(["9007199254740993", "-9223372036854775808", "9223372036854775808", "True"]),
+    st.sampled_from(["0.12345678901234567", "a\x1fb", "😀", "äöü", "0000-01-01", "2024-01-01"]),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(
+    OF_ONE_KIND | st.lists(st.none() | PLAIN | LOOK_ALIKES, max_size=8),
+    st.integers(0, 6),
+    st.sampled_from([Hints(), Hints(decimal_mark=","), Hints(day_first=True)]),
+)
+def test_few_values_are_judged_as_many_are(values: Texts, cut: int, hints: Hints) -> None:
+    batches = values[:cut], values[cut:]
+    assert detect_short(*batches, hints=hints) == decide(*batches, hints=hints)
+
+
+@pytest.mark.parametrize("values", [values for values, _ in (*TYPED, *KEPT_AS_TEXT)])
+def test_few_values_of_every_sort_are_judged_as_many_are(values: Texts) -> None:
+    assert detect_short(values) == decide(values)
+
+
+def test_texts_of_many_columns_come_without_nulls_and_in_their_places() -> None:
+    columns: list[Texts] = [["a", None, "b"], [None] * 3, ["", "c", None], ["x\x1fy", "z", "w"]]
+    records = pa.record_batch([column(values) for values in columns], names=list("abcd"))
+    assert texts_of_columns(records) == [["a", "b"], [], ["", "c"], None]
+    assert texts_of_columns(records.slice(1, 1)) == [[], [], ["c"], ["z"]]

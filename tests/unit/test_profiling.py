@@ -2,17 +2,22 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pytest
 
+from dropload.column_types import ColumnTypeDetector
 from dropload.errors import FileError
 from dropload.model import ColumnType, Kind, Layout, Profile
 from dropload.parsers.base import Batch, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
+from dropload.parsers.delimited.columnar import BLOCK_BYTES
 from dropload.profiling import MAX_KEPT_REJECTS, open_hashed, profile_file
+
+KEY = "load.decimal_mark"
 
 
 def layout(*names: str, header: bool = True) -> Layout:
@@ -202,3 +207,55 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, reader: str) -> None
     small, large = peaks_mb
     assert large < 250
     assert large - small < 60
+
+
+@pytest.mark.parametrize(
+    ("cells", "type_", "note", "doubt"),
+    [
+        (["1.234;12,5", "22.345;7,25"], "text", "and other columns have decimal commas", KEY),
+        (
+            ["500;12,5", "1.234;7,25", "12.345;k.A.", "7;1,5", "8;9,5"],
+            "text",
+            "'1.234' in record 2 can have",
+            KEY,
+        ),
+        (["1,234;1,500", "5,678;7,25"], "text", "can have a decimal comma", KEY),
+        (["1.234;1.500,50", "500;7,25"], "integer", "written as 1.234,5, as in other columns", ""),
+        (["1,234;1.500,50", "2,500;7,25"], "decimal(4,3)", "written as 1.234,5", ""),
+        (["1,234;1,500.50", "2,500;7.25"], "integer", "written as 1,234.5", ""),
+        (["1.234;1.500,50;2,500.25", "2.5;7,25;1.5"], "float", "", ""),
+        (["1.234;1.500,50;2,500.25", "2.500;7,25;1.5"], "text", "settles it", KEY),
+        (["1.234;12.5", "22.345;7.25"], "decimal(5,3)", "", ""),
+        (["0.123;12,5", "2.345;7,25"], "decimal(4,3)", "", ""),
+    ],
+)
+def test_a_file_with_decimal_commas_says_what_the_points_of_another_column_are(
+    tmp_path: Path, cells: list[str], type_: str, note: str, doubt: str
+) -> None:
+    """Promise 5: a thousand is never taken for one."""
+    names = tuple("nabc"[: cells[0].count(";") + 1])
+    data = "\n".join([";".join(names), *cells, ""]).encode()
+    how = replace(layout(*names), delimiter=";")
+    found = profile(tmp_path / "a.csv", data, how).columns[0]
+    assert (str(found.type), found.doubt) == (type_, doubt)
+    assert note in found.note
+
+
+def test_each_column_of_a_wide_file_is_looked_at_once_however_many_blocks_it_comes_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs is measured in benchmarks/detection.py"""
+    looks: list[int] = []
+    observe = ColumnTypeDetector.observe
+
+    def count(self: ColumnTypeDetector, column: pa.Array, *others: Any) -> None:
+        looks.append(len(column))
+        observe(self, column, *others)
+
+    monkeypatch.setattr(ColumnTypeDetector, "observe", count)
+    names = tuple(f"c{n}" for n in range(3000))
+    line = ",".join(str(n / 7) for n in range(3000))
+    data = "\n".join([",".join(names), *[line] * 60, ""]).encode()
+    assert len(data) > 2 * BLOCK_BYTES
+    assert profile(tmp_path / "a.csv", data, layout(*names)).rows == 60
+    assert looks == [60] * 3000

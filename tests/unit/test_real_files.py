@@ -109,5 +109,5 @@ def as_a_database_prints(column: list[str]) -> list[str]:
     """Return the values rewritten where all of them are in one other notation."""
     detector = ColumnTypeDetector()
     detector.observe(pa.array(column))
-    notation = detector.decide()[0].notation
+    notation = detector.decide().type.notation
     return [rewrite_text(value, notation) for value in column] if notation else column

@@ -258,6 +258,47 @@ def test_a_day_that_could_be_two_is_held_before_it_spoils_a_column_of_days(yard:
     assert declared(yard, "dbo.d")["day"] == "TEXT"
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "named"),
+    [
+        ("2024-01-31", "n/a", "'n/a' in record 3"),
+        ("2024-01-31", "2024-02-30", "'2024-02-30' in record 3"),
+        ("17", "abc", "'abc' in record 3"),
+        ("17", "007", "'007' in record 3"),
+        ("2.50", "abc", "'abc' in record 3"),
+        ("true", "maybe", "'maybe' in record 3"),
+    ],
+)
+def test_a_slip_is_held_before_it_turns_a_column_into_text(
+    yard: Yard, good: str, bad: str, named: str
+) -> None:
+    yard.drop("s.csv", f"name,value\na,{good}\n")
+    before = declared(yard, "dbo.s")["value"]
+    held = yard.drop("s.csv", f"name,value\nb,{good}\nc,{good}\nd,{bad}\n")
+    assert held.verdict is Verdict.HELD
+    assert named in held.message
+    assert '"value"' in held.message
+    assert declared(yard, "dbo.s")["value"] == before
+    assert yard.load(held.path, force=True).verdict is Verdict.LOADED
+    assert declared(yard, "dbo.s")["value"] == "TEXT"
+    assert yard.table("dbo.s")[-1] == ("d", bad)
+
+
+def test_numbers_that_only_text_keeps_as_written_are_held_for_a_column_of_numbers(
+    yard: Yard,
+) -> None:
+    yard.drop("s.csv", "name,value\na,1.25\nb,3.75\n")
+    held = yard.drop("s.csv", "name,value\nc,1.5\nd,2.50\n")
+    assert (held.verdict, "different counts of decimals" in held.message) == (Verdict.HELD, True)
+
+
+def test_a_column_that_has_become_text_is_made_text(yard: Yard) -> None:
+    yard.drop("s.csv", "name,value\na,17\nb,18\n")
+    codes = "name,value\nc,A1\nd,B2\ne,19\nf,C3\n"
+    assert yard.drop("s.csv", codes).verdict is Verdict.LOADED
+    assert declared(yard, "dbo.s")["value"] == "TEXT"
+
+
 def test_a_column_that_could_be_either_of_two_is_refused(yard: Yard) -> None:
     yard.drop("m.csv", "id,Change,Change %,a,b,c\n1,2,3,4,5,6\n")
     refused = yard.drop("m.csv", "id,Change $,a,b,c\n1,2,3,4,5\n")

@@ -1,9 +1,10 @@
 """Column types without damage: decide them, convert text to them, compare them."""
 
 from dropload.column_types.conversion import ConversionError, canonical_text, convert
-from dropload.column_types.detector import ColumnTypeDetector
+from dropload.column_types.detector import ColumnTypeDetector, gather_marks
+from dropload.column_types.family import Decision
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
-from dropload.column_types.notations import Hints, is_doubt, rewrite, rewrite_columns, rewrite_text
+from dropload.column_types.notations import Hints, rewrite, rewrite_columns, rewrite_text
 from dropload.column_types.ordering import (
     INTEGER_DIGITS,
     WITH_FRACTION,
@@ -11,23 +12,27 @@ from dropload.column_types.ordering import (
     fits,
     text_width,
 )
+from dropload.column_types.values import MOST_SHORT, texts_of_columns
 
 __all__ = [
     "INTEGER_DIGITS",
+    "MOST_SHORT",
     "WITH_FRACTION",
     "ColumnTypeDetector",
     "ConversionError",
+    "Decision",
     "Hints",
     "canonical_text",
     "common_type",
     "convert",
     "explain_misfit",
     "fits",
-    "is_doubt",
+    "gather_marks",
     "rewrite",
     "rewrite_columns",
     "rewrite_text",
     "significant_digits",
     "text_width",
+    "texts_of_columns",
     "units_of_utf16",
 ]

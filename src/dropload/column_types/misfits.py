@@ -3,10 +3,9 @@
 import re
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal
 
 from dropload.column_types import forms, plain
-from dropload.column_types.families import quote
+from dropload.column_types.values import quote
 from dropload.model import ColumnType, Kind
 
 _WHOLE = re.compile(plain.WHOLE)
@@ -71,8 +70,7 @@ def _decimal(text: str, type_: ColumnType) -> str:
 def _float(text: str, _type: ColumnType) -> str:
     if not _NUMBER.fullmatch(text):
         return _is_not(text, "a number")
-    exact = Decimal(repr(float(text))) == Decimal(text)
-    return "" if exact else f"{quote(text)} has more digits than the column keeps"
+    return "" if plain.is_exact(text) else f"{quote(text)} has more digits than the column keeps"
 
 
 def _date(text: str, _type: ColumnType) -> str:
@@ -126,9 +124,8 @@ def _decimals(count: int) -> str:
 
 
 def _is_not(text: str, what: str) -> str:
-    form = forms.form_of(text)
-    reason = f" ({form.reason})" if form is not None and form.reason else ""
-    return f"{quote(text)} is not {what}{reason}"
+    reason = forms.explain_form(text)
+    return f"{quote(text)} is not {what}{f' ({reason})' if reason else ''}"
 
 
 _EXPLAINERS: dict[Kind, Callable[[str, ColumnType], str]] = {

@@ -25,6 +25,16 @@ class Hints:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What all columns of a file say together about how it writes numbers."""
+
+    has_comma: bool = False
+    """Whether a column has decimal commas."""
+    settled: str = ""
+    """The decimal mark, where a column has both it and separated thousands (`1.500,50`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Notation:
     """One way to write values of a group."""
 
@@ -36,10 +46,6 @@ class Notation:
     """Returns matching texts as a database prints them."""
     sense: str = ""
     """What it says that another notation of the same text denies."""
-
-    def matches(self, texts: pa.Array) -> bool:
-        """Return whether every value is written so."""
-        return plain.all_match(texts, self.pattern)
 
 
 def notations_of(group: str) -> tuple[Notation, ...]:
@@ -58,10 +64,12 @@ def rewrite(column: pa.Array, example: str) -> pa.Array:
 
 def rewrite_columns(records: pa.RecordBatch, notations: Mapping[int, str]) -> pa.RecordBatch:
     """Return the records with some columns, named by position, as a database prints them."""
+    if not notations:
+        return records
+    columns = records.columns
     for position, example in notations.items():
-        column = rewrite(records.column(position), example)
-        records = records.set_column(position, records.schema.names[position], column)
-    return records
+        columns[position] = rewrite(columns[position], example)
+    return pa.RecordBatch.from_arrays(columns, names=records.schema.names)
 
 
 def rewrite_text(text: str, example: str) -> str:
@@ -83,9 +91,24 @@ def preferred(found: list[Notation], hints: Hints) -> list[Notation]:
     return [notation for notation in found if wanted.get(notation.sense, True)]
 
 
-def is_doubt(note: str) -> bool:
-    """Return whether a note says that a line of configuration would settle the type."""
-    return note.endswith(_SETTLES)
+def explain_pointed() -> str:
+    """Return in which two ways `1.234` can be read in a file with decimal commas."""
+    return (
+        "can have a decimal point or a thousands separator, and other columns have decimal "
+        'commas: kept as text; load.decimal_mark = "," or "." settles it'
+    )
+
+
+def describe_hint(hints: Hints, sense: str) -> str:
+    """Return the line of configuration that speaks against a sense."""
+    if sense in (MARK_COMMA, MARK_POINT):
+        return f'load.decimal_mark = "{hints.decimal_mark}"'
+    return f"load.day_first = {str(hints.day_first).lower()}"
+
+
+def settling_key(sense: str) -> str:
+    """Return the key of the configuration that says whether a sense is meant."""
+    return "load.decimal_mark" if sense in (MARK_COMMA, MARK_POINT) else "load.day_first"
 
 
 def explain_doubt(sense: str) -> str:
@@ -93,15 +116,11 @@ def explain_doubt(sense: str) -> str:
     if sense in (MARK_COMMA, MARK_POINT):
         return (
             "can have a decimal comma or a thousands separator: kept as text; "
-            f'load.decimal_mark = "," or "." {_SETTLES}'
+            'load.decimal_mark = "," or "." settles it'
         )
     return (
-        "can be read as day or month first: kept as text; "
-        f"load.day_first = true or false {_SETTLES}"
+        "can be read as day or month first: kept as text; load.day_first = true or false settles it"
     )
-
-
-_SETTLES = "settles it"
 
 
 # --- numbers
@@ -111,6 +130,10 @@ MARK_POINT = "decimal point"
 _BLANK = "[ \u00a0\u202f]"
 
 
+POINTED = r"-?[1-9][0-9]{0,2}\.[0-9]{3}"
+"""One point that can separate the decimals or the thousands."""
+COMMA = r"-?(?:[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3})+),(?:[0-9]{1,2}|[0-9]{4,})"
+"""A comma that separates decimals for certain."""
 CODE = f"[0-9]{{3}}(?:(?:[.]|{_BLANK})[0-9]{{3}})+"
 """Groups of three all through: addresses (192.168.178.101) and registers write so, too."""
 
@@ -126,6 +149,8 @@ def _number(example: str, separator: str, mark: str) -> Notation:
     return Notation(example, f"-?{whole}(?:{re.escape(mark)}[0-9]+)?", write, sense)
 
 
+FULL_FORMS = ("1.234,5", "1,234.5")
+"""The notations that each read the other's thousands as decimals."""
 _NUMBERS = (
     _number("1.234,5", r"\.", ","),
     _number("1 234,5", _BLANK, ","),

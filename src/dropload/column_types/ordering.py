@@ -1,6 +1,6 @@
 """Which column types can take over the values of which others, judged by the types alone."""
 
-from dropload.column_types.families import MAX_DECIMAL_DIGITS
+from dropload.column_types.numbers import MAX_DECIMAL_DIGITS
 from dropload.model import ColumnType, Kind
 
 INTEGER_DIGITS = 19

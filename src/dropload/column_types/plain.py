@@ -35,7 +35,7 @@ MAX_WHOLE_FLOAT = 2**53 - 1
 """Up to here every whole number has a float that no other whole number is rounded to."""
 _TIME_CHARS = 15
 """The longest time of day; whatever is longer begins with a day."""
-_SURE_CHARS = 16
+SURE_CHARS = 16
 """So many characters of a number with a point are at most 15 digits: a float gives them back."""
 
 
@@ -43,6 +43,11 @@ def all_match(values: pa.Array, pattern: str) -> bool:
     """Return whether every value that is not null has this form from end to end."""
     found = pc.all(pc.match_substring_regex(values, f"^{pattern}$"))
     return found.as_py() is not False
+
+
+def count_matches(values: pa.Array, pattern: str) -> int:
+    """Return how many values have this form from end to end."""
+    return pc.sum(pc.match_substring_regex(values, f"^(?:{pattern})$")).as_py() or 0
 
 
 def shortest_plain(value: float) -> str:
@@ -55,7 +60,7 @@ def first_inexact(values: pa.Array) -> int | None:
 
     `values` have the form NUMBER. Only the value counts, not trailing zeros.
     """
-    doubtful = pc.greater(pc.binary_length(values), _SURE_CHARS)
+    doubtful = pc.greater(pc.binary_length(values), SURE_CHARS)
     positions = pc.indices_nonzero(pc.fill_null(doubtful, False))
     if len(positions) == 0:
         return None
@@ -63,12 +68,13 @@ def first_inexact(values: pa.Array) -> int | None:
     # Most are settled here; the rest is where pyarrow prints an exponent.
     same = pc.equal(texts.cast(pa.float64()).cast(pa.string()), texts)
     for index in pc.indices_nonzero(pc.invert(same)).to_pylist():
-        if not _is_exact(texts[index].as_py()):
+        if not is_exact(texts[index].as_py()):
             return _as_int(positions[index])
     return None
 
 
-def _is_exact(text: str) -> bool:
+def is_exact(text: str) -> bool:
+    """Return whether a float gives back the value of a number of the form NUMBER."""
     if "." in text:
         return Decimal(repr(float(text))) == Decimal(text)
     return abs(int(text)) <= MAX_WHOLE_FLOAT

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from dropload.column_types import is_doubt
 from dropload.config import LoadConfig
 from dropload.errors import FileError, HeldError
 from dropload.model import (
@@ -143,11 +142,28 @@ def check_doubts(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> N
         column = pairs.get(at)
         if column is None or not info.has_lineage or column.type.kind is Kind.TEXT:
             continue
-        if is_doubt(source.note):
+        if source.doubt:
             raise HeldError(
                 f'Column "{column.name}" of {info.table} holds {column.shown_type}, and here '
                 f"{source.note}.",
-                hint="Set that, and drop a new version; released, the file makes the column text.",
+                hint=f"Set {source.doubt}, and drop a new version; released, the file makes the "
+                "column text.",
+            )
+
+
+def check_slips(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> None:
+    """Hold a file of which few values would turn a column of the table into text."""
+    pairs = pair_columns(info, sources)
+    for at, source in sources:
+        column = pairs.get(at)
+        if column is None or not info.has_lineage:
+            continue
+        if source.type.kind is Kind.TEXT and column.type.kind in source.nearly:
+            raise HeldError(
+                f'Column "{column.name}" of {info.table} holds {column.shown_type}, and this file '
+                f"would make it text: {source.note}.",
+                hint="Correct these values and drop a new version; released, the file makes the "
+                "column text.",
             )
 
 

@@ -26,6 +26,7 @@ from dropload.planning.guards import (
     check_guard_rails,
     check_match,
     check_missing,
+    check_slips,
     check_values,
     check_width,
 )
@@ -72,6 +73,7 @@ def make_plan(
     request = replace(request, notes=(*request.notes, *notes, *describe_footer(profile)))
     if info is not None and not request.force:
         check_doubts(info, sources)
+        check_slips(info, sources)
     check_width(len(sources), rules.limits.columns)
     if info is None:
         plan = _plan_new_table(request, layout, profile, sources, rules)
