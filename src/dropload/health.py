@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
 
 from dropload.dock import Dock
@@ -10,6 +11,9 @@ from dropload.durable import path_text
 from dropload.errors import DroploadError
 from dropload.heartbeat import Heartbeat, read_heartbeat
 from dropload.journal import HELD, WAITING, pending_scripts
+
+_LATE_SHOWN = timedelta(days=1)
+"""So long a file that was written to after its load is a warning."""
 
 
 class Level(IntEnum):
@@ -131,6 +135,7 @@ def _check_pauses(heartbeat: Heartbeat | None) -> Iterator[Check]:
 def _read_journal(dock: Dock) -> tuple[list[tuple[str, int]], list[Check]]:
     with dock.target.read() as conn:
         counts = dock.journal.tracking.counts(conn)
+        late = dock.journal.loads.late_writes(conn, _LATE_SHOWN)
         unfiled = [
             row
             for row in dock.journal.loads.unfiled(conn)
@@ -140,6 +145,10 @@ def _read_journal(dock: Dock) -> tuple[list[tuple[str, int]], list[Check]]:
     if unfiled:
         names = ", ".join(row.file_name for row in unfiled[:3])
         checks = [Check("moves", Level.CRITICAL, f"{len(unfiled)} files not moved: {names}")]
+    if late:
+        names = ", ".join(row.file_name for row in late[:3])
+        said = f"{len(late)} files were written to after they had been loaded: {names}"
+        checks.append(Check("late writers", Level.WARNING, said))
     held = counts.get(HELD, 0)
     if held:
         checks.append(Check("held", Level.WARNING, f"{held} files are held: see `dropload status`"))

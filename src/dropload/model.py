@@ -558,11 +558,14 @@ class LoadEnd:
 
     load_id: int
     file_path: str
+    file_name: str
+    file_size: int
     state: State
     in_tree: bool
     filed_at: datetime | None
     filed_path: str | None
     report_path: str | None
+    error_category: str | None
 
 
 @dataclass(frozen=True, slots=True)

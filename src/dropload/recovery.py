@@ -11,15 +11,22 @@
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from dropload.answers import repeat_answer
 from dropload.dock import Dock
 from dropload.errors import DroploadError, FileChangedError
 from dropload.filing import file_away
+from dropload.folders import find_path
 from dropload.journal import drop_from_record, path_of_key
 from dropload.logs import get_logger
-from dropload.model import OPEN_STATES, FileVersion, LoadRecord, TableName
+from dropload.model import OPEN_STATES, FileVersion, LoadEnd, LoadRecord, State, TableName
+
+_LATE = timedelta(minutes=10)
+"""So long after it was moved a file is looked at for a writer that had only paused."""
+_LAST_LOADS = 2_000
+"""Loads that are looked at for that, however many there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ def recover(dock: Dock) -> Recovered:
         dead = [row for row in loads.open(conn) if loads.is_abandoned(conn, row)]
     moved = [_try_filing(dock, row) for row in unfiled]
     freed = [_settle_open(dock, row) for row in dead]
+    _note_late_writes(dock)
     return Recovered(
         moved=moved.count(True),
         stuck=moved.count(False),
@@ -105,6 +113,43 @@ def _reason_to_end(row: LoadRecord) -> str:
     except OSError:
         return ""  # a folder that is closed to us just now says nothing about the file
     return "" if found == row.version else "the file was replaced before it was loaded"
+
+
+def _note_late_writes(dock: Dock) -> None:
+    """Say of files that were moved a short time ago when somebody still writes into them.
+
+    Their writer paused for longer than the gate waits: what came later is not in the table.
+    """
+    with dock.target.read() as conn:
+        last = dock.journal.loads.ends(conn, _LAST_LOADS)
+        since = dock.target.now(conn) - _LATE
+    for load in last:
+        recent = load.filed_at is not None and load.filed_at > since
+        if (
+            not recent
+            or load.state is not State.FILED
+            or load.error_category
+            or not load.filed_path
+        ):
+            continue
+        try:
+            size = find_path(load.filed_path).lstat().st_size
+        except OSError:
+            continue  # taken away, or a folder that is closed to us just now
+        if size != load.file_size:
+            _note_late_write(dock, load, size)
+
+
+def _note_late_write(dock: Dock, load: LoadEnd, size: int) -> None:
+    message = (
+        f"{load.file_name} was written to after it had been loaded: it had {load.file_size:,} bytes "
+        f"and has {size:,}. What came later is not in the table. Whoever writes it pauses for longer "
+        "than the gate waits: have it write under another name and rename, raise gate.checks, or "
+        "drop the whole file again."
+    )
+    get_logger().error("file_written_late", load_id=load.load_id, reason=message)
+    with dock.target.write() as conn:
+        dock.journal.loads.note_late_write(conn, load.load_id, message)
 
 
 def _sweep_stages(dock: Dock) -> int:

@@ -1,10 +1,12 @@
 """What a crash can leave behind, and what recovery makes of it."""
 
+import io
 import time
 from pathlib import Path
 from typing import Any
 
 from dropload.accounts import account_for_files
+from dropload.health import check_health
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import ClaimRefused
@@ -447,3 +449,25 @@ def test_a_newer_success_does_not_hide_an_older_failure(yard: Yard) -> None:
         "SELECT error_message FROM \"ref.Load_History\" WHERE state = 'failed'"
     )
     assert "1 row cannot be loaded" in message
+
+
+def test_a_writer_that_goes_on_after_the_load_is_noticed_and_said_once(
+    yard: Yard, logs: io.StringIO
+) -> None:
+    """B2: it paused for longer than the gate waits."""
+    loaded = yard.drop("orders.csv", ORDERS)
+    yard.drop("other.csv", ORDERS)
+    assert loaded.filed_path is not None
+    with loaded.filed_path.open("a") as file:
+        file.write("3,Cyd\n")
+    recover(yard.dock)
+    recover(yard.dock)
+    told = [line for line in logs.getvalue().splitlines() if "file_written_late" in line]
+    assert len(told) == 1
+    assert "raise gate.checks" in told[0]
+    [row] = yard.query(
+        "SELECT load_id, state FROM \"ref.Load_History\" WHERE error_category = 'late_write'"
+    )
+    assert row == (loaded.load_id, "filed")
+    checks = {check.name: check for check in check_health(yard.dock).checks}
+    assert checks["late writers"].message.endswith("orders.csv")

@@ -162,7 +162,7 @@ def _print_loads(rows: Sequence[LoadRecord], title: str) -> None:
                 row.state,
                 row.rows_loaded,
                 row.rows_rejected,
-                _first_sentence(row.error_message or "") if row.state != "filed" else "",
+                _first_sentence(row.error_message or ""),
             )
             for row in rows
         ],

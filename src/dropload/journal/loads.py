@@ -33,6 +33,8 @@ from dropload.model import (
 )
 from dropload.targets.base import Published, Target
 
+LATE_WRITE = "late_write"
+"""Category of a load whose file was written to after it had been loaded and moved."""
 UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 """Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
 
@@ -392,6 +394,22 @@ class Loads:
             .values(status=state)
         )
 
+    def note_late_write(self, conn: sa.Connection, load_id: int, message: str) -> None:
+        """Note of a load that is over that its file was written to afterwards."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id)
+            .values(error_category=LATE_WRITE, error_message=message)
+        )
+
+    def late_writes(self, conn: sa.Connection, since: timedelta) -> list[LoadRecord]:
+        """Return the loads of the last time whose files were written to afterwards."""
+        query = sa.select(self._loads).where(
+            self._loads.c.error_category == LATE_WRITE,
+            self._loads.c.claimed_at > self._target.now(conn) - since,
+        )
+        return self._all(conn, query)
+
     def cancel_abandoned(self, conn: sa.Connection, load_id: int, reason: str) -> None:
         """End an open load whose file is gone."""
         row = self.row(conn, load_id)
@@ -542,10 +560,11 @@ class Loads:
             query = query.where(self._loads.c.schema_name == schema) if schema else query
         return self._all(conn, query)
 
-    def ends(self, conn: sa.Connection) -> list[LoadEnd]:
-        """Return of every load where its file went."""
+    def ends(self, conn: sa.Connection, limit: int | None = None) -> list[LoadEnd]:
+        """Return of every load, or of so many of the last, where its file went."""
         names = [field.name for field in fields(LoadEnd)]
-        query = sa.select(*(self._loads.c[name] for name in names))
+        columns = (self._loads.c[name] for name in names)
+        query = sa.select(*columns).order_by(self._loads.c.load_id.desc()).limit(limit)
         found = conn.execute(query).mappings()
         return [LoadEnd(**{**row, "state": State(row["state"])}) for row in found]
 
