@@ -78,6 +78,8 @@ class DatabaseConfig(_Section):
     """Passed to the ODBC driver, for example `ActiveDirectoryMsi`."""
     busy_timeout_seconds: Seconds = 30
     """How long one statement waits for a lock before the step is tried again."""
+    statement_timeout_seconds: Seconds = 3600
+    """How long one statement may take before it is ended, and the step tried again."""
     connect_timeout_seconds: Seconds = 10
     pool_size: Positive = 5
     """Connections that a process keeps open to a server."""
@@ -139,7 +141,7 @@ class LoadConfig(_Section):
     max_shrink: Share = 0.5
     """A fullload that would shrink its table by more than this share is held."""
     max_record_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
-    """A longer record is taken for a quote that was never closed."""
+    """A longer record ends the reading: a quote that was never closed, or no line ends."""
     decimal_mark: Literal[",", "."] | None = None
     """Settles columns such as `1,234`; default: they stay text, and the plan says so."""
     day_first: bool | None = None

@@ -2,11 +2,12 @@
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dropload.config import ALWAYS_IGNORED
+from dropload.config import ALWAYS_IGNORED, Config
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
@@ -15,7 +16,7 @@ from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import RELEASED
-from dropload.logs import get_logger
+from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT
@@ -28,6 +29,8 @@ RECOVERY_SECONDS = 30.0
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 MIN_SCAN_GAP_SECONDS = 0.1
+NEEDS_RESTART = ("paths", "database", "schemas")
+"""Sections of the configuration that are read once: the tree and the database are open."""
 SHOWN_REASONS = 500
 """Files whose reason for waiting is told in full; beyond that, status works it out."""
 
@@ -41,8 +44,12 @@ class Daemon:
         *,
         until_idle: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        read_config: Callable[[], Config] | None = None,
     ) -> None:
+        """`read_config` reads the configuration anew when somebody asks for it."""
         config = dock.config
+        self._read_config = read_config
+        self._reloading = False
         self._dock = dock
         self._until_idle = until_idle
         self._clock = clock
@@ -90,6 +97,11 @@ class Daemon:
         self._stopping = True
         self._watcher.wake()
 
+    def reload(self) -> None:
+        """Ask the daemon to read its configuration anew; safe in a signal handler."""
+        self._reloading = True
+        self._watcher.wake()
+
     def _prepare(self) -> None:
         try:
             self._dock.tree.create()
@@ -114,6 +126,36 @@ class Daemon:
         remove_heartbeat(self._dock.config.state_folder)
         self._log.info("daemon_stopped")
 
+    def _take_configuration(self) -> None:
+        """Go on under the configuration as it is now, as far as that needs no restart."""
+        self._reloading = False
+        if self._read_config is None:
+            return
+        try:
+            config = self._read_config()
+        except ConfigError as exc:
+            self._log.error("configuration_refused", reason=str(exc))
+            return
+        old = self._dock.config
+        kept = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(old, name)]
+        config = config.model_copy(update={name: getattr(old, name) for name in kept})
+        changed = [
+            name for name in Config.model_fields if getattr(config, name) != getattr(old, name)
+        ]
+        if changed:
+            self._apply(config)
+        self._log.info("configuration_reloaded", changed=changed)
+        if kept:
+            self._log.warning("restart_needed", sections=kept)
+
+    def _apply(self, config: Config) -> None:
+        self._dock = replace(self._dock, config=config)
+        self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
+        self._watcher.use_events(config.watch.events)
+        self._outage.configure(config.retry)
+        self._dispatcher.configure(config)
+        configure_logs(config.log)
+
     # --- one turn
 
     def _take_turn_safely(self, *, woken: bool) -> None:
@@ -125,6 +167,8 @@ class Daemon:
 
     def _take_turn(self, *, woken: bool) -> None:
         """Collect results, look, offer what is whole, start loads: in this order, one way."""
+        if self._reloading:
+            self._take_configuration()
         for finished in self._dispatcher.collect():
             self._settle_safely(finished)
         if self._is_scan_due(woken=woken):
@@ -382,3 +426,8 @@ class Daemon:
             write_heartbeat(config.state_folder, heartbeat)
         except OSError as exc:
             self._log.debug("heartbeat_not_written", reason=str(exc))
+
+
+def _differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:
+    """Return the sections in which two configurations are not the same."""
+    return [name for name in sections if getattr(config, name) != getattr(other, name)]

@@ -64,6 +64,15 @@ class Dispatcher:
         self.problem = ""
         """Why no worker can be started; empty when they can."""
         self._pool = self._make_pool()
+        self._retired: list[ProcessPool] = []
+        """Pools that only finish what runs in them."""
+
+    def configure(self, config: Config) -> None:
+        """Start loads under another configuration from now on; those under way go on in theirs."""
+        self._config = config
+        self._pool.close()
+        self._retired.append(self._pool)
+        self._pool = self._make_pool()
 
     # --- queueing
 
@@ -157,8 +166,15 @@ class Dispatcher:
 
     def collect(self) -> list[Finished]:
         """Return the drops whose workers are done; their tables are free again."""
+        if not self._running:
+            self._join_retired()
         done = [(table, *pair) for table, pair in self._running.items() if pair[1].done()]
         return [self._finish(table, drop, future) for table, drop, future in done]
+
+    def _join_retired(self) -> None:
+        while self._retired:
+            # Its workers end in join(), which waits for them: not in the daemon's thread.
+            threading.Thread(target=self._retired.pop().join, daemon=True).start()
 
     def _finish(self, table: str, drop: Drop, future: "Future[Outcome]") -> Finished:
         del self._running[table]
@@ -210,9 +226,12 @@ class Dispatcher:
         while self._running and self._clock() < deadline:
             time.sleep(0.05)
             finished += self.collect()
-        if self._running:
-            self._pool.stop()
-        else:
-            self._pool.close()
-        self._pool.join()
+        pools = [self._pool, *self._retired]
+        for pool in pools:
+            if self._running:
+                pool.stop()
+            else:
+                pool.close()
+        for pool in pools:
+            pool.join()
         return finished

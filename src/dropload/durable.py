@@ -28,6 +28,8 @@ def explain_os_error(folder: Path, exc: OSError) -> str:
         errno.EROFS: "Mount its file system for writing.",
         errno.ENOSPC: "Make room on its file system.",
         errno.EDQUOT: "Make room or raise the quota of the service's user.",
+        errno.EMFILE: "Raise the limit of open files (LimitNOFILE= of the service, ulimit -n).",
+        errno.ENFILE: "Raise the sysctl fs.file-max: the whole machine has too many open files.",
     }.get(exc.errno or 0, "See to the disk or the share it is on.")
     return f"The folder {shown} cannot be used: {exc.strerror or exc}. {advice}"
 

@@ -6,17 +6,25 @@ from pathlib import Path
 
 from dropload.column_types import Hints
 from dropload.dock import Dock
+from dropload.errors import FileError
 from dropload.intake import NamedDrop
 from dropload.loading import check_version
 from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile
 from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
 from dropload.planning import Request, find_checks, make_plan
+from dropload.planning.guards import check_width
 from dropload.profiling import profile_file
+from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
 
 _CONTRADICTED = 0.1
 """Share of refused rows from which the layout itself is in doubt."""
+_LAYOUT_MAY_BE_WRONG = frozenset({"unbalanced_quote", "record_too_long"})
+"""What ends the reading of a file whose quotes mean nothing."""
+
+# No database has tables as wide; judging the types of columns takes long where there are so many.
+_MOST_COLUMNS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = 
     """Detect the layout and read the whole file once; nothing is written."""
     check_version(drop.path, drop.version)
     parser, layout = find_layout(drop.path)
+    # A rejects file has columns more that are not loaded; the plan counts exactly.
+    check_width(layout.width, dock.target.limits.columns, spare=len(REJECT_COLUMNS))
     return examine_in(dock, drop, parser, layout, on_progress)
 
 
@@ -50,16 +60,46 @@ def examine_in(
     layout: Layout,
     on_progress: Callable[[int], None] | None = None,
 ) -> Examined:
-    """Read the whole file in a layout; when many rows contradict it, look again and compare."""
-    first = examine_as(dock, drop, parser, layout, (), on_progress)
-    if first.profile.rejected_rows <= _CONTRADICTED * first.profile.rows:
+    """Read the whole file in a layout; when the file contradicts it, look again and compare."""
+    check_width(layout.width, _MOST_COLUMNS)
+    try:
+        first = examine_as(dock, drop, parser, layout, (), on_progress)
+    except FileError as exc:
+        if exc.code not in _LAYOUT_MAY_BE_WRONG:
+            raise
+        other = _examine_again(dock, drop, parser, layout, on_progress)
+        if other is None or _is_contradicted(other):
+            raise
+        return other
+    if not _is_contradicted(first):
         return first
-    other = parser.detect(drop.path, thorough=True)
-    if _is_same(other, layout):
+    second = _examine_again(dock, drop, parser, layout, on_progress)
+    if second is None:
         return first
-    second = examine_as(dock, drop, parser, other, (), on_progress)
     fewer = second.profile.rejected_rows < first.profile.rejected_rows
     return second if fewer and second.profile.good_rows > first.profile.good_rows else first
+
+
+def _is_contradicted(examined: Examined) -> bool:
+    """Return whether so many rows are refused that the layout itself is in doubt."""
+    return examined.profile.rejected_rows > _CONTRADICTED * examined.profile.rows
+
+
+def _examine_again(
+    dock: Dock,
+    drop: Drop,
+    parser: Parser,
+    layout: Layout,
+    on_progress: Callable[[int], None] | None,
+) -> Examined | None:
+    """Return what a more thorough look finds; None when it is nothing else, or unreadable, too."""
+    try:
+        other = parser.detect(drop.path, thorough=True)
+        if _is_same(other, layout):
+            return None
+        return examine_as(dock, drop, parser, other, (), on_progress)
+    except FileError:
+        return None
 
 
 def _is_same(one: Layout, other: Layout) -> bool:

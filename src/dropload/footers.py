@@ -9,13 +9,18 @@ MOST_LINES = 5
 """More lines than these are no footer."""
 
 # Words that a row cut off in its first cell would hardly be: a transfer that broke off must not
-# pass for a table with a footer.
+# pass for a table with a footer, nor "Note 10" for a remark.
 _COUNT = r"\(?\d[\d,. ]* ?(?:rows?|records?|lines?|zeilen?|datens\w+|lignes?|filas?)\b"
-_WORD = (
-    "(?:grand )?total|sum|summe|gesamt|count|anzahl|records|rows|lines|source|quelle|notes?"
-    "|hinweis|generated|created|exported|printed|end of (?:file|report|data|table)|eof|trailer"
+_SUM = (
+    "(?:(?:grand |sub-?)?totals?|sum|(?:zwischen|gesamt)?summe|gesamt|count|anzahl|records|rows"
+    r"|lines)\b(?: \w+){0,3}\s*(?:[:=#]|\d[\d.,]*\s*$|$)"
 )
-PATTERN = rf"(?i)^\s*(?:{_COUNT}|(?:{_WORD})\b|[#*=_]|-{{2,}})"
+_REMARK = (
+    "(?:source|quelle|notes?|hinweis|remarks?|generated|created|exported|printed|erstellt|gedruckt"
+    r"|stand|datum|date|as of)\b(?:\s*:|(?:\s+\S+){3,})"
+)
+_END = r"(?:(?:end|ende) (?:of|der) (?:file|report|data|table|datei|liste)|eof|trailer)\b"
+PATTERN = rf"(?i)^\s*(?:{_COUNT}|{_SUM}|{_REMARK}|{_END}|[#*=_]|-{{2,}})"
 """How such lines begin; RE2 and `re` read it alike."""
 _FOOTER = re.compile(PATTERN)
 

@@ -59,15 +59,19 @@ class Gate:
     """
 
     def __init__(self, checks: int, interval_seconds: float) -> None:
-        self.checks = checks
-        self.interval_seconds = interval_seconds
-        self._tolerance = min(_MAX_TOLERANCE_SECONDS, interval_seconds * _TOLERANCE_SHARE)
+        self.set_pace(checks, interval_seconds)
         self._slots: dict[Inbox, dict[str, _Slot]] = {}
         self._fresh: list[_Slot] = []
         self._gone: list[Path] = []
         self._next_due: float | None = None
         self.waiting_count = 0
         """Files that are not accepted yet."""
+
+    def set_pace(self, checks: int, interval_seconds: float) -> None:
+        """Ask for other checks from now on; those that files have passed still count."""
+        self.checks = checks
+        self.interval_seconds = interval_seconds
+        self._tolerance = min(_MAX_TOLERANCE_SECONDS, interval_seconds * _TOLERANCE_SHARE)
 
     def observe(
         self,

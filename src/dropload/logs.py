@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -35,11 +35,39 @@ def configure_logs(settings: LogConfig, stream: TextIO | None = None) -> TextIO:
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _LossyStream(out))),
         cache_logger_on_first_use=False,
     )
     _take_over_standard_logging()
     return out
+
+
+class _LossyStream:
+    """Passes lines on; one that cannot be written is counted: a full disk must not stop a load."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        """Write a line, or note that it is lost."""
+        try:
+            self._tell_losses()
+            written = self._out.write(text)
+            self._out.flush()
+        except OSError:
+            self._lost += 1
+            return 0
+        return written
+
+    def _tell_losses(self) -> None:
+        if self._lost:
+            self._out.write(f"{self._lost} log lines were lost: they could not be written\n")
+            self._out.flush()
+            self._lost = 0
+
+    def flush(self) -> None:
+        """Do nothing: each line is written at once."""
 
 
 class _Forwarder(logging.Handler):

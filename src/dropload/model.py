@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from dropload.wrapping import Wrapping
+
 # --- where a file was dropped -------------------------------------------------------------
 
 
@@ -114,7 +116,7 @@ class Layout:
     encoding: str
     """Python codec name, lower case; `utf-8` also for pure ASCII."""
     delimiter: str
-    """One character, or the empty string for a file of one column."""
+    """One character, seldom several (`||`), or the empty string for a file of one column."""
     quotechar: str
     """One character, or the empty string when quotes mean nothing in this file."""
     escapechar: str
@@ -129,8 +131,14 @@ class Layout:
     has_bom: bool = False
     skip_initial_space: bool = False
     """A blank follows each delimiter and belongs to no value."""
+    wrapping: Wrapping = Wrapping.NONE
+    """What is drawn around every line and belongs to no value."""
     evidence: tuple[str, ...] = ()
     """One sentence for each thing that was decided, for people."""
+    header_lines: int = 1
+    """Records that the header takes, where there is one: names in two lines, units below them."""
+    doubt: str = ""
+    """Why a person should look before it is loaded; empty when there is no such reason."""
 
     @property
     def width(self) -> int:
@@ -438,6 +446,8 @@ class Outcome:
     rows_rejected: int = 0
     filed_path: Path | None = None
     report_path: Path | None = None
+    notes: tuple[str, ...] = ()
+    """What the plan of a file that was loaded says to people."""
     moved: bool = True
     """False when the file still stands in the inbox although the load is over."""
     claimed_by: str = ""
@@ -540,6 +550,19 @@ class LoadRecord:
     def version(self) -> FileVersion:
         """Return the version of the file that was claimed."""
         return FileVersion(self.file_size, self.mtime_ns, self.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnd:
+    """What a row of the load history says of a load's file: where it went, without its plan."""
+
+    load_id: int
+    file_path: str
+    state: State
+    in_tree: bool
+    filed_at: datetime | None
+    filed_path: str | None
+    report_path: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ class Outage:
         """Why nothing is started; empty when the database answers."""
         self.next_try_at: datetime | None = None
 
+    def configure(self, settings: RetryConfig) -> None:
+        """Wait as other settings say, from the next failure on."""
+        self._settings = settings
+
     @property
     def is_over(self) -> bool:
         """Return whether the database answered when it was last asked."""

@@ -220,6 +220,7 @@ class _Voyage:
             rows_after=published.rows_after,
         )
         outcome = self._outcome(Verdict.LOADED, None, rows_loaded=published.rows_loaded)
+        outcome = replace(outcome, notes=plan.notes)
         findings = None
         if examined.profile.rejected_rows:
             findings = explain_rejects(self._load, examined, plan.notes)

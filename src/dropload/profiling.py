@@ -160,6 +160,7 @@ class _Tally:
         self._last: deque[Reject] = deque(maxlen=MOST_LINES)
 
     def add(self, batch: Batch) -> None:
+        """Take the next batch into account, in the order of the file."""
         self.rows += batch.records.num_rows + len(batch.rejects)
         self._rejected += len(batch.rejects)
         self._rejects.extend(batch.rejects[: MAX_KEPT_REJECTS - len(self._rejects)])
@@ -186,6 +187,7 @@ class _Tally:
             detector.observe(column, source_rows, short)
 
     def profile(self, stream: HashingStream, reader: str) -> Profile:
+        """Return what all batches together say; the stream must have been read to its end."""
         footer: tuple[Reject, ...] = ()
         # A line that does not end may be a row whose transfer broke off.
         is_certain = stream.ends_with_line and not self._begins_like_footers

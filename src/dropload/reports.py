@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dropload.durable import path_text
 from dropload.model import Layout, Load, Profile, Reject
+from dropload.quoting import name_delimiter
 
 SHOWN_REJECTS = 100
 """Rejects in the report; the rejects file lists them all."""
@@ -15,8 +16,6 @@ SHOWN_REJECTS = 100
 REJECT_COLUMNS = ("_error_line", "_error_column", "_error_reason", "_error_surplus")
 """Columns that a rejects file carries behind the sender's own; a file dropped again with them is
 read without them."""
-
-_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "blank"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _reading_lines(findings: Findings) -> Iterator[str]:
     if findings.profile is not None:
         profile = findings.profile
         yield (
-            f"{profile.rows:,} rows read, {profile.good_rows:,} good, "
+            f"{count_of(profile.rows, 'row')} read, {profile.good_rows:,} good, "
             f"{profile.rejected_rows:,} rejected"
         )
 
@@ -110,23 +109,25 @@ def _record_lines(findings: Findings) -> Iterator[str]:
     yield f"{findings.at:%Y-%m-%d %H:%M:%S} UTC; more with: dropload show {load.load_id}"
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, as people write it: `1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def describe_layout(layout: Layout) -> str:
     """Return one line that says how a file is written."""
     if layout.width == 0:
         return "nothing to read"
-    delimiter = "one column" if not layout.delimiter else f"{delimiter_name(layout.delimiter)}s"
+    delimiter = "one column" if not layout.delimiter else f"{name_delimiter(layout.delimiter)}s"
     quote = f"quote {layout.quotechar}" if layout.quotechar else "no quotes"
     header = f"header in line {layout.skip_lines + 1}" if layout.header else "no header"
-    skipped = f", {layout.skip_lines} lines skipped before it" if layout.skip_lines else ""
+    above = count_of(layout.skip_lines, "line")
+    skipped = f", {above} skipped before it" if layout.skip_lines else ""
+    columns = count_of(layout.width, "column")
     return (
-        f"{layout.width} columns, {delimiter}, {quote}, {layout.encoding}, {header}{skipped} "
+        f"{columns}, {delimiter}, {quote}, {layout.encoding}, {header}{skipped} "
         f"(confidence {layout.confidence:.0%})"
     )
-
-
-def delimiter_name(delimiter: str) -> str:
-    """Return the word for a delimiter."""
-    return _NAMES.get(delimiter, repr(delimiter))
 
 
 def write_rejects(path: Path, layout: Layout, rejects: Iterable[Reject]) -> int:
@@ -164,7 +165,8 @@ def _record_line(cells: Iterable[str | None], layout: Layout) -> str:
     Quotes are doubled, not escaped: nothing else in the file would say how to read an escape.
     """
     delimiter, quote = layout.delimiter or ",", layout.quotechar or '"'
-    special = (delimiter, quote, "\n", "\r")
+    # Of several characters, each: half of one at a cell's end would be read as the delimiter's.
+    special = (*delimiter, quote, "\n", "\r")
 
     def written(cell: str | None) -> str:
         if cell is None:

@@ -210,6 +210,13 @@ class Watcher:
         """Folder to its device and inode: a renamed root keeps its watch but is another folder."""
         self._said = ""
 
+    def use_events(self, events: bool) -> None:
+        """Listen for events from the next look on, or no longer."""
+        if self._events and not events:
+            self._drop_observer()
+            self._said = ""
+        self._events = events
+
     def start(self) -> str | None:
         """Begin to listen; return what keeps inboxes from sending events, if anything does."""
         return self.ensure_alive()

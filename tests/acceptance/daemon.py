@@ -46,6 +46,7 @@ class Daemon:
         }
         self.log = root / "daemon.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.patience_seconds = PATIENCE_SECONDS
 
     def start(self, *arguments: str) -> "Daemon":
         with self.log.open("ab") as log:
@@ -165,7 +166,7 @@ class Daemon:
             return []
 
     def wait_for(self, done: Callable[[], bool], what: str = "") -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         while not done():
             assert self.process is not None
             alive = self.process.poll() is None

@@ -433,3 +433,54 @@ def test_a_database_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
         assert daemon.stop() == 0
     finally:
         daemon.end()
+
+
+def test_sighup_takes_a_new_configuration_and_says_what_needs_a_restart(tmp_path: Path) -> None:
+    config = tmp_path / "dropload.toml"
+    config.write_text("[gate]\nchecks = 500\n")
+    daemon = Daemon(tmp_path, DROPLOAD_CONFIG=str(config))
+    del daemon.environ["DROPLOAD_GATE__CHECKS"]
+    try:
+        daemon.start()
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        daemon.wait_for(lambda: "orders.csv" in daemon.command("status").stdout)
+        assert daemon.process is not None
+        config.write_text("[gate]\nchecks = 'many'\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for(lambda: bool(daemon.events("configuration_refused")))
+        assert not daemon.tables(), "it goes on as before"
+        config.write_text('[gate]\nchecks = 2\n[schemas]\nnon_reference = "other"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_until_filed(1)
+        [reloaded] = daemon.events("configuration_reloaded")
+        assert reloaded["changed"] == ["gate"]
+        [restart] = daemon.events("restart_needed")
+        assert restart["sections"] == ["schemas"]
+        assert daemon.query('SELECT count(*) FROM "dbo.orders"') == [(2,)]
+        assert daemon.stop() == 0
+    finally:
+        daemon.end()
+
+
+def test_loads_under_way_end_as_they_began_when_the_configuration_changes(tmp_path: Path) -> None:
+    config = tmp_path / "dropload.toml"
+    config.write_text("")
+    daemon = Daemon(tmp_path, DROPLOAD_CONFIG=str(config))
+    try:
+        daemon.start()
+        rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(200_000))
+        (daemon.inbox() / "big.csv").write_text(rows)
+        daemon.wait_for(lambda: "staging" in daemon.states())
+        config.write_text("[load]\nmax_rejected_rows = 1\n")
+        assert daemon.process is not None
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_for(lambda: bool(daemon.events("configuration_reloaded")))
+        (daemon.inbox() / "orders.csv").write_text(ORDERS + "3\n")
+        daemon.wait_until_filed(2)
+        assert daemon.states() == ["filed", "filed"], "one bad row is allowed now"
+        assert daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"') == [
+            (200_000, 200_000)
+        ]
+        assert daemon.stop() == 0
+    finally:
+        daemon.end()

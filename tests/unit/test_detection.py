@@ -36,6 +36,8 @@ def describe(layout: Layout) -> dict[str, Any]:
         "column_names": list(layout.header_names),
         "skip_initial_space": layout.skip_initial_space,
         "has_bom": layout.has_bom,
+        "header_lines": layout.header_lines,
+        "doubt": bool(layout.doubt),
     }
 
 
@@ -78,6 +80,11 @@ def test_answer_comes_with_a_confidence_and_sentences(expectation: Path) -> None
     assert all(layout.evidence)
 
 
+def test_blanks_that_are_too_many_to_look_behind_are_said_and_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="first megabyte of the file holds nothing but blanks"):
+        detect_bytes(tmp_path, b"\n" * 2_000_000 + b"a,b\n1,2\n")
+
+
 def test_missing_file_is_reported_as_the_system_says(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         detect_layout(tmp_path / "gone.csv")
@@ -88,12 +95,41 @@ def test_workbook_error_names_the_workbook_and_the_way_out() -> None:
         detect_layout(LAYOUTS / "workbook.csv")
 
 
+def test_workbook_saved_as_xml_is_called_a_workbook() -> None:
+    with pytest.raises(FileError, match="an Excel workbook saved as XML"):
+        detect_layout(LAYOUTS / "excel_as_xml.csv")
+
+
 def test_encoding_error_names_line_and_byte_of_the_first_bad_place(tmp_path: Path) -> None:
     good = "1;Müller;Köln;größer\n".encode() * 4
     with pytest.raises(FileError) as caught:
         detect_bytes(tmp_path, good + b"2;M\xfcller;x;y\n" + good)
     assert caught.value.code == "encoding"
     assert f"Line 5, byte {len(good) + 3}: 0xFC" in caught.value.message
+
+
+def test_stray_byte_far_behind_the_only_letters_beyond_ascii_is_named(tmp_path: Path) -> None:
+    data = "id,n\n1,Zoë\n2,Müller\n".encode() + b"3,plain\n" * 200_000 + b"4,Zo\xeb\n"
+    with pytest.raises(FileError, match=r"^Line 200,004, byte 1,600,026: 0xEB is not valid UTF-8"):
+        detect_bytes(tmp_path, data)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        ("id,n\r1,Zoë\r2,Müller\r".encode() + b"3,Zo\xeb\r", 4),
+        (b"\xff\xfe" + "id,\u0a0a\n1,\u010a\n".encode("utf-16-le") + b"\x00\xd8a\x00", 3),
+    ],
+)
+def test_line_of_a_bad_byte_is_counted_by_line_ends_not_by_bytes(
+    tmp_path: Path, data: bytes, line: int
+) -> None:
+    with pytest.raises(FileError, match=rf"^Line {line}, "):
+        detect_bytes(tmp_path, data)
+
+
+def test_terminal_colours_are_no_encoding(tmp_path: Path) -> None:
+    assert detect_bytes(tmp_path, b"id,log\n1,\x1b[31mred\x1b[0m\n").encoding == "utf-8"
 
 
 def test_foreign_byte_far_behind_the_sample_is_seen(tmp_path: Path) -> None:
@@ -207,6 +243,39 @@ def test_quoted_cell_may_go_on_over_lines() -> None:
     ],
 )
 def test_text_in_a_code_page_is_read_back_as_it_was(encoding: str, text: str) -> None:
+    sample = text.encode(encoding)
+    assert sample.decode(guess_codepage(sample.splitlines())[0].name) == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "id,price\n" + "1,€1.50\n" * 5),
+        ("cp1252", "item;price\n" + "".join(f"Bolt {n};{n},00 €\n" for n in range(299))),
+        ("cp1252", "item,price\n" + "".join(f"Bolt {n},£{n}.00\n" for n in range(299))),
+        ("cp1252", "item,price (£)\nBolt,1.00\n"),
+        ("cp1252", "sample,v µm\na,1\n"),
+        ("cp1252", "sample,µg/m³\na,1\n"),
+        ("cp1252", "sample,v\na,10±1\nb,12 ± 2\n"),
+        ("cp1252", "sample,v\na,½ l\nb,1½\n"),
+        ("cp1252", "sample,v\na,¼ l\nb,¾ l\n"),
+        ("cp1252", "room,temp\na,21°C\nb,22 °C\n"),
+        ("cp1252", "case,law\n1,§ 5\n2,§7 Abs. 2\n"),
+        ("cp1252", "name,owner\na,© 2020 Foo\nb,Bar®\n"),
+        ("cp1252", "part,size\na,10×20\nb,10 × 30 mm²\n"),
+        ("cp1252", "part,price\na,¥12\nb,12 ¥\n"),
+        ("cp1252", "part,share\na,12 ‰\nb,13‰\n"),
+        ("cp1252", "street,nº\na,1\n"),
+        ("cp1252", "id,quote\na,„Haus“\nb,«Hof»\n"),
+        ("cp1250", "id,name\n1,Łukasz\n2,Nowak\n"),
+        ("cp1250", "id,name\n1,Paweł\n2,Michał\n"),
+        ("iso-8859-15", "titre;prix\nA;3 €\nB;4 €\n"),
+        ("mac-roman", "id,said\n1,it’s\n2,don’t\n"),
+        ("cp866", "id;ja\n" + "1;да\n2;нет\n" * 200),
+        ("cp850", "id,beer\n1,Kölsch\n2,Kölsch\n"),
+    ],
+)
+def test_few_foreign_characters_are_read_back_as_they_were(encoding: str, text: str) -> None:
     sample = text.encode(encoding)
     assert sample.decode(guess_codepage(sample.splitlines())[0].name) == text
 

@@ -16,6 +16,7 @@ from dropload.model import Layout, Profile
 from dropload.parsers.base import UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.profiling import profile_file
+from dropload.wrapping import Wrapping, unwrap_line
 
 FILES = Path(__file__).parent.parent / "files"
 # The beginning of a file is damaged as well as all of it, and faster.
@@ -109,14 +110,19 @@ def read_numbers(path: Path, layout: Layout, reader: str) -> tuple[list[int], li
 def count_lines(data: bytes, layout: Layout) -> int | None:
     """Return how many data records there must be, None where records may span lines."""
     text = data.decode(layout.encoding).removeprefix("\ufeff").rstrip("\x1a")
+    if layout.wrapping is Wrapping.QUOTES:
+        return None
     if layout.escapechar or (layout.quotechar and layout.quotechar in text):
         return None
     lines = re.split(r"\r\n|\r|\n", text)[layout.skip_lines :]
+    if layout.wrapping:
+        lines = [unwrap_line(line, layout.wrapping, layout.delimiter) for line in lines]
     # In a file of one column a line of blanks is a value.
     blanks = " \t".replace(layout.delimiter, "") if layout.width > 1 else ""
     if layout.skip_initial_space:
         blanks += " "
-    return sum(bool(line.strip(blanks) if blanks else line) for line in lines) - layout.header
+    heading = layout.header_lines if layout.header else 0
+    return sum(bool(line.strip(blanks) if blanks else line) for line in lines) - heading
 
 
 @settings(deadline=None, max_examples=1000)
@@ -158,3 +164,43 @@ def check_counts(path: Path, data: bytes, layout: Layout, profile: Profile) -> N
         assert profile.reader == "tolerant"
     if layout.width:
         assert count_lines(data, layout) in (None, records)
+
+
+WORDS = st.sampled_from(["Anna", "Bob", "Köln", "blue", "a b", "x-1", "Ünal"])
+NUMBERS = st.integers(0, 9999).map(str)
+DECIMALS = st.decimals(0, 999, places=2, allow_nan=False).map(str)
+DAYS = st.dates().map(str)
+
+
+@st.composite
+def ragged_tables(draw: st.DrawFn) -> tuple[bytes, bool, int]:
+    """Return a file, whether it has a header, and its rows: some lack cells, or have too many."""
+    # Without a column of numbers or days nobody could tell rows from remarks.
+    kinds = [draw(st.sampled_from([NUMBERS, DAYS]))]
+    kinds += draw(
+        st.lists(st.sampled_from([WORDS, NUMBERS, DECIMALS, DAYS]), min_size=2, max_size=5)
+    )
+    rows = [[draw(kind) for kind in kinds] for _ in range(draw(st.integers(8, 20)))]
+    for _ in range(draw(st.integers(1, 2))):
+        place = draw(st.one_of(st.integers(0, 1), st.integers(0, len(rows) - 1)))
+        row = rows[place]
+        rows[place] = row[: draw(st.integers(2, len(row)))] if draw(st.booleans()) else [*row, "z"]
+    header = draw(st.booleans())
+    names = [f"field_{chr(97 + n)}" for n in range(len(kinds))]
+    lines = [";".join(row) for row in ([names] if header else []) + rows]
+    return "\n".join(lines).encode() + b"\n", header, len(rows)
+
+
+@settings(deadline=None, max_examples=300)
+@given(ragged_tables())
+def test_rows_that_lack_cells_or_have_more_are_refused_and_never_skipped(
+    table: tuple[bytes, bool, int],
+) -> None:
+    data, header, rows = table
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ragged.csv"
+        path.write_bytes(data)
+        layout = DelimitedParser().detect(path)
+        profile = profile_damaged(path, layout)
+    assert (layout.skip_lines, layout.header) == (0, header), layout.evidence
+    assert profile.rows + len(profile.footer) == rows

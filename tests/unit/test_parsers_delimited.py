@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropload.detection.splitting import Dialect, Splitter
 from dropload.errors import FileError
 from dropload.model import Layout, Reject
 from dropload.parsers import find_parser
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
+from dropload.parsers.delimited.records import QUOTED_EMPTY, RecordSplitter
 from dropload.parsers.delimited.tolerant import read_tolerant
+from dropload.wrapping import Wrapping
 
 MAX_RECORD_BYTES = 1 << 22
 
@@ -90,7 +93,12 @@ BOTH_READ: dict[str, Case] = {
 
 TOLERANT_READS: dict[str, Case] = {
     "bare quote": ('a,b\n5" pipe,x"\n', layout(), [('5" pipe', 'x"')]),
-    "text behind a closing quote": ('a,b\n"q"z,"x"y"\n', layout(), [("qz", 'xy"')]),
+    "quotes inside a quoted cell": (
+        'a,b\n"say "hi" now",6" pipe\n"5" pipe","he said, "no""\n"a, b "c" d",1\n',
+        layout(),
+        [('say "hi" now', '6" pipe'), ('5" pipe', 'he said, "no"'), ('a, b "c" d', "1")],
+    ),
+    "blanks behind a closing quote": ('a,b\n"x, y" ,"" \t\n', layout(), [("x, y", "")]),
     "surplus empty cells": ('a,b\n1,2,,""\n', layout(), [("1", "2")]),
     "a line of blanks": ("a,b\n   \n1,2\n", layout(), [("1", "2")]),
     "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
@@ -114,6 +122,23 @@ TOLERANT_READS: dict[str, Case] = {
         [("1", "x||y"), ("2|3", "z")],
     ),
     "delimiter beyond ASCII": ("a§b\n1§2\n", layout(delimiter="§"), [("1", "2")]),
+    "a table between pipes": (
+        "|a|b|\n|1| x|\n2|y\n||z|\n",
+        layout(delimiter="|", wrapping=Wrapping.PIPES),
+        [("1", " x"), ("2", "y"), (None, "z")],
+    ),
+    "a printed table": (
+        "+---+----+\r\n| a | b  |\r\n+---+----+\r\n| 1 | x  |\r\n+---+----+\r\n",
+        layout(delimiter="|", wrapping=Wrapping.RULES),
+        [
+            ("1", "x"),
+        ],
+    ),
+    "lines in quotes": (
+        '"a,b"\r"1,""x, y"""\r2,z\r',
+        layout(wrapping=Wrapping.QUOTES),
+        [("1", "x, y"), ("2", "z")],
+    ),
     "second byte-order mark": ("\ufeff\ufeff1,2\n", layout(header=False), [("\ufeff1", "2")]),
 }
 
@@ -151,6 +176,7 @@ LAYOUTS = st.builds(
     escapechar=st.sampled_from(["", "", "\\"]),
     header=st.booleans(),
     skip_lines=st.integers(0, 2),
+    wrapping=st.sampled_from([Wrapping.NONE, Wrapping.NONE, *Wrapping]),
 )
 
 
@@ -252,7 +278,9 @@ def test_a_record_beyond_the_limit_ends_the_reading_before_memory_does() -> None
     with pytest.raises(FileError, match=r"^Line 3: a quote") as caught:
         tolerant(text, layout(), max_record_bytes=1024)
     assert caught.value.code == "unbalanced_quote"
-    with pytest.raises(FileError, match=r"^Line 2: the record that starts here") as caught:
+    with pytest.raises(FileError, match=r"^Line 2: a quote .* not closed within 600,000 bytes"):
+        tolerant('a,b\n3,"' + "x" * 1_500_000 + '",2\n', layout(), max_record_bytes=600_000)
+    with pytest.raises(FileError, match=r"^Line 2: the record that .* than 1,024 bytes") as caught:
         tolerant("a,b\n" + "x" * 3000 + ",2\n", layout(), max_record_bytes=1024)
     assert caught.value.code == "record_too_long"
 
@@ -279,6 +307,62 @@ def test_rows_with_a_wrong_number_of_cells_are_refused_with_their_line() -> None
     assert (long.source_row, long.line, long.code) == (3, 6, "too_many_cells")
     assert long.message == "has 3 cells where the header has 2"
     assert long.fields == ("5", "6", "7")
+
+
+@pytest.mark.parametrize(
+    ("cell", "column"),
+    [
+        ('"a" b', "h0"),
+        ('"q"z', "h0"),
+        ('"Romeo" and "Juliet"', "h0"),
+        ('"a","b" c', "h1"),
+        ('"a, "b"', "h0"),
+    ],
+)
+def test_a_misquoted_cell_refuses_its_row_and_stays_as_it_was_written(
+    cell: str, column: str
+) -> None:
+    text = f"a,b\n1,2\n{cell}{',7' * (column == 'h0')}\n3,4\n"
+    found = tolerant(text, layout())
+    assert found.records == [(1, "1", "2"), (3, "3", "4")]
+    (reject,) = found.rejects
+    assert (reject.line, reject.column, reject.code) == (3, column, "misquoted")
+    assert reject.value == (cell if column == "h0" else '"b" c')
+    with pytest.raises(UnfaithfulError):
+        columnar(text, layout())
+
+
+ODD_CELLS = st.lists(
+    st.sampled_from(["a", '"', '""', " ", "\\", ",", "x y", '\\"', "|"]), max_size=7
+).map("".join)
+
+
+@settings(max_examples=700, deadline=None)
+@given(
+    st.lists(ODD_CELLS, min_size=1, max_size=4),
+    st.sampled_from([",", "|", " ", "", "||"]),
+    st.sampled_from(["", "\\"]),
+    st.booleans(),
+)
+def test_detection_cuts_a_line_into_the_cells_that_are_read(
+    cells: list[str], delimiter: str, escape: str, skip_initial_space: bool
+) -> None:
+    # What is behind it protects nothing, a line end aside.
+    line = delimiter.join(cells) + "."
+    how = layout(
+        0,
+        delimiter=delimiter,
+        escapechar=escape,
+        header=False,
+        skip_initial_space=skip_initial_space,
+    )
+    try:
+        stretches = list(RecordSplitter(how, MAX_RECORD_BYTES).split([f"{line}\n"]))
+    except FileError:
+        return
+    read = [["" if cell == QUOTED_EMPTY else cell for cell in row] for row in stretches[0].rows]
+    dialect = Dialect(delimiter, '"', escape, skip_initial_space)
+    assert Splitter(dialect).split([line]).cells == read
 
 
 def test_ragged_rows_are_left_to_the_tolerant_reader() -> None:

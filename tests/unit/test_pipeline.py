@@ -1,6 +1,7 @@
 """One file on its way: what each kind of file becomes, in the table, the folders, the journal."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -278,6 +279,24 @@ def test_an_empty_fullload_is_held_and_the_table_keeps_its_rows(yard: Yard) -> N
     assert (yard.inbox(load_type="fullload").path / "orders.csv").exists()
 
 
+@pytest.mark.parametrize("load_type", ["append", "fullload"])
+def test_a_file_of_delimiters_only_is_refused(yard: Yard, load_type: str) -> None:
+    yard.drop("orders.csv", ORDERS, load_type=load_type)
+    outcome = yard.drop("orders.csv", ",,,\n,,,\n", load_type=load_type)
+    assert outcome.verdict is Verdict.FAILED
+    assert "2 rows hold no value at all" in outcome.message
+    assert len(yard.table("dbo.orders")) == 2
+
+
+def test_a_file_wider_than_any_table_is_refused_before_its_rows_are_read(yard: Yard) -> None:
+    wide = ",".join(f"c{n}" for n in range(100_000))
+    began = time.monotonic()
+    outcome = yard.drop("wide.csv", f"{wide}\n{wide}\n")
+    assert outcome.verdict is Verdict.FAILED
+    assert "100,000 columns; a table can have 1,990" in outcome.message
+    assert time.monotonic() - began < 6, "judging so many columns took twenty seconds"
+
+
 def test_a_fullload_that_shrinks_or_narrows_its_table_is_held_with_the_numbers(yard: Yard) -> None:
     many = "id,name\n" + "".join(f"{n},x{n}\n" for n in range(1, 11))
     yard.drop("orders.csv", many, load_type="fullload")
@@ -424,6 +443,24 @@ def test_a_layout_that_the_whole_file_contradicts_is_looked_for_again(yard: Yard
     assert loaded.verdict is Verdict.LOADED, loaded
     assert loaded.rows_loaded == 13 * 2000 + 10 * 400
     assert yard.table("dbo.people")[2000] == (0, "Doe, J. 0")
+
+
+def test_a_lone_quote_far_down_in_a_file_without_quoting_is_text(yard: Yard) -> None:
+    rows = [f"{n}\tname {n}\t{n % 7}\n" for n in range(9000)]
+    rows[8000] = '8000\t"oops\t3\n'
+    loaded = yard.drop("names.tsv", "".join(["id\tname\tv\n", *rows]))
+    assert loaded.verdict is Verdict.LOADED, loaded
+    assert yard.table("dbo.names")[8000] == (8000, '"oops', 3)
+
+
+@pytest.mark.parametrize(
+    "rows", ['1\tA\n2\t"oops, cut o', '1,A\n2,"never closed\n3,B\n', '1\tA\n2\t"oops\n'], ids=repr
+)
+def test_a_quote_that_may_have_meant_something_is_an_error(yard: Yard, rows: str) -> None:
+    delimiter = rows[1]
+    refused = yard.drop("names.csv", f"id{delimiter}name\n{rows}")
+    assert refused.verdict is Verdict.FAILED
+    assert "a quote" in refused.message
 
 
 def test_values_that_no_number_could_give_back_stay_text(yard: Yard) -> None:

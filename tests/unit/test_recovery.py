@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dropload.accounts import account_for_files
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import ClaimRefused
@@ -432,3 +433,17 @@ def test_rejected_rows_do_not_take_the_place_of_a_file_that_stands_there(yard: Y
     assert ours.name in first.report_path.read_text()
     again = name_drop(drop_of(yard, yard.put(ours.name, ours.read_bytes())), yard.dock.target)
     assert again.table.name == "orders", "it can be corrected and dropped like any other"
+
+
+def test_a_newer_success_does_not_hide_an_older_failure(yard: Yard) -> None:
+    """C6"""
+    failed = yard.drop("orders.csv", "id,name\n1\n")
+    assert yard.drop("orders.csv", ORDERS).verdict is Verdict.LOADED
+    assert yard.states() == ["failed", "filed"]
+    assert account_for_files(yard.dock).counts["error"] == 1
+    assert failed.report_path is not None
+    assert failed.report_path.exists()
+    [(message,)] = yard.query(
+        "SELECT error_message FROM \"ref.Load_History\" WHERE state = 'failed'"
+    )
+    assert "1 row cannot be loaded" in message

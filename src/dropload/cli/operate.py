@@ -18,6 +18,7 @@ from dropload.intake import drop_of_path
 from dropload.journal import HELD, RELEASED, apply_scripts, path_key
 from dropload.model import Area, LoadType, Outcome, Verdict
 from dropload.pipeline import process_drop
+from dropload.reports import count_of
 
 
 @click.command()
@@ -32,8 +33,10 @@ def run(session: Session, until_idle: bool) -> None:
     not changed for `gate.checks` checks, `gate.interval_seconds` apart (6 x 15 s); a companion
     NAME.done beside it says that it is complete at once. Stop with Ctrl-C or SIGTERM: loads under
     way may finish for `workers.stop_timeout_seconds`, then they are cut off and go on next time.
+    SIGHUP has it read its configuration anew: all but [paths], [database] and [schemas].
     """
-    daemon = Daemon(session.dock, until_idle=until_idle)
+    daemon = Daemon(session.dock, until_idle=until_idle, read_config=session.read_config)
+    signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: daemon.stop())
     daemon.run()
@@ -132,6 +135,7 @@ def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "rows_rejected": outcome.rows_rejected,
         "filed_path": path_text(outcome.filed_path) if outcome.filed_path else None,
         "report_path": path_text(outcome.report_path) if outcome.report_path else None,
+        "notes": list(outcome.notes),
         "error_category": outcome.category or None,
         "error_message": f"{outcome.message} {outcome.hint}".strip() or None,
     }
@@ -140,9 +144,15 @@ def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
 def _print_outcome(outcome: Outcome) -> None:
     number = f" (load {outcome.load_id})" if outcome.load_id else ""
     if outcome.verdict is Verdict.LOADED:
-        click.echo(f"{outcome.rows_loaded:,} rows loaded into {outcome.table}{number}.")
+        loaded = count_of(outcome.rows_loaded, "row")
+        click.echo(f"{loaded} loaded into {outcome.table}{number}.")
         if outcome.rows_rejected:
-            click.echo(f"{outcome.rows_rejected:,} rows were rejected.")
+            rejected = count_of(outcome.rows_rejected, "row")
+            click.echo(
+                f"{rejected} rejected: `dropload show {outcome.load_id}` says which and why."
+            )
+        for note in outcome.notes:
+            click.echo(f"  {note}")
     else:
         click.echo(f"{outcome.verdict.value}{number}: {outcome.message}")
         if outcome.hint:

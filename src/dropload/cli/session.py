@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dropload.config import LoadedConfig, load_config
+from dropload.config import Config, LoadedConfig, load_config
 from dropload.dock import Dock, open_dock
 from dropload.errors import RefusedError
 from dropload.journal import pending_scripts
@@ -46,6 +46,10 @@ class Session:
             self._loaded = load_config(self._config_path)
             configure_logs(self._loaded.config.log)
         return self._loaded
+
+    def read_config(self) -> Config:
+        """Return the configuration as it is now; raise ConfigError when it is wrong."""
+        return load_config(self._config_path).config
 
     @property
     def dock(self) -> Dock:

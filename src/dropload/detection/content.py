@@ -5,10 +5,12 @@ import re
 import zipfile
 from pathlib import Path
 
+from dropload.detection.markup import name_document
 from dropload.errors import FileError
 
 _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"%PDF-", "a PDF document", "Export the table as CSV and drop it again."),
+    (b"%!PS-", "a PostScript document", "Export the table as CSV and drop it again."),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Office document", "Save it as CSV."),
     (b"\x89PNG\r\n\x1a\n", "a PNG image", "Drop the table itself, as CSV."),
     (b"\xff\xd8\xff", "a JPEG image", "Drop the table itself, as CSV."),
@@ -29,7 +31,6 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 )
 
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
-_MARKUP = re.compile(r"\s*<(?:!doctype\s+html|html[\s>]|head[\s>]|\?xml[\s?]|!--)", re.IGNORECASE)
 _JSON_START = re.compile(r'\s*(?:\{\s*(?:"[^"\n]*"\s*:|\})|\[\s*(?:\{|\[|\]))')
 
 _OFFICE_PARTS = (
@@ -49,8 +50,10 @@ _BINARY_COUNT = 4
 
 def refuse_foreign_bytes(head: bytes, path: Path) -> None:
     """Raise FileError when the first bytes are those of a format that holds no delimited text."""
+    # Some programs write a line end before their own signature.
+    begin = head.lstrip(b"\r\n\t ")
     for signature, name, hint in _SIGNATURES:
-        if head.startswith(signature) and (signature != b"BZh" or _BZIP2.match(head)):
+        if begin.startswith(signature) and (signature != b"BZh" or _BZIP2.match(begin)):
             raise _not_delimited(name, hint)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         raise _not_delimited(*_name_zip(path))
@@ -67,12 +70,10 @@ def refuse_binary(head: bytes) -> None:
         )
 
 
-def refuse_markup(text: str) -> None:
-    """Raise FileError when the text is a web page, XML or JSON."""
-    if _MARKUP.match(text):
-        name = "an XML document" if text.lstrip()[:5].lower() == "<?xml" else "a web page"
-        hint = "A download link often answers with a page: fetch the CSV itself."
-        raise _not_delimited(name, hint)
+def refuse_documents(text: str) -> None:
+    """Raise FileError when the text is a web page, XML, JSON or another document."""
+    if document := name_document(text):
+        raise _not_delimited(*document)
     if _is_json(text):
         raise _not_delimited("JSON", "Convert it to CSV and drop it again.")
 

@@ -7,7 +7,9 @@ from itertools import takewhile
 from dropload.detection.cells import TYPED, CellKind, classify_column
 from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
 from dropload.detection.sample import Sample
+from dropload.detection.sequences import find_sequence
 from dropload.detection.splitting import Dialect, Splitter
+from dropload.quoting import name_delimiter
 
 RARE = "^~\x01\x1f¦:# "
 """Delimiters that are common characters too: they need overwhelming evidence."""
@@ -28,10 +30,19 @@ _RARE_ROWS = 3
 # Fewer will do where they agree on many cells.
 _FEW_ROWS, _WIDE = 2, 6
 
+# A sequence of characters that cuts every line alike is no accident.
+_SURE = 0.97
+
 # Where so many of all cells are enclosed in quotes, what stands between them is the delimiter.
 _ALL_QUOTED = 0.9
 
-_SEP_LINE = re.compile(r'"?sep=(.|\\t)"?[,;|\t]*\s*', re.IGNORECASE)
+# A time that stands by itself, or behind a day as servers log it: 10/Oct/2000:13:55:36.
+_TIME = re.compile(
+    r"(?<![:\d])[0-2]?\d:[0-5]\d(?::[0-5]\d)?(?![:\d])|/\d{4}:[0-2]\d:[0-5]\d:[0-5]\d(?!:)"
+)
+_MOSTLY_TIMES = 0.8
+
+_SEP_LINE = re.compile(r'"?sep=(\\t|.)([^\w\s"]{0,2})"?[,;|\t]*\s*', re.IGNORECASE)
 # Double quotes are so much more usual that single ones must enclose this many times more cells.
 _ENCLOSING = 3
 # Lines that are joined for looking at quotes; more of them do not change the answer.
@@ -52,17 +63,22 @@ def read_sep_line(sample: Sample) -> str:
     match = _SEP_LINE.fullmatch(sample.head[0]) if sample.head else None
     if match is None:
         return ""
+    if match[2] and match[1] + match[2] == find_sequence(sample.head[1:]):
+        return match[1] + match[2]
     return "\t" if match[1] == "\\t" else match[1]
 
 
-def choose_dialect(sample: Sample, declared: str) -> Choice:
-    """Return the best dialect; `declared` is the delimiter of a `sep=` line or empty."""
+def choose_dialect(sample: Sample, declared: str, declared_by: str = "a sep= line") -> Choice:
+    """Return the best dialect; `declared` is the delimiter that something in the file declares."""
     text = "\n".join(
         line for lines in (sample.head, *sample.stretches) for line in lines[:_QUOTE_LINES]
     )
     if declared:
         fit = _fit_delimiter(declared, text, sample)
-        return Choice(fit, 0.99, (f"a sep= line declares {name_delimiter(declared)}",))
+        return Choice(fit, 0.99, (f"{declared_by} declares {name_delimiter(declared)}",))
+    if sequence := find_sequence(sample.head):
+        fit = _fit_delimiter(sequence, text, sample)
+        return Choice(fit, _SURE, tuple(_explain(fit, [])))
     single = _fit_single(text, sample)
     fits = [_fit_delimiter(char, text, sample) for char in _present(FIRST_CLASS, sample)]
     fits = [fit for fit in fits if not _is_one_column(fit, single)]
@@ -98,12 +114,6 @@ def _explain(best: Fit, others: list[Fit]) -> list[str]:
     if others and others[0].score > 0.7 * best.score and others[0].dialect.delimiter:
         lines.append(f"{name_delimiter(others[0].dialect.delimiter)} would be nearly as good")
     return lines
-
-
-def name_delimiter(delimiter: str) -> str:
-    """Return the word for a delimiter in a sentence."""
-    names = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon"}
-    return names.get(delimiter, repr(delimiter))
 
 
 # --- candidates -------------------------------------------------------------------------------
@@ -196,10 +206,26 @@ def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
         return fit
     if fit.dialect.escapechar and not fit.broken:
         return fit
-    if fit.broken <= 1 and not _is_mark_inside(quote, text):
+    if (
+        fit.broken <= 1
+        and not _is_mark_inside(quote, text)
+        and not _is_lone_mark(fit, text, sample)
+    ):
         # A single quote that never closes is a mistake to be reported, not a way of writing.
         return fit
     return measure_fit(replace(fit.dialect, quotechar=""), sample)
+
+
+def _is_lone_mark(fit: Fit, text: str, sample: Sample) -> bool:
+    """Return whether the only quote is text, as a second look may say.
+
+    Programs that write commas or semicolons quote what needs it; others mostly know no quotes. A
+    quote in the last line may be all that is left of a cell whose transfer broke off.
+    """
+    if not sample.thorough or fit.quoted or fit.dialect.delimiter in ("", ",", ";"):
+        return False
+    _, found, behind = text.partition(fit.dialect.quotechar)
+    return bool(found) and "\n" in behind.rstrip()
 
 
 def _is_mark_inside(quote: str, text: str) -> bool:
@@ -249,7 +275,8 @@ def _fit_rare(text: str, sample: Sample, single: Fit, best: float) -> list[Fit]:
     if single.wholes >= _WHOLE_SHARE:
         return []
     table = _without_comments(sample)
-    fits = [_fit_delimiter(char, text, table) for char in _present(RARE, table)]
+    rare = [char for char in _present(RARE, table) if char != ":" or not _hold_times(table)]
+    fits = [_fit_delimiter(char, text, table) for char in rare]
     fits = [
         replace(fit, records=Splitter(fit.dialect).split(sample.head))
         for fit in fits
@@ -265,6 +292,12 @@ def _without_comments(sample: Sample) -> Sample:
     if not 0 < first < len(sample.head):
         return sample
     return replace(sample, head=sample.head[first:])
+
+
+def _hold_times(sample: Sample) -> bool:
+    """Return whether nearly all lines hold a time, which a colon would cut."""
+    lines = [line for line in sample.head if line.strip()]
+    return sum(_TIME.search(line) is not None for line in lines) >= _MOSTLY_TIMES * len(lines)
 
 
 def _is_overwhelming(fit: Fit, text: str, best: float) -> bool:

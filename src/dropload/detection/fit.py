@@ -44,6 +44,8 @@ _UNCUT_WORTH = 0.25
 _SINGLE_SCORE = 0.26
 # Lines outside the table are believed to be a title or a footer only beside enough rows.
 _LONELY_ROWS = 0.7
+# Where more rows begin with the mark of comments, it is a part of the values.
+_MOSTLY_ROWS = 0.5
 # The first line is more often the header, cut like all others, than a title.
 _UNCUT_HEADING = 0.85
 # A piece of a sentence: what a comma within prose leaves behind.
@@ -90,7 +92,7 @@ def measure_fit(dialect: Dialect, sample: Sample) -> Fit:
     # Where cells hold line breaks, a stretch may begin within a cell and say nothing about rows.
     further = () if head.joined else sample.stretches
     splits = [head, *(Splitter(dialect).split(lines) for lines in further)]
-    rows = list(chain.from_iterable(split.cells for split in splits))
+    rows = _without_comments(list(chain.from_iterable(split.cells for split in splits)))
     width = choose_width(rows)
     table, outside = _cut_table(rows, width)
     even = _measure_evenness(table, width)
@@ -116,6 +118,12 @@ def measure_fit(dialect: Dialect, sample: Sample) -> Fit:
         sum(split.quoted for split in splits),
         sum(split.escaped for split in splits),
     )
+
+
+def _without_comments(rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows that are not comments; all of them where most rows begin so."""
+    others = [row for row in rows if len(row) != 1 or not row[0].lstrip().startswith("#")]
+    return others if len(others) >= _MOSTLY_ROWS * len(rows) else rows
 
 
 def measure_single(quotechar: str, sample: Sample) -> Fit:

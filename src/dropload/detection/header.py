@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import exp, sqrt
 from statistics import mean, pstdev
 
-from dropload.detection.cells import BLANK, TYPED, CellKind, classify_cell, classify_column
+from dropload.detection.cells import TYPED, CellKind, classify_cell, classify_column
 from dropload.detection.fit import pick_evenly
 from dropload.detection.header_words import HEADER_WORDS
 from dropload.detection.series import YEAR, counts_up
@@ -87,24 +87,7 @@ def _weigh(names: list[str], columns: list[list[str]]) -> Verdict:
         points += _NO_KNOWN_WORD
     header = points > 0
     sure = 1 / (1 + exp(-abs(points)))
-    evidence = _explain(header, typed, names)
-    if header and _has_second_heading(columns):
-        evidence += "; the row below it looks like a second heading or units"
-    return Verdict(header, sure, evidence)
-
-
-def _has_second_heading(columns: list[list[str]]) -> bool:
-    """Return whether the first row below the header holds text where typed values follow."""
-    typed = 0
-    for cells in columns:
-        if len(cells) < 4:
-            continue
-        kind, share = classify_column(cells[1:])
-        if kind in TYPED and share >= _TYPED_SHARE:
-            if classify_cell(cells[0]) in TYPED | BLANK:
-                return False
-            typed += 1
-    return typed > 0
+    return Verdict(header, sure, _explain(header, typed, names))
 
 
 def _damp(points: list[float]) -> float:

@@ -30,7 +30,19 @@ _WORDS = """
     codice descrizione stato sobrenome endereço cidade preço valor quantidade naam straat
     stad prijs aantal omschrijving namn adress pris antal beskrivning navn antall nimi
     osoite kaupunki hinta imię nazwisko ulica miasto cena ilość jméno příjmení ulice město
-    kód név cím város ár
+    kód név cím város ár ad adı soyad isim şehir ülke tarih tutar fiyat miktar adet açıklama
+    имя фамилия отчество название наименование город страна адрес дата время год месяц день
+    номер код тип цена сумма количество описание телефон почта статус категория клиент товар
+    область улица комментарий назва місто країна адреса ціна кількість сума рік име град
+    όνομα επώνυμο πόλη χώρα ημερομηνία τιμή ποσό ποσότητα διεύθυνση κωδικός περιγραφή τηλέφωνο
+    שם עיר מדינה תאריך כתובת מחיר כמות סכום קוד תיאור טלפון
+    الاسم اسم المدينة مدينة البلد بلد الدولة التاريخ تاريخ العنوان السعر الكمية المبلغ الرقم رقم
+    名前 氏名 名称 住所 都市 市 国 国名 県 都道府県 日付 時間 年 月 日 金額 価格 数量 単価 合計
+    番号 コード 種類 分類 説明 備考 電話番号 電話 性別 年齢 商品 商品名 会社 会社名 顧客 部署 姓
+    名 姓名 城市 国家 地址 日期 时间 金额 价格 单价 数量 总计 编号 代码 类型 类别 描述 备注 电话
+    性别 年龄 产品 公司 客户 部门 省份 城市名 國家 時間 金額 價格 單價 編號 代碼 類型 類別 備註
+    電話 年齡 產品 이름 성명 도시 국가 주소 날짜 일자 시간 금액 가격 수량 합계 번호 코드 종류
+    분류 설명 비고 전화 전화번호 성별 나이 상품 상품명 회사 고객 부서
 """
 
 HEADER_WORDS: frozenset[str] = frozenset(_WORDS.split())

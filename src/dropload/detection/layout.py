@@ -1,21 +1,40 @@
 """Detect how a delimited file is written, step by step."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from dropload.detection.content import refuse_binary, refuse_foreign_bytes, refuse_markup
-from dropload.detection.dialect import Choice, choose_dialect, name_delimiter, read_sep_line
+from dropload.detection.content import refuse_binary, refuse_documents, refuse_foreign_bytes
+from dropload.detection.dialect import Choice, choose_dialect, read_sep_line
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
-from dropload.detection.header import Verdict, judge_header
-from dropload.detection.preamble import find_first_row, find_full_rows_above, find_rows_above
-from dropload.detection.sample import HEAD_BYTES, Sample, read_sample
+from dropload.detection.heading import Heading, find_heading
+from dropload.detection.preamble import find_first_row
+from dropload.detection.sample import HEAD_BYTES, Sample, count_blank_lines, read_sample
+from dropload.detection.wrapped import find_wrapping, unwrap_sample
+from dropload.errors import FileError
 from dropload.model import Layout
+from dropload.quoting import name_delimiter
+from dropload.wrapping import Wrapping
 
-# Enough records below the header to judge it by.
-_HEADER_ROWS = 400
-_COUNTED_ROWS = 3
+# What is shown of lines that are skipped.
+_QUOTED_LINES = 3
+_QUOTED_CHARS = 60
+
+# Who says what the delimiter is, and what else there is to say, by what is drawn around lines.
+_DECLARED_BY = {
+    Wrapping.NONE: "a sep= line",
+    Wrapping.PIPES: "a pipe at both ends of every line",
+    Wrapping.RULES: "the drawing of a printed table",
+    Wrapping.QUOTES: "what stands between the quotes around every line",
+}
+_WRAPPED = {
+    Wrapping.NONE: (),
+    Wrapping.PIPES: ("every line stands between pipes: there are no columns beyond them",),
+    Wrapping.RULES: ("a printed table: its rules and the blanks around cells are left out",),
+    Wrapping.QUOTES: ("every line is enclosed in quotes once more: they are taken off",),
+}
 
 
 def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
@@ -31,19 +50,31 @@ def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
         head = stream.read(HEAD_BYTES)
         refuse_foreign_bytes(head, path)
         encoding = detect_encoding(stream, head)
-        if not encoding.name.startswith(("utf-16", "utf-32")):
+        if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
             refuse_binary(head)
         sample = _read_text(stream, encoding, thorough=thorough)
-    if not any(line.strip() for line in sample.head):
+    blank = count_blank_lines(sample.head)
+    if blank == len(sample.head):
+        _refuse_late_text(sample)
         return _lay_out_nothing(encoding)
-    refuse_markup("\n".join(islice(sample.head, 400)))
-    return _lay_out_table(sample, encoding)
+    refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
+    return _lay_out_table(sample, encoding, blank)
 
 
 def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool) -> Sample:
     """Return the sampled lines of the file."""
     size_bytes = stream.seek(0, 2)
     return read_sample(stream, encoding.name, size_bytes, encoding.quote_offset, thorough=thorough)
+
+
+def _refuse_late_text(sample: Sample) -> None:
+    """Raise FileError when text may follow blank lines that are too many to look behind."""
+    if not sample.complete:
+        raise FileError(
+            "The first megabyte of the file holds nothing but blanks.",
+            hint="Remove them and drop the file again.",
+            code="empty",
+        )
 
 
 def _lay_out_nothing(encoding: Encoding) -> Layout:
@@ -54,99 +85,72 @@ def _lay_out_nothing(encoding: Encoding) -> Layout:
     )
 
 
-def _lay_out_table(sample: Sample, encoding: Encoding) -> Layout:
-    """Return the layout of a file with at least one line of text."""
+def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
+    """Return the layout of a file with at least one line of text, below so many blank ones."""
+    sample = replace(file, head=file.head[blank:])
     declared = read_sep_line(sample)
     shift = 1 if declared else 0
-    body = Sample(sample.head[shift:], sample.stretches, sample.complete)
+    body = replace(sample, head=sample.head[shift:])
     if not any(line.strip() for line in body.head):
-        body = Sample(sample.head, sample.stretches, sample.complete)
+        body = sample
         declared, shift = "", 0
-    choice = choose_dialect(body, declared)
+    wrapping, drawn = (Wrapping.NONE, "") if declared else find_wrapping(body.head)
+    if wrapping:
+        body = unwrap_sample(body, wrapping, drawn)
+    choice = choose_dialect(body, declared or drawn.strip(" "), _DECLARED_BY[wrapping])
     fit = choice.fit
-    start = find_first_row(fit.records.cells, fit.width)
-    start = find_rows_above(fit.records.cells, fit.records.lines, start, fit.width)
-    rows = fit.records.cells[start : start + _HEADER_ROWS]
-    verdict = judge_header([rows[0], *(row for row in rows[1:] if _belongs(row, fit.width))])
-    if start and not verdict.header:
-        start = find_full_rows_above(fit.records.cells, fit.records.lines, start)
-    skip_lines = fit.records.lines[start] + shift
-    names = _pad_header(rows, fit.width) if verdict.header else ("",) * fit.width
+    first = find_first_row(fit.records.cells, fit.width)
+    lines = [line + shift + blank + 1 for line in fit.records.lines]
+    heading = find_heading(fit.records.cells, lines, first, fit.width)
+    skip_lines = lines[heading.start] - 1
     evidence = (
         encoding.evidence,
+        *_WRAPPED[wrapping],
         *choice.evidence,
         *_explain_quotes(fit),
-        *_explain_skipped(skip_lines),
-        verdict.evidence,
-        *_explain_width(names, fit.width),
+        *_explain_skipped(skip_lines, file),
+        heading.verdict.evidence,
+        *heading.evidence,
+        *([heading.doubt] if heading.doubt else ()),
     )
-    return _assemble(encoding, choice, verdict, skip_lines, names, evidence)
+    layout = _assemble(encoding, choice, heading, skip_lines, evidence)
+    return replace(layout, wrapping=wrapping)
 
 
-def _belongs(row: list[str], width: int) -> bool:
-    """Return whether a row below the first can speak for its columns."""
-    return len(row) == width and any(cell.strip() for cell in row)
-
-
-def _pad_header(rows: list[list[str]], width: int) -> tuple[str, ...]:
-    """Return the header's cells, with unnamed ones for columns that are empty in every row.
-
-    Other missing names are not made up: nobody knows whether they are missing left or right.
-    """
-    first = rows[0]
-    tails = [row[len(first) :] for row in rows[1:] if len(row) <= width]
-    if len(first) >= width:
-        return tuple(first)
-    if any(cell.strip() for tail in tails for cell in tail):
-        is_counted = len(first) == width - 1 and _count_rows(rows[1:], width)
-        return ("", *first) if is_counted else tuple(first)
-    return (*first, *[""] * (width - len(first)))
-
-
-def _count_rows(rows: list[list[str]], width: int) -> bool:
-    """Return whether the first column only numbers the rows: some exports leave it unnamed."""
-    whole = [row for row in rows if len(row) == width]
-    numbers = [row[0].strip() for row in whole]
-    return len(whole) >= _COUNTED_ROWS and numbers == [str(n + 1) for n in range(len(whole))]
-
-
-def _explain_skipped(skip_lines: int) -> list[str]:
+def _explain_skipped(skip_lines: int, sample: Sample) -> list[str]:
     """Return the sentence about lines before the table, if there are any."""
     if not skip_lines:
         return []
-    return [f"lines before the table that are skipped: {skip_lines}"]
-
-
-def _explain_width(names: tuple[str, ...], width: int) -> list[str]:
-    """Return the sentence about a header that is not as wide as the rows."""
-    if len(names) == width:
-        return []
-    return [f"the header has {len(names)} cells, most rows have {width}"]
+    quoted = [line.strip()[:_QUOTED_CHARS] for line in sample.head[:skip_lines] if line.strip()]
+    shown = ", ".join(f'"{line}"' for line in quoted[:_QUOTED_LINES])
+    more = ", …" if len(quoted) > _QUOTED_LINES else ""
+    return [f"lines before the table that are skipped: {skip_lines} ({shown or 'blank'}{more})"]
 
 
 def _assemble(
     encoding: Encoding,
     choice: Choice,
-    verdict: Verdict,
+    heading: Heading,
     skip_lines: int,
-    names: tuple[str, ...],
     evidence: tuple[str, ...],
 ) -> Layout:
     """Return the layout that the findings add up to."""
     dialect = choice.fit.dialect
-    confidence = choice.confidence * (0.5 + 0.5 * verdict.confidence)
+    confidence = choice.confidence * (0.5 + 0.5 * heading.verdict.confidence)
     return Layout(
         encoding=encoding.name,
         delimiter=dialect.delimiter,
         quotechar=dialect.quotechar,
         escapechar=dialect.escapechar,
-        header=verdict.header,
+        header=heading.verdict.header,
         skip_lines=skip_lines,
-        header_names=names,
+        header_names=heading.names,
         confidence=round(confidence * (0.4 + 0.6 * encoding.confidence), 3),
         has_bom=encoding.has_bom,
         skip_initial_space=dialect.skip_initial_space,
         evidence=evidence,
+        header_lines=max(1, heading.lines),
+        doubt=heading.doubt,
     )
 
 

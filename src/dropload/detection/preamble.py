@@ -114,7 +114,7 @@ def _find_row_of(rows: Sequence[Sequence[str]], width: int, least_width: int) ->
     """Return the index of the first row that could belong to a table of that width."""
     usual = _usual_filled(rows, width)
     for place, row in enumerate(rows[:_LONGEST_PREAMBLE]):
-        if len(row) < least_width or _is_comment(rows, place, width):
+        if len(row) < least_width or is_comment(rows, place, width):
             continue
         if _is_full(row, width, usual):
             return place
@@ -147,7 +147,7 @@ def _is_full(row: Sequence[str], width: int, usual: float) -> bool:
     return filled >= max(_LEAST_FILLED * usual, 1) and (filled > 1 or usual <= 1.5)
 
 
-def _is_comment(rows: Sequence[Sequence[str]], place: int, width: int) -> bool:
+def is_comment(rows: Sequence[Sequence[str]], place: int, width: int) -> bool:
     """Return whether a row is a comment; the last one before the data may be the header."""
     row = rows[place]
     if not row or not _COMMENT.match(row[0]):

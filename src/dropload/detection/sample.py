@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -34,6 +34,8 @@ class Sample:
     """Lines from further on, each stretch in order; empty when the head is the whole file."""
     complete: bool = True
     """The head is the whole file."""
+    thorough: bool = False
+    """Taken for a second look: reading the file has contradicted the first answer."""
 
 
 def read_sample(
@@ -47,7 +49,7 @@ def read_sample(
     """Return the lines to decide by; `quote_offset` is where a quote was first seen, or -1."""
     head_bytes = _THOROUGH_BYTES if thorough else HEAD_BYTES
     text, read_bytes = _read_head(stream, encoding, head_bytes)
-    if read_bytes < size_bytes and len(_LINE_END.findall(text)) < _FEW_LINES:
+    if read_bytes < size_bytes and _says_little(text):
         longer, longer_bytes = _read_head(stream, encoding, LONG_HEAD_BYTES)
         # Nothing is learnt from more of a line that does not end at all.
         if longer_bytes >= size_bytes or _LINE_END.search(longer):
@@ -57,8 +59,19 @@ def read_sample(
     count = _THOROUGH_STRETCHES if thorough else _STRETCHES
     offsets = () if complete else _choose_offsets(read_bytes, size_bytes, quote_offset, count)
     stretches = tuple(_read_stretches(stream, encoding, offsets))
-    most = _THOROUGH_LINES if thorough else _HEAD_LINES
-    return Sample(tuple(lines[:most]), stretches, complete and len(lines) <= most)
+    most = (_THOROUGH_LINES if thorough else _HEAD_LINES) + count_blank_lines(lines)
+    whole = complete and len(lines) <= most
+    return Sample(tuple(lines[:most]), stretches, whole, thorough)
+
+
+def _says_little(text: str) -> bool:
+    """Return whether the text is few lines, or blank ones for the most part."""
+    return len(_LINE_END.findall(text)) < _FEW_LINES or len(text.lstrip()) < len(text) / 2
+
+
+def count_blank_lines(lines: Sequence[str]) -> int:
+    """Return how many lines at the beginning are blank."""
+    return next((place for place, line in enumerate(lines) if line.strip()), len(lines))
 
 
 def split_lines(text: str, *, complete: bool = True) -> list[str]:

@@ -43,11 +43,11 @@ def _points(before: str, char: str, after: str, language: str) -> int:
     """Return -500..130 for one non-ASCII character between its neighbours."""
     if char == "\ufffd" or "\x80" <= char <= "\x9f" or "\ue000" <= char <= "\uf8ff":
         return -500
-    if not char.isalpha() and not _is_mark(char):
+    if char in _SYMBOL_LETTERS or not (char.isalpha() or _is_mark(char)):
         return _symbol_points(before, char, after)
     points = 0
-    if char.isupper() and before.isalpha() and before.islower():
-        points -= 120
+    if (char.isupper() and before.islower()) or (char.islower() and after.isupper()):
+        points -= 170
     if _mixes_scripts(before, char) or _mixes_scripts(char, after):
         points -= 80
     if language in LATIN:
@@ -81,26 +81,58 @@ def _mixes_scripts(left: str, right: str) -> bool:
 
 # --- symbols ----------------------------------------------------------------------------------
 
-_AFTER_DIGIT = frozenset("°€£¥%²³½¼¾ªº\u00a0")
-_PUNCTUATION = frozenset("’‘“”„–—…«»•·\u00a0©®™§¿¡´°€£№º")
+_OPENING = frozenset("„«¿¡‹")
+_FREE = frozenset("’‘“”„–—…«»‹›•·\u00a0©®™§¿¡´°€£№ºª‰†‡")
 # Between a letter and the end of a word or cell these stand for a letter of another code page.
-_NOT_BEHIND_LETTERS = frozenset("„“«¿¡£—°\u00a0")
+_NOT_BEHIND_LETTERS = frozenset("„“«¿¡£—°\u00a0†‡")
+# Where symbols stand as in "10 ± 1", "€1.50", "5 m²": before, itself, behind; a blank is an end.
+_AT_HOME = tuple(
+    (frozenset(symbols), re.compile(pattern))
+    for symbols, pattern in (
+        ("€£¥¢", r"[\d\W].[\d\W]"),
+        ("±×÷", r"[\d\W].[\d\W]"),
+        ("½¼¾", r"[\d\W].\W"),
+        ("§©", r"\W.[\d\W]"),
+        ("®™", r"[^\W\d].\W"),
+        ("°", r"[\d\W].[CFNSWEO\W]"),
+        # Units have raised digits, "m²" and "ft³"; in "Pawe³" a letter is misread.
+        ("²³", r"[\dmtRx].\W"),
+        ("ºª", r"[\dnN].\W"),
+        ("µ", r"[\d\W].[a-zA-Z\W]"),
+        ("«‹", r"\W.\w"),
+        ("»›", r"\w.\W"),
+        ("‰\u00a0", r"\d.."),
+    )
+)
+_SYMBOL_LETTERS = frozenset("µºª")
+"""Symbols that Unicode counts among the letters."""
+
+
+def _is_at_home(before: str, char: str, after: str) -> bool:
+    """Return whether a symbol stands where people write it."""
+    place = f"{before or ' '}{char}{after or ' '}"
+    return any(char in symbols and pattern.match(place) for symbols, pattern in _AT_HOME)
 
 
 def _symbol_points(before: str, char: str, after: str) -> int:
     """Return the points of a character that is no letter."""
-    inside_word = before.isalpha() and after.isalpha()
     if char == "’":
         return 90 if before.isalpha() else 20
-    if char in _AFTER_DIGIT and before.isdigit():
+    if _is_at_home(before, char, after):
         return 80
-    if char in "®©™¶¬±÷×¤…" and after.isalpha():
+    if char in "®©™¶¬±÷×¤…£" and after.isalpha():
         return -60
-    if inside_word:
+    if before.isalpha() and after.isalpha():
         return 0 if char in "·–—\u00ad\u00a0" else -130
-    if char in _PUNCTUATION:
-        return 45 if not (before.isalpha() and char in _NOT_BEHIND_LETTERS) else -20
-    return -60
+    return _free_points(before, char, after)
+
+
+def _free_points(before: str, char: str, after: str) -> int:
+    """Return the points of a symbol that may stand nearly everywhere."""
+    if char not in _FREE:
+        return -60
+    opens_nothing = char in _OPENING and not after.isalnum()
+    return -20 if opens_nothing or (before.isalpha() and char in _NOT_BEHIND_LETTERS) else 45
 
 
 # --- Latin letters ----------------------------------------------------------------------------
@@ -133,6 +165,7 @@ _MISPLACED = tuple(
         ("þ", "", r"[^\W\d]", 60),
         ("ð", "", r"[\W\d]", 80),
         ("Ý", "", r"", 60),
+        ("ąęĄĘ", "lithuanian", r"\W.[^\W\d]", 80),
     )
 )
 
@@ -163,6 +196,9 @@ def _alphabet_points(char: str, language: str) -> int:
 def _sound_points(before: str, char: str, after: str) -> int:
     """Return the points, none or negative, for odd rows of vowels or consonants."""
     if not (before.isalpha() or after.isalpha()):
+        if before.isdigit() or after.isdigit():
+            # What stands at a number is a symbol.
+            return -100
         # Vowels are words by themselves, and capitals initials.
         return 0 if char.isupper() or _is_vowel(char) else -80
     if not (before.isalpha() and after.isalpha()) or char.lower() in "ïëŕĺ":

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dropload.quoting import CellRules
+
 # A quoted cell may hold line breaks; one that never ends must not swallow the sample.
 _LONGEST_QUOTED_LINES = 1000
 # A file in which many quotes never close does not use them for quoting: stop looking for the end.
 _VAIN_SEARCHES = 12
-# Stands for "no delimiter" in patterns: a code point that no text holds.
-_NEVER = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +49,18 @@ class Splitter:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self._vain_searches = 0
-        delimiter = re.escape(dialect.delimiter or _NEVER)
-        quote = re.escape(dialect.quotechar or _NEVER)
-        escape = re.escape(dialect.escapechar or _NEVER)
-        lead = " *+" if dialect.skip_initial_space else ""
-        trail = "" if dialect.delimiter == " " else " *+"
-        inside = f"[^{quote}{escape}]*+(?:(?:{quote}{quote}|{escape}.)[^{quote}{escape}]*+)*+"
-        bare = f"(?:[^{delimiter}{escape}]|{escape}.)*+"
-        self._cell = re.compile(
-            f"{lead}{quote}({inside}){quote}{trail}({delimiter}|\\Z)"
-            f"|{lead}({bare})({delimiter}|\\Z|{escape}\\Z)",
-            re.DOTALL,
+        self._rules = CellRules(
+            dialect.delimiter,
+            dialect.quotechar,
+            dialect.escapechar,
+            skip_initial_space=dialect.skip_initial_space,
         )
+        self._cell = self._rules.compile_cell()
+        self._open_cell = self._rules.compile_open_cell()
+        quote, escape = re.escape(dialect.quotechar), re.escape(dialect.escapechar)
+        self._opening = re.compile(f"{self._rules.lead}{quote}")
         # Two escape characters are one that is meant: only an odd one is before the quote.
         self._escaped = re.compile(f"(?<!{escape})(?:{escape}{escape})*+{escape}{quote}")
-        self._open = re.compile(f"{lead}{quote}{inside}\\Z", re.DOTALL)
 
     def split(self, lines: Sequence[str]) -> Records:
         """Return the records of the lines."""
@@ -97,13 +94,11 @@ class Splitter:
     def _split_plain(self, line: str) -> list[str]:
         """Return the cells of a line without quotes and escapes."""
         delimiter = self.dialect.delimiter
-        if not delimiter:
-            return [line]
         if not self.dialect.skip_initial_space:
-            return line.split(delimiter)
+            return line.split(delimiter) if delimiter else [line]
         if delimiter == " ":
             return re.split(" +", line.lstrip(" "))
-        return [cell.lstrip(" ") for cell in line.split(delimiter)]
+        return [cell.lstrip(" ") for cell in (line.split(delimiter) if delimiter else [line])]
 
     def _join_lines(self, lines: Sequence[str], number: int) -> tuple[str, int]:
         """Return the text of the record that starts here and how many lines it takes."""
@@ -145,40 +140,37 @@ class Splitter:
 
     def _find_open(self, text: str) -> int:
         """Return where the quoted cell begins that the text ends within, -1 when there is none."""
-        position = 0
-        while position < len(text):
-            if self._open.match(text, position):
-                return position
-            match = self._cell.match(text, position)
-            if match is None or match.end() == position:
+        position, ended = 0, text + "\n"
+        while match := self._cell.match(ended, position):
+            if match[4] is not None:
                 return -1
             position = match.end()
-        return -1
+        return position if self._opening.match(text, position) else -1
 
     def _split_quoted(self, text: str, records: Records) -> list[str]:
         """Return the cells of a record, counting how its quotes are used."""
         cells: list[str] = []
-        position = 0
+        position, ended = 0, text + "\n"
         while True:
-            match = self._cell.match(text, position)
+            match = self._cell.match(ended, position) or self._open_cell.match(ended, position)
             if match is None:
                 return cells
             cells.append(self._read_cell(match, records))
             position = match.end()
-            if self.dialect.delimiter not in (match[2], match[4]) or not self.dialect.delimiter:
+            if match[4] is not None:
                 return cells
 
     def _read_cell(self, match: re.Match[str], records: Records) -> str:
         """Return a cell's value, unquoted and unescaped."""
-        quote, escape = self.dialect.quotechar, self.dialect.escapechar
-        value = match[1]
+        quote, quoted = self.dialect.quotechar, match[1]
+        if quoted is None:
+            records.broken += bool(quote) and match[3].startswith(quote)
+            return self._rules.unescape(match[3])
+        value = self._rules.unquote(quoted, match[2])
         if value is None:
-            bare: str = match[3]
-            if quote and bare.startswith(quote):
-                records.broken += 1
-            return bare.replace(escape, "") if escape and self.dialect.delimiter else bare
+            records.broken += 1
+            return f"{quote}{quoted}{quote}{match[2]}"
         records.quoted += 1
-        if escape and self._escaped.search(value):
+        if self.dialect.escapechar and self._escaped.search(quoted):
             records.escaped += 1
-            value = value.replace(escape + quote, quote)
-        return str(value.replace(quote + quote, quote))
+        return value

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -20,6 +20,7 @@ from dropload.model import (
     Area,
     Drop,
     Load,
+    LoadEnd,
     LoadRecord,
     LoadType,
     Plan,
@@ -310,6 +311,9 @@ class Loads:
         now = self._target.now(conn)
         message = str(error)
         values = _profile_values(profile) if profile is not None else {}
+        if state is State.CANCELLED:
+            # Nothing is left to do: no file has to be moved.
+            values |= {"worker": None}
         try:
             self.advance(
                 conn,
@@ -339,7 +343,7 @@ class Loads:
 
     def _was_closed_by(self, conn: sa.Connection, load: Load, state: State) -> bool:
         row = self.row(conn, load.load_id)
-        return row is not None and row.state is state and row.worker == load.worker
+        return row is not None and row.state is state and row.worker in (load.worker, None)
 
     def hold(self, conn: sa.Connection, load: Load, error: HeldError) -> None:
         """Give a load up because somebody must decide; the file stays in its inbox."""
@@ -537,6 +541,13 @@ class Loads:
             query = query.where(self._loads.c.table_name == name)
             query = query.where(self._loads.c.schema_name == schema) if schema else query
         return self._all(conn, query)
+
+    def ends(self, conn: sa.Connection) -> list[LoadEnd]:
+        """Return of every load where its file went."""
+        names = [field.name for field in fields(LoadEnd)]
+        query = sa.select(*(self._loads.c[name] for name in names))
+        found = conn.execute(query).mappings()
+        return [LoadEnd(**{**row, "state": State(row["state"])}) for row in found]
 
     def rejects(self, conn: sa.Connection, load_id: int) -> list[RejectRecord]:
         """Return the refused rows that were kept, in the order of the file."""

@@ -144,6 +144,10 @@ class Tracking:
         )
         return [TrackedFile(**row) for row in conn.execute(query).mappings()]
 
+    def all(self, conn: sa.Connection) -> list[TrackedFile]:
+        """Return the row of every path that was ever seen."""
+        return [TrackedFile(**row) for row in conn.execute(sa.select(self._table)).mappings()]
+
     def counts(self, conn: sa.Connection) -> dict[str, int]:
         """Return how many paths are in each state."""
         query = sa.select(self._table.c.status, sa.func.count().label("total")).group_by(

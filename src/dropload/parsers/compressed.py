@@ -60,9 +60,11 @@ class _Unpacker(RawIOBase):
         self._bytes = 0
 
     def readable(self) -> bool:
+        """Return True: this is what it is for."""
         return True
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        """Fill the buffer with unpacked bytes; return how many, 0 at the end."""
         try:
             count = self._inside.readinto(buffer)
         except EOFError as exc:
@@ -97,6 +99,7 @@ class _Counter:
         self._source = source
 
     def read(self, size: int = -1) -> bytes:
+        """Return up to `size` packed bytes, and count them."""
         data = self._source.read(size)
         self.count += len(data)
         return data

@@ -19,17 +19,48 @@ from dropload.model import (
 from dropload.planning.columns import pair_columns
 from dropload.planning.notes import listed, suggest_renames, suggest_tables
 from dropload.planning.request import ListTables, Request
+from dropload.reports import count_of
 
 
 def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> None:
     """Hold a file of which it is not sure enough how it is written (HeldError)."""
-    if layout.confidence >= settings.min_confidence or request.force:
+    if request.force:
+        return
+    if layout.doubt:
+        raise HeldError(
+            f"It is not sure that all of this file is read: {layout.doubt}.",
+            hint="Take out of the file what is not of the table; release it if it is right so.",
+        )
+    if layout.confidence >= settings.min_confidence:
         return
     raise HeldError(
         f"How this file is written is not sure: {layout.confidence:.0%} "
         f"(needed: {settings.min_confidence:.0%}). {'; '.join(layout.evidence)}.",
         hint="Look at it with `dropload inspect`, and release it if the layout is right.",
     )
+
+
+def check_width(columns: int, most: int, *, spare: int = 0) -> None:
+    """Refuse a file with more columns than a table can have; `spare` ones may not be loaded."""
+    if columns > most + spare:
+        raise FileError(
+            f"The file has {columns:,} columns; a table can have {most:,}.",
+            hint="Split it into several files with fewer columns.",
+            code="too_many_columns",
+        )
+
+
+def check_values(layout: Layout, profile: Profile) -> None:
+    """Refuse a file of delimiters only: rows of nulls, below no name at all."""
+    if layout.header or not profile.good_rows:
+        return
+    if all(column.nulls == profile.good_rows for column in profile.columns):
+        rows = "only row holds" if profile.good_rows == 1 else f"{profile.good_rows:,} rows hold"
+        raise FileError(
+            f"The file's {rows} no value at all, only delimiters.",
+            hint="Check the export that wrote it, then drop it again.",
+            code="empty",
+        )
 
 
 def check_content(
@@ -76,7 +107,11 @@ def _emptiness(profile: Profile) -> str:
     if profile.size_bytes == 0:
         return "The file is empty (0 bytes)."
     if profile.rows > 0:
-        return f"None of the file's {profile.rows:,} rows can be loaded."
+        first = profile.rejects[0]
+        return (
+            f"None of the file's {count_of(profile.rows, 'row')} can be loaded. "
+            f"Line {first.line:,}: {first.message}."
+        )
     if not profile.columns:
         return "The file holds nothing but blanks."
     return "The file holds a header and no rows."

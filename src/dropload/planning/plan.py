@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from dropload.column_types import common_type
 from dropload.config import LoadConfig
-from dropload.errors import FileError, HeldError
+from dropload.errors import HeldError
 from dropload.model import (
     CheckedColumn,
     ColumnProfile,
@@ -27,6 +27,8 @@ from dropload.planning.guards import (
     check_match,
     check_missing,
     check_slips,
+    check_values,
+    check_width,
 )
 from dropload.planning.notes import (
     describe_changes,
@@ -60,6 +62,7 @@ def make_plan(
     """
     check_confidence(request, layout, settings)
     check_content(request, profile, info, settings, checks)
+    check_values(layout, profile)
     sources, notes = loadable_columns(profile, rules)
     if notes and request.load_type is LoadType.FULLLOAD and not request.force:
         raise HeldError(
@@ -71,12 +74,7 @@ def make_plan(
     if info is not None and not request.force:
         check_doubts(info, sources)
         check_slips(info, sources)
-    if len(sources) > rules.limits.columns:
-        raise FileError(
-            f"The file has {len(sources):,} columns; a table can have {rules.limits.columns:,}.",
-            hint="Split it into several files with fewer columns.",
-            code="too_many_columns",
-        )
+    check_width(len(sources), rules.limits.columns)
     if info is None:
         plan = _plan_new_table(request, layout, profile, sources, rules)
     else:
@@ -113,7 +111,7 @@ def _plan_new_table(
         table_columns=tuple(TableColumn(c.name, c.type) for c in columns),
         has_lineage=True,
         rows_before=0,
-        notes=(*request.notes, f"The table {request.table} does not exist and is created."),
+        notes=(*request.notes, f"The table {request.table} is new."),
     )
 
 

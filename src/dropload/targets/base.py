@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dropload import column_types
 from dropload.config import DatabaseConfig, SchemasConfig
-from dropload.errors import ConstraintError, DroploadError, TargetError
+from dropload.errors import ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import (
     Area,
     ColumnType,
@@ -28,6 +28,14 @@ LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
 LINEAGE = (LOAD_ID, SOURCE_ROW)
 """Columns that every table made by dropload carries: which load, which record of its file."""
+
+
+def slow_statement_error(database: str) -> TransientError:
+    """Return what to say of a statement that was ended because it took too long."""
+    return TransientError(
+        f"{database} ended a statement that took too long.",
+        hint="It is tried again. database.statement_timeout_seconds says how long one may take.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pyarrow.csv as pacsv
 import sqlalchemy as sa
 
 from dropload import column_types
+from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, DroploadError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
@@ -124,7 +125,7 @@ class PostgreSQLTarget(ServerTarget):
                 "connect_timeout": max(1, round(settings.connect_timeout_seconds)),
                 **_NOTICE_SILENCE,
                 "application_name": "dropload",
-                "options": " ".join(f"-c {option}" for option in _OPTIONS.split()),
+                "options": " ".join(f"-c {option}" for option in _session_options(settings)),
             },
         )
         sa.event.listen(engine, "connect", _commit_for_good)
@@ -370,6 +371,11 @@ class PostgreSQLTarget(ServerTarget):
         conn.exec_driver_sql(
             f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} TYPE {ddl} USING {value}"
         )
+
+
+def _session_options(settings: DatabaseConfig) -> list[str]:
+    limit = round(settings.statement_timeout_seconds * 1000)
+    return [*_OPTIONS.split(), f"statement_timeout={limit}"]
 
 
 def _commit_for_good(connection: Any, _record: Any) -> None:

@@ -13,8 +13,10 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
+from dropload.targets.base import slow_statement_error
 
 # SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+_CANCELED = "57014"
 _TRANSIENT = ("08", "40", "53300", "55P03", "57014", "57P", "58030", "25006")
 _ROWS = ("22", "23", "P0001")
 """Data and constraints, and what an owner's trigger raises about a row."""
@@ -51,6 +53,7 @@ def translate_error(exc: Exception) -> DroploadError:
         (state.startswith(_LOGIN) or _is_login_failure(said), _login_error(said)),
         (state.startswith(_ROWS) or (not state and rows), _rows_error(said)),
         (state.startswith(_TOO_WIDE), _width_error(said)),
+        (state == _CANCELED and "statement timeout" in said, slow_statement_error("PostgreSQL")),
         (away or state.startswith(_TRANSIENT), TransientError(f"PostgreSQL: {said}.")),
         (not state and driver, _away_error(said)),
     )

@@ -3,12 +3,14 @@
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,11 +31,20 @@ from dropload.model import (
     TableRules,
 )
 from dropload.mounts import is_network
-from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits, Published, Target
+from dropload.targets.base import (
+    LINEAGE,
+    LOAD_ID,
+    SOURCE_ROW,
+    Limits,
+    Published,
+    Target,
+    slow_statement_error,
+)
 
 _WRITE = "dropload_write"
 _PRINT = "dropload_print"
 _FILE = "dropload_file"
+_DEADLINE = "dropload_deadline"
 
 _DDL = {
     Kind.TEXT: "TEXT",
@@ -82,6 +93,8 @@ _RULES = re.compile(
     r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|DEFAULT)\b", re.IGNORECASE
 )
 
+_STEPS = 100_000
+"""Instructions of SQLite's machine between two looks at the clock: some milliseconds."""
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _OWNERS = {
     sqlite3.SQLITE_FULL: "The disk of the database is full: make room, then the load goes on.",
@@ -116,6 +129,7 @@ class SQLiteTarget(Target):
         sa.event.listen(engine, "connect", _set_up_connection)
         sa.event.listen(engine, "checkout", _check_same_file)
         sa.event.listen(engine, "begin", _begin)
+        _limit_statements(engine, self.database.statement_timeout_seconds)
         return engine
 
     @cached_property
@@ -163,6 +177,8 @@ class SQLiteTarget(Target):
                 hint="Correct the rows that break this rule of the table, and drop the file again.",
                 code="constraint",
             )
+        if primary == sqlite3.SQLITE_INTERRUPT:
+            return slow_statement_error("SQLite")
         if primary in _TRANSIENT or isinstance(exc, OSError):
             return TransientError(f"The database cannot be reached: {original}.")
         if primary in _OWNERS:
@@ -524,6 +540,20 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
         "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _limit_statements(engine: sa.Engine, seconds: float) -> None:
+    """End each statement that takes longer; SQLite itself knows no such limit."""
+
+    def set_up(connection: sqlite3.Connection, record: Any) -> None:
+        deadline = record.info[_DEADLINE] = [inf]
+        connection.set_progress_handler(lambda: time.monotonic() > deadline[0], _STEPS)
+
+    def begin(conn: sa.Connection, *_: object) -> None:
+        conn.info[_DEADLINE][0] = time.monotonic() + seconds
+
+    sa.event.listen(engine, "connect", set_up)
+    sa.event.listen(engine, "before_cursor_execute", begin)
 
 
 def _check_same_file(connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:

@@ -83,6 +83,8 @@ def _open(body: "_CheckedBody", layout: Layout, block_bytes: int) -> Iterator[pa
 
 
 def _refuse_layout(layout: Layout) -> None:
+    if layout.wrapping:
+        raise UnfaithfulError("something drawn around the lines")
     if layout.skip_initial_space:
         raise UnfaithfulError("blanks after delimiters")
     for mark in (layout.delimiter, layout.quotechar):

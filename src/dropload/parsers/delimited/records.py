@@ -3,23 +3,19 @@ r"""Cut text into records: delimiters, quotes, escapes and line breaks, and noth
 The rules, for every reader of this family:
 
 - A record ends at `\n`, `\r\n` or a bare `\r`, mixed as they come, outside quotes.
-- Quotes mean something only at the start of a cell; elsewhere they are characters like others.
-- Inside quotes a doubled quote is one quote; delimiters and line breaks are text, kept as written.
-- Text between a closing quote and the next delimiter is appended: `"q"z` is `qz`. When the quoted
-  part runs over several lines, the closing quote is far more likely the next value's opening one:
-  that is an unbalanced quote, not a value.
-- The escape character protects quote, delimiter, line break and itself, in quotes or not; before
-  anything else it is a character like others, so that `C:\new` stays whole.
-- With `skip_initial_space`, blanks before a cell belong to no value; quotes start after them.
+- What a cell is says `dropload.quoting`; a record with a misquoted cell is to be refused.
+- When a quoted part with text behind it runs over several lines, its closing quote is far more
+  likely the next value's opening one: that is an unbalanced quote, not a value.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dropload.detection.line_ends import count_line_breaks
 from dropload.errors import FileError
 from dropload.model import Layout
-from dropload.parsers.delimited.text import count_line_breaks
+from dropload.quoting import CellRules
 
 QUOTED_EMPTY = "\0"
 """Stands for `""` among the cells, where the empty string is a cell with nothing in it."""
@@ -37,6 +33,8 @@ class Stretch:
     rows: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     """The physical line on which each record starts, from 1."""
+    misquoted: dict[int, int] = field(default_factory=dict)
+    """The misquoted cell's position for each place in `rows` that has one; it is as written."""
     may_hold_nul: bool = False
 
 
@@ -48,10 +46,14 @@ class RecordSplitter:
         self._max_chars = max_record_chars
         self._delimiter = layout.delimiter
         self._quote = layout.quotechar
-        self._escape = "" if layout.escapechar == layout.quotechar else layout.escapechar
-        self._match_field = _field_pattern(layout, self._escape).match
-        self._escapes = _escape_pattern(layout, self._escape)
-        self._quoted_escapes = re.compile(f"{self._escapes.pattern}|{re.escape(self._quote) * 2}")
+        self._rules = CellRules(
+            layout.delimiter,
+            layout.quotechar,
+            layout.escapechar,
+            skip_initial_space=layout.skip_initial_space,
+        )
+        self._escape = self._rules.escape
+        self._match_cell = self._rules.compile_cell().match
         self._special = re.compile("|".join(map(re.escape, self._quote + self._escape)))
         self._line = 1
         self._in_head = True
@@ -75,7 +77,7 @@ class RecordSplitter:
             if stretch.rows:
                 yield stretch
             pieces, size = [text[end:]], len(text) - end
-            self._refuse_if_longer(size)
+            self._refuse_if_longer(size, text[end:])
             # Twice what was left over: a long record must not be scanned again for each chunk.
             wanted = min(2 * size, self._max_chars + 1)
         stretch, _ = self._cut(self.terminated("".join(pieces)), final=True)
@@ -90,9 +92,11 @@ class RecordSplitter:
             if match is None:
                 return len(text) if final else None
             pos = match.end()
-        if self._layout.header:
-            return self._header_end(text, pos, final=final)
-        return pos
+        end: int | None = pos
+        for _ in range(self._layout.header_lines if self._layout.header else 0):
+            if end is not None:
+                end = self._header_end(text, end, final=final)
+        return end
 
     def terminated(self, text: str) -> str:
         """Return the file's last text with the line end that it may lack."""
@@ -183,19 +187,21 @@ class RecordSplitter:
         cells: list[str] = []
         pos = start
         line_break = None
-        match_field, escape = self._match_field, self._escape
+        match_cell, quote, escape = self._match_cell, self._quote, self._escape
         while line_break is None:
-            match = match_field(text, pos)
+            match = match_cell(text, pos)
             if match is None:
                 self._note_open_quote(text, start, pos)
                 return None
             quoted, tail, plain, line_break = match.groups()
             if quoted is None:
-                cells.append(self._plain_value(plain) if escape else plain)
+                cells.append(self._rules.unescape(plain) if escape else plain)
+            elif not tail and not escape and quote not in quoted:
+                cells.append(quoted or QUOTED_EMPTY)
             else:
                 if tail:
                     self._check_closing(text, start, pos, quoted, tail)
-                cells.append(self._quoted_value(quoted, tail))
+                cells.append(self._read_quoted(quoted, tail, len(cells), stretch))
             pos = match.end()
         self._refuse_if_longer(pos - start)
         stretch.rows.append(cells)
@@ -203,20 +209,12 @@ class RecordSplitter:
         self._line += count_line_breaks(text, start, pos)
         return pos
 
-    def _plain_value(self, text: str) -> str:
-        if self._escape and self._escape in text:
-            return self._escapes.sub(_without_first, text)
-        return text
-
-    def _quoted_value(self, quoted: str, tail: str) -> str:
-        if self._escape and self._escape in quoted:
-            # Both in one pass, from the left: otherwise an escaped escape is taken twice.
-            quoted = self._quoted_escapes.sub(_without_first, quoted)
-        elif self._quote in quoted:
-            quoted = quoted.replace(self._quote * 2, self._quote)
-        if tail:
-            quoted += self._plain_value(tail)
-        return quoted or QUOTED_EMPTY
+    def _read_quoted(self, quoted: str, tail: str, position: int, stretch: Stretch) -> str:
+        value = self._rules.unquote(quoted, tail)
+        if value is None:
+            stretch.misquoted.setdefault(len(stretch.rows), position)
+            return f"{self._quote}{quoted}{self._quote}{tail}"
+        return value or QUOTED_EMPTY
 
     def _check_closing(self, text: str, start: int, pos: int, quoted: str, tail: str) -> None:
         if tail.strip(" \t") and ("\n" in quoted or "\r" in quoted):
@@ -227,51 +225,30 @@ class RecordSplitter:
         line = self._line + count_line_breaks(text, start, pos)
         self._open_quote_line = line if at_quote else 0
 
-    def _refuse_if_longer(self, chars: int) -> None:
+    def _refuse_if_longer(self, chars: int, rest: str = "") -> None:
+        """Raise FileError when a record is too long; `rest` is one whose end was not found yet."""
         if chars <= self._max_chars:
             return
+        if rest and not self._open_quote_line:
+            # A cell without line breaks has not been looked into: no record could end in it.
+            self._take_record(rest, 0, Stretch())
+        # More characters than bytes are allowed: in every encoding that is too long.
         if self._open_quote_line:
-            raise unbalanced_quote(self._open_quote_line, self._quote)
+            raise unbalanced_quote(self._open_quote_line, self._quote, self._max_chars)
         raise FileError(
             f"Line {self._line:,}: the record that starts here is longer than "
-            f"{self._max_chars:,} characters.",
+            f"{self._max_chars:,} bytes.",
             hint="Check that the file has line ends, or raise load.max_record_bytes.",
             code="record_too_long",
         )
 
 
-def unbalanced_quote(line: int, quote: str) -> FileError:
+def unbalanced_quote(line: int, quote: str, within_bytes: int = 0) -> FileError:
     """Return the error for a quote that was opened on `line` and not properly closed."""
+    within = f" within {within_bytes:,} bytes" if within_bytes else ""
+    longer = "; a cell that is so long needs a higher load.max_record_bytes" if within else ""
     return FileError(
-        f"Line {line:,}: a quote ({quote}) was opened here and not closed.",
-        hint=f"Close it, or write a quote that belongs to the text twice ({quote}{quote}).",
+        f"Line {line:,}: a quote ({quote}) was opened here and not closed{within}.",
+        hint=f"Close it, or write a quote that belongs to the text twice ({quote}{quote}){longer}.",
         code="unbalanced_quote",
     )
-
-
-def _without_first(match: re.Match[str]) -> str:
-    return match[0][1:]
-
-
-def _field_pattern(layout: Layout, escape: str) -> re.Pattern[str]:
-    """Return the pattern of one cell: groups quoted, tail, plain, line break (None: delimiter).
-
-    Possessive throughout: a cell is read once, whatever its length, and needs no stack.
-    """
-    d, q, e = re.escape(layout.delimiter), re.escape(layout.quotechar), re.escape(escape)
-    text = f"[^{d}{e}\\r\\n]" if len(layout.delimiter) < 2 else f"(?:(?!{d})[^{e}\\r\\n])"
-    escaped = f"{e}(?:\\r\\n|[\\s\\S])"
-    plain = f"{text}*+(?:{escaped}{text}*+)*+" if escape else f"{text}*+"
-    doubled = f"(?:{q}{q}|{escaped})" if escape else f"{q}{q}"
-    blanks = " *+" if layout.skip_initial_space else ""
-    line_break = "(\\r\\n|\\r|\\n)"
-    end = f"(?:{d}|{line_break})" if d else line_break
-    if not q:
-        return re.compile(f"{blanks}(?:(?!)()()|({plain})){end}")
-    quoted = f"{q}([^{q}{e}]*+(?:{doubled}[^{q}{e}]*+)*+){q}({plain})"
-    return re.compile(f"{blanks}(?:{quoted}|(?!{q})({plain})){end}")
-
-
-def _escape_pattern(layout: Layout, escape: str) -> re.Pattern[str]:
-    specials = re.escape(layout.delimiter[:1] + layout.quotechar + escape)
-    return re.compile(f"{re.escape(escape)}(?:\\r\\n|[{specials}\\r\\n])")

@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from dropload.detection.line_ends import LineCounter
 from dropload.errors import FileError
 
 BOM = "\ufeff"
@@ -42,14 +43,6 @@ def drop_ctrl_z(chunks: Iterator[str]) -> Iterator[str]:
         held += len(chunk) - len(body)
 
 
-def count_line_breaks(text: str, start: int = 0, end: int | None = None) -> int:
-    r"""Return how many line ends there are: `\n`, `\r\n` and a bare `\r` count one each."""
-    stop = len(text) if end is None else end
-    breaks = text.count("\n", start, stop)
-    returns = text.count("\r", start, stop)
-    return breaks + returns - text.count("\r\n", start, stop) if returns else breaks
-
-
 def is_utf8(encoding: str) -> bool:
     """Return whether the bytes of a file in this encoding are UTF-8 as they stand."""
     return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
@@ -63,7 +56,7 @@ def _drop_bom(chunks: Iterator[str]) -> Iterator[str]:
 
 def _decode(source: BinaryIO, encoding: str, chunk_bytes: int) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    lines = _LineCounter()
+    lines = LineCounter()
     for chunk in read_chunks(source, chunk_bytes):
         if text := _decode_chunk(decoder, chunk, lines, final=False, encoding=encoding):
             yield text
@@ -74,7 +67,7 @@ def _decode(source: BinaryIO, encoding: str, chunk_bytes: int) -> Iterator[str]:
 def _decode_chunk(
     decoder: codecs.IncrementalDecoder,
     chunk: bytes,
-    lines: "_LineCounter",
+    lines: LineCounter,
     *,
     final: bool,
     encoding: str,
@@ -89,22 +82,6 @@ def _decode_chunk(
         raise _undecodable(exc, encoding, lines.line) from exc
     lines.add(text)
     return text
-
-
-class _LineCounter:
-    """The number of the physical line that the text read so far ends in, from 1."""
-
-    def __init__(self) -> None:
-        self.line = 1
-        self._after_return = False
-
-    def add(self, text: str) -> None:
-        if not text:
-            return
-        self.line += count_line_breaks(text)
-        if self._after_return and text.startswith("\n"):
-            self.line -= 1
-        self._after_return = text.endswith("\r")
 
 
 def _undecodable(exc: UnicodeDecodeError, encoding: str, line: int) -> FileError:

@@ -9,6 +9,7 @@ from dropload.model import Layout, Reject
 from dropload.parsers.base import Batch
 from dropload.parsers.delimited.records import NUL, QUOTED_EMPTY, RecordSplitter, Stretch
 from dropload.parsers.delimited.text import decode_chunks
+from dropload.wrapping import unwrap_texts
 
 CHUNK_BYTES = 512 * 1024
 """One batch comes from one chunk: some ten thousand narrow records, a few megabytes of objects."""
@@ -20,9 +21,12 @@ def read_tolerant(
     """Yield all data records; refused ones are in the batch of their stretch.
 
     A blank line is no record. A record that has only empty cells beyond the header's width is
-    accepted without them; every other wrong number of cells is refused, as is a NUL.
+    accepted without them; every other wrong number of cells is refused, as is a misquoted cell or a
+    NUL.
     """
     texts = decode_chunks(source, layout.encoding, chunk_bytes)
+    if layout.wrapping:
+        texts = unwrap_texts(texts, layout.wrapping, layout.delimiter)
     splitter = RecordSplitter(layout, max_record_bytes)
     sieve = _Sieve(layout)
     for stretch in splitter.split(text.replace("\0", NUL) for text in texts):
@@ -41,6 +45,7 @@ class _Sieve:
         self._row = 0
 
     def sort_out(self, stretch: Stretch) -> Batch:
+        """Return the stretch as a batch: its good records, and why the others are refused."""
         if self._is_clean(stretch):
             first = self._row + 1
             self._row += len(stretch.rows)
@@ -49,11 +54,11 @@ class _Sieve:
         numbers: list[int] = []
         lines: list[int] = []
         rejects: list[Reject] = []
-        for cells, line in zip(stretch.rows, stretch.lines, strict=True):
+        for place, (cells, line) in enumerate(zip(stretch.rows, stretch.lines, strict=True)):
             if self._is_blank(cells):
                 continue
             self._row += 1
-            reject = self._refuse(cells, line)
+            reject = self._refuse(cells, line, stretch.misquoted.get(place))
             if reject is not None:
                 rejects.append(reject)
                 continue
@@ -64,7 +69,11 @@ class _Sieve:
 
     def _is_clean(self, stretch: Stretch) -> bool:
         """Return whether every row is a good record, at the least cost."""
-        if stretch.may_hold_nul or set(map(len, stretch.rows)) != {self._width}:
+        if (
+            stretch.may_hold_nul
+            or stretch.misquoted
+            or set(map(len, stretch.rows)) != {self._width}
+        ):
             return False
         return self._width > 1 or [""] not in stretch.rows
 
@@ -73,7 +82,9 @@ class _Sieve:
             return False
         return not cells[0] or (self._width > 1 and not cells[0].strip(" \t"))
 
-    def _refuse(self, cells: list[str], line: int) -> Reject | None:
+    def _refuse(self, cells: list[str], line: int, misquoted: int | None) -> Reject | None:
+        if misquoted is not None:
+            return self._reject(cells, line, "misquoted", _MISQUOTED_MESSAGE, misquoted)
         if len(cells) < self._width:
             return self._reject(cells, line, "too_few_cells", self._miscount(cells))
         if any(cell not in ("", QUOTED_EMPTY) for cell in cells[self._width :]):
@@ -96,7 +107,8 @@ class _Sieve:
         texts = tuple(_as_written(cell) for cell in cells)
         column = value = ""
         if position is not None:
-            column = self._names[position] or f"column {position + 1}"
+            name = self._names[position] if position < self._width else ""
+            column = name or f"column {position + 1}"
             value = texts[position] or ""
         return Reject(self._row, line, column, value, code, message, texts)
 
@@ -118,6 +130,10 @@ class _Sieve:
 
 
 _NUL_MESSAGE = "holds a NUL character, which no database can keep as text; remove it"
+_MISQUOTED_MESSAGE = (
+    "begins with a quote that closes before the cell ends; "
+    "write quotes that belong to the text twice"
+)
 
 
 def _cells(column: Sequence[str]) -> list[str | None]:

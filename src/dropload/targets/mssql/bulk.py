@@ -101,7 +101,8 @@ class BulkWriter:
         cursor = self._connection.cursor()
         try:
             rows = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
-            done = cursor.bulkcopy_arrow(table, rows, timeout=0, keep_nulls=True)
+            limit = max(1, round(self._settings.statement_timeout_seconds))
+            done = cursor.bulkcopy_arrow(table, rows, timeout=limit, keep_nulls=True)
         finally:
             cursor.close()
         return int(done["rows_copied"])

@@ -28,6 +28,7 @@ def open_engine(odbc_connect: str, database: DatabaseConfig, *, fast: bool) -> s
         """Limit waits for locks, of reading statements too, and say in which order dates are."""
         wait = round(database.busy_timeout_seconds * 1000)
         connection.execute(f"SET LOCK_TIMEOUT {wait}")
+        connection.timeout = max(1, round(database.statement_timeout_seconds))
         # A login's language may read 2024-02-01 as the second of January, in a column of datetime.
         connection.execute("SET DATEFORMAT ymd")
 

@@ -12,6 +12,7 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
+from dropload.targets.base import slow_statement_error
 
 # Native error numbers
 # (https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues,
@@ -72,6 +73,7 @@ def translate_error(exc: Exception, driver_name: str) -> DroploadError:
         (owners, TargetError(f"SQL Server says: {said}.", hint=" ".join(owners))),
         (numbers & _ROWS or state.startswith(("22", "23")), _rows_error(said)),
         (any(number in _RAISED for number in numbers - _TRANSIENT), _rows_error(said)),
+        (state == "HYT00" and "Query timeout" in said, slow_statement_error("SQL Server")),
         (state.startswith(("08", "HYT")) or state == "40001", _away_error(said)),
     )
     found = next((error for applies, error in sorted_by_who_must_act if applies), None)

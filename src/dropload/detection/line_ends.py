@@ -1,0 +1,26 @@
+"""Count physical lines, whatever ends them."""
+
+
+def count_line_breaks(text: str, start: int = 0, end: int | None = None) -> int:
+    r"""Return how many line ends there are: `\n`, `\r\n` and a bare `\r` count one each."""
+    stop = len(text) if end is None else end
+    breaks = text.count("\n", start, stop)
+    returns = text.count("\r", start, stop)
+    return breaks + returns - text.count("\r\n", start, stop) if returns else breaks
+
+
+class LineCounter:
+    """The number of the physical line that the text read so far ends in, from 1."""
+
+    def __init__(self) -> None:
+        self.line = 1
+        self._after_return = False
+
+    def add(self, text: str) -> None:
+        """Count on: `text` follows what was counted before."""
+        if not text:
+            return
+        self.line += count_line_breaks(text)
+        if self._after_return and text.startswith("\n"):
+            self.line -= 1
+        self._after_return = text.endswith("\r")

@@ -1,0 +1,77 @@
+"""The daemon's own thread, turn by turn, with a clock that the test sets."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+
+from dropload import daemon as module
+from dropload import watcher
+from dropload.daemon import RECOVERY_SECONDS, Daemon
+from tests.conftest import Yard
+
+
+class Clock:
+    """Monotonic seconds that pass when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def daemon(yard: Yard, clock: Clock) -> Iterator[Daemon]:
+    made = Daemon(yard.dock, clock=clock)
+    made._prepare()
+    yield made
+    made._shut_down()
+
+
+def test_an_idle_daemon_asks_its_database_nothing_but_when_recovery_is_due(
+    yard: Yard, daemon: Daemon, clock: Clock
+) -> None:
+    """A11, H3"""
+    statements: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    daemon._take_turn(woken=True)
+    sa.event.listen(yard.dock.target.engine, "before_cursor_execute", note)
+    interval = daemon._seconds_between_scans()
+    turns = int(RECOVERY_SECONDS / interval) - 1
+    for _ in range(turns):
+        clock.now += interval
+        daemon._take_turn(woken=False)
+    assert (turns, statements) == (5, [])
+    clock.now += interval
+    daemon._take_turn(woken=False)
+    assert statements, "recovery looked for what was cut off"
+
+
+def test_an_idle_daemon_scans_once_an_interval_and_sleeps_in_between(
+    daemon: Daemon, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A11"""
+    scans: list[float] = []
+    scan = watcher.scan_inboxes
+
+    def counted(*arguments: object) -> object:
+        scans.append(clock.now)
+        return scan(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "scan_inboxes", counted)
+    for _ in range(10):
+        daemon._take_turn(woken=False)
+        clock.now += daemon._seconds_to_next_turn()
+    gaps = {round(after - before, 3) for before, after in pairwise(scans)}
+    assert gaps == {daemon._seconds_between_scans()}
+    assert len(scans) == 10, "each time it woke there was something to do"
