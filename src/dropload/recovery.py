@@ -124,13 +124,9 @@ def _note_late_writes(dock: Dock) -> None:
         last = dock.journal.loads.ends(conn, _LAST_LOADS)
         since = dock.target.now(conn) - _LATE
     for load in last:
-        recent = load.filed_at is not None and load.filed_at > since
-        if (
-            not recent
-            or load.state is not State.FILED
-            or load.error_category
-            or not load.filed_path
-        ):
+        if load.filed_at is None or load.filed_at <= since or not load.filed_path:
+            continue
+        if load.state is not State.FILED or load.error_category:
             continue
         try:
             size = find_path(load.filed_path).lstat().st_size
@@ -142,10 +138,10 @@ def _note_late_writes(dock: Dock) -> None:
 
 def _note_late_write(dock: Dock, load: LoadEnd, size: int) -> None:
     message = (
-        f"{load.file_name} was written to after it had been loaded: it had {load.file_size:,} bytes "
-        f"and has {size:,}. What came later is not in the table. Whoever writes it pauses for longer "
-        "than the gate waits: have it write under another name and rename, raise gate.checks, or "
-        "drop the whole file again."
+        f"{load.file_name} was written to after it had been loaded: it had "
+        f"{load.file_size:,} bytes and has {size:,}. What came later is not in the table. Whoever "
+        "writes it pauses for longer than the gate waits: have it write under another name and "
+        "rename, raise gate.checks, or drop the whole file again."
     )
     get_logger().error("file_written_late", load_id=load.load_id, reason=message)
     with dock.target.write() as conn:
