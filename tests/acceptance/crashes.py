@@ -175,12 +175,17 @@ class Walk:
         self.folder = folder
         self.statements = statements
         self._server = None if url.startswith("sqlite") else sa.make_url(url)
+        self._has_templates = not url.startswith("mssql")
+        """Else each beginning gets schemas of its own in the one database."""
+        self._number = 0
         self.kills = 0
 
     def prepare(self) -> None:
         """Make the beginning: a tree, a journal, and what was loaded before."""
+        if not self._has_templates:
+            return
         self._make_database(TEMPLATE, None)
-        self._in_child(self._make_template)
+        self._in_child(self._make_beginning)
         shutil.copytree(self.folder / "root", self.folder / "kept")
 
     def run(self, steps: tuple[int, ...]) -> tuple[list[str], list[str]]:
@@ -188,18 +193,25 @@ class Walk:
 
         Returns the steps of the last life, and what is wrong in the end.
         """
-        shutil.rmtree(self.folder / "root", ignore_errors=True)
-        shutil.copytree(self.folder / "kept", self.folder / "root")
-        self._make_database("run", TEMPLATE)
+        self._begin_anew()
         self._drop_file()
         for step in steps:
             self._in_child(functools.partial(self._live, step))
         names, wrong = self._in_child(lambda: self._live(None))
         return names, wrong
 
+    def _begin_anew(self) -> None:
+        shutil.rmtree(self.folder / "root", ignore_errors=True)
+        if self._has_templates:
+            shutil.copytree(self.folder / "kept", self.folder / "root")
+            self._make_database("run", TEMPLATE)
+        else:
+            self._number += 1
+            self._in_child(self._make_beginning)
+
     def finish(self) -> None:
         """Drop the databases."""
-        for name in ("run", TEMPLATE):
+        for name in ("run", TEMPLATE) if self._has_templates else ():
             self._drop_database(name)
 
     # --- in the children
@@ -208,15 +220,23 @@ class Walk:
         if self._server is None:
             url = f"sqlite:///{self.folder / 'root' / 'dropload.db'}"
         else:
-            named = self._server.set(database=f"{self._server.database}_{database}")
+            suffix = f"_{database}" if self._has_templates else ""
+            named = self._server.set(database=f"{self._server.database}{suffix}")
             url = named.render_as_string(hide_password=False)
         return make_config(
             self.folder / "root",
             database={"url": url},
+            schemas=self._schemas,
             load={"batch_rows": 2, **self.case.settings},
         )
 
-    def _make_template(self) -> None:
+    @property
+    def _schemas(self) -> dict[str, str]:
+        """Return schemas of their own for a beginning that no template gives."""
+        kinds = ("reference", "non_reference", "backup", "stage")
+        return {} if self._has_templates else {kind: f"{kind}{self._number}" for kind in kinds}
+
+    def _make_beginning(self) -> None:
         dock = open_dock(self._config(TEMPLATE))
         dock.tree.create()
         apply_scripts(dock.target)

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.crashes import CASES
-from tests.conftest import drop_database, make_database
+from tests.conftest import (
+    drop_database,
+    drop_sqlserver_database,
+    make_database,
+    make_sqlserver_database,
+)
 
 STATEMENTS = bool(os.environ.get("DROPLOAD_TEST_ALL_CRASHES"))
 """Die before each statement, too, and twice in a row: takes a quarter of an hour."""
@@ -24,10 +29,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "sqlserver"])
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "sqlite":
         yield "sqlite://"
+        return
+    if request.param == "sqlserver":
+        made = make_sqlserver_database()
+        yield made
+        drop_sqlserver_database(made)
         return
     server = request.getfixturevalue("postgresql_server")
     made = make_database(server)
