@@ -19,7 +19,7 @@ from dropload.journal import RELEASED
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
-from dropload.pipeline import NOT_THE_FILES_FAULT
+from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import recover
 from dropload.retries import back_off_seconds
 from dropload.watcher import Scan, Watcher, scan_inboxes
@@ -29,6 +29,8 @@ RECOVERY_SECONDS = 30.0
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 MIN_SCAN_GAP_SECONDS = 0.1
+LONGEST_TABLE_WAIT_SECONDS = 5.0
+"""So long at most until a table is asked for again that another daemon was loading."""
 NEEDS_RESTART = ("paths", "database", "schemas")
 """Sections of the configuration that are read once: the tree and the database are open."""
 SHOWN_REASONS = 500
@@ -272,6 +274,11 @@ class Daemon:
     def _settle_retry(self, drop: Drop, table: str, outcome: Outcome) -> None:
         if outcome.category == "file_changed":
             self._gate.reopen(drop.path)
+            return
+        if outcome.category == TABLE_BUSY:
+            wait = min(self._wait_seconds(drop), LONGEST_TABLE_WAIT_SECONDS)
+            self._dispatcher.pause(table, wait, outcome.message)
+            self._dispatcher.add(drop, table, first=True)
             return
         if outcome.category in ("transient", "stale_plan", "config"):
             self._repeat_first(drop, table, outcome.message)

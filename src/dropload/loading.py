@@ -197,6 +197,8 @@ def publish_rows(
             return Published(
                 done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
             )
+        if plan.replaces_rows and not load.drop.force:
+            _check_not_overtaken(journal, conn, load)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
         _check_table(target, conn, plan)
@@ -224,6 +226,20 @@ def check_not_duplicate(
         f"{earlier.file_name}, {earlier.committed_at:%Y-%m-%d %H:%M} UTC.",
         hint="Nothing to do; `dropload load --force` would load them again.",
     )
+
+
+def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> None:
+    """Raise DuplicateError when a file that came later has replaced the rows already.
+
+    This one was kept waiting (it could not be read, its daemon died): its rows are the older ones.
+    """
+    later = journal.loads.find_later_fullload(conn, load)
+    if later is not None:
+        raise DuplicateError(
+            f"{later.file_name} came later and has replaced the rows of {load.table} already: "
+            f"load {later.load_id}.",
+            hint="Nothing to do; if these rows are the right ones, drop the file again.",
+        )
 
 
 def _check_table(target: Target, conn: sa.Connection, plan: Plan) -> None:

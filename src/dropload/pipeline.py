@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
 """What leaves a file where it is: its tries are not used up."""
+TABLE_BUSY = "table_busy"
+"""Category of a file that another one of its table comes before."""
 MAX_CRASHES = 3
 """Worker processes that may die on one file before it is taken for the file's fault."""
 
@@ -98,6 +100,7 @@ def _refused(named: NamedDrop, refused: ClaimRefused) -> Outcome:
         named.drop.path,
         str(named.table),
         message=refused.reason,
+        category=TABLE_BUSY if refused.table_busy else "",
         moved=not refused.unfiled,
     )
 

@@ -471,3 +471,34 @@ def test_a_writer_that_goes_on_after_the_load_is_noticed_and_said_once(
     assert row == (loaded.load_id, "filed")
     checks = {check.name: check for check in check_health(yard.dock).checks}
     assert checks["late writers"].message.endswith("orders.csv")
+
+
+def test_a_file_waits_for_the_one_of_its_table_that_another_daemon_loads(yard: Yard) -> None:
+    """C1: those of one table keep their order, however many daemons there are."""
+    first, second = (
+        yard.put("orders_20260101.csv", ORDERS),
+        yard.put("orders.csv", ORDERS + "3,C\n"),
+    )
+    assert isinstance(claim(yard, first, "elsewhere@1#1#1"), Load)
+    waiting = yard.load(second)
+    assert (waiting.verdict, waiting.category) == (Verdict.SKIPPED, "table_busy")
+    assert waiting.message == "load 1 of orders_20260101.csv into dbo.orders comes first"
+    assert yard.drop("other.csv", ORDERS).verdict is Verdict.LOADED
+    yard.execute('UPDATE "ref.Load_History" SET worker=NULL WHERE load_id=1')
+    assert yard.load(second).verdict is Verdict.LOADED
+
+
+def test_an_old_fullload_that_was_kept_waiting_does_not_replace_newer_rows(yard: Yard) -> None:
+    """C1, B4: it could not be read for a while, or its daemon died."""
+    old = yard.put("prices_20260101.csv", "price\n1\n1\n", load_type="fullload")
+    assert isinstance(claim(yard, old, "elsewhere@1#1#1"), Load)
+    yard.execute('UPDATE "ref.Load_History" SET worker=NULL')
+    yard.drop("prices_20260102.csv", "price\n2\n2\n", load_type="fullload")
+    overtaken = yard.load(old)
+    assert overtaken.verdict is Verdict.DUPLICATE
+    assert "prices_20260102.csv came later" in overtaken.message
+    assert yard.table("dbo.prices") == [(2,), (2,)]
+    assert not old.exists()
+    again = yard.drop("prices_20260101.csv", "price\n1\n1\n", load_type="fullload")
+    assert again.verdict is Verdict.LOADED, "dropped again it is the newest"
+    assert yard.table("dbo.prices") == [(1,), (1,)]

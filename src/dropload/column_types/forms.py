@@ -40,7 +40,7 @@ _GROUPED = f"[0-9]{{1,3}}(?:(?:[.,'’]|{_BLANK})[0-9]{{3}})+(?:[.,][0-9]+)?"
 _ANY_NUMBER = f"[-+]?[0-9](?:(?:[0-9.,'’]|{_BLANK})*[0-9])?"
 _CURRENCY = "(?:[€$£¥]|EUR|USD|GBP|CHF)"
 _YES_OR_NO = "(?i:y|yes|n|no|j|ja|nein|oui|non|si|sí|sì|on|off|wahr|falsch|vrai|faux)"
-_OTHER_DAY = "it is not written as YYYY-MM-DD"
+_OTHER_DAY = "its year does not come first"
 
 FORMS = (
     Form(NUMBER, plain.NUMBER),

@@ -51,6 +51,8 @@ class ClaimRefused:
     held: bool = False
     unfiled: bool = False
     """The load is over and only its file has not been moved yet."""
+    table_busy: bool = False
+    """Another file of the table came first: those of one table keep their order."""
 
 
 class Loads:
@@ -79,6 +81,14 @@ class Loads:
         refused = self._refusal(conn, row, drop)
         if refused is not None:
             return refused
+        # Two daemons may claim two files of one table in the same moment.
+        self._target.lock_queue(conn, TableName(f"claim.{table.schema}", table.name))
+        first = self._find_earlier(conn, row.id, table) if drop.in_tree else None
+        if first is not None:
+            return ClaimRefused(
+                f"load {first.load_id} of {first.file_name} into {table} comes first",
+                table_busy=True,
+            )
         drop = _released(row, drop)
         open_load = self._open_load(conn, row.id)
         if open_load is None:
@@ -117,6 +127,20 @@ class Loads:
             if load.state == State.COMMITTED or load.version == drop.version:
                 return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
         return None
+
+    def _find_earlier(
+        self, conn: sa.Connection, tracking_id: int, table: TableName
+    ) -> LoadRecord | None:
+        """Return the load of another file into the table that a worker has, of whatever daemon."""
+        query = sa.select(self._loads).where(
+            self._loads.c.schema_name == table.schema,
+            self._loads.c.table_name == table.name,
+            self._loads.c.tracking_id != tracking_id,
+            self._loads.c.in_tree == sa.true(),
+            self._loads.c.worker.is_not(None),
+            self._loads.c.state.in_([state.value for state in OPEN_STATES]),
+        )
+        return self._first(conn, query) if table.name else None
 
     def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
         query = sa.select(self._loads).where(
@@ -510,6 +534,17 @@ class Loads:
             is_fullload = last is not None and last.load_type == LoadType.FULLLOAD.value
             return last if is_same and is_fullload else None
         return self._first(conn, query.where(self._loads.c.once_key == _once_key(load, file_hash)))
+
+    def find_later_fullload(self, conn: sa.Connection, load: Load) -> LoadRecord | None:
+        """Return a fullload of the same table that was claimed later and is committed already."""
+        query = sa.select(self._loads).where(
+            self._loads.c.schema_name == load.table.schema,
+            self._loads.c.table_name == load.table.name,
+            self._loads.c.load_type == LoadType.FULLLOAD.value,
+            self._loads.c.load_id > load.load_id,
+            self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+        )
+        return self._first(conn, query)
 
     def unfiled(self, conn: sa.Connection) -> list[LoadRecord]:
         """Return the loads that are over but whose file has not been moved, oldest first."""
