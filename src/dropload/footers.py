@@ -13,11 +13,12 @@ MOST_LINES = 5
 _COUNT = r"\(?\d[\d,. ]* ?(?:rows?|records?|lines?|zeilen?|datens\w+|lignes?|filas?)\b"
 _SUM = (
     "(?:(?:grand |sub-?)?totals?|sum|(?:zwischen|gesamt)?summe|gesamt|count|anzahl|records|rows"
-    r"|lines)\b(?: \w+){0,3}\s*(?:[:=#]|\d[\d.,]*\s*$|$)"
+    r"|lines)\b(?:\s*$|(?: \w+){0,3}\s*(?:[:=#]|\d[\d.,]*\s*$))"
 )
 _REMARK = (
-    "(?:source|quelle|notes?|hinweis|remarks?|generated|created|exported|printed|erstellt|gedruckt"
-    r"|stand|datum|date|as of)\b(?:\s*:|(?:\s+\S+){3,})"
+    r"(?:source|quelle|notes?|hinweis|remarks?|stand|datum|date|as of)\b\s*:|as of\s+\d|stand\s+\d"
+    r"|(?:generated|created|exported|printed|erstellt|gedruckt|exportiert)\b"
+    r"\s*(?::|\d|(?:on|at|by|from|with|am|um|von|mit)\b)"
 )
 _END = r"(?:(?:end|ende) (?:of|der) (?:file|report|data|table|datei|liste)|eof|trailer)\b"
 PATTERN = rf"(?i)^\s*(?:{_COUNT}|{_SUM}|{_REMARK}|{_END}|[#*=_]|-{{2,}})"

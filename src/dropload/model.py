@@ -137,6 +137,8 @@ class Layout:
     """One sentence for each thing that was decided, for people."""
     header_lines: int = 1
     """Records that the header takes, where there is one: names in two lines, units below them."""
+    remarks: tuple[str, ...] = ()
+    """The part of the evidence that is said after each load: lines that are no rows."""
     doubt: str = ""
     """Why a person should look before it is loaded; empty when there is no such reason."""
 

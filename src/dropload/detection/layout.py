@@ -9,7 +9,7 @@ from dropload.detection.content import refuse_binary, refuse_documents, refuse_f
 from dropload.detection.dialect import Choice, choose_dialect, read_sep_line
 from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
-from dropload.detection.heading import Heading, find_heading
+from dropload.detection.heading import Block, Heading, find_heading
 from dropload.detection.preamble import find_first_row
 from dropload.detection.sample import HEAD_BYTES, Sample, count_blank_lines, read_sample
 from dropload.detection.wrapped import find_wrapping, unwrap_sample
@@ -101,20 +101,22 @@ def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
     fit = choice.fit
     first = find_first_row(fit.records.cells, fit.width)
     lines = [line + shift + blank + 1 for line in fit.records.lines]
-    heading = find_heading(fit.records.cells, lines, first, fit.width)
+    block = Block(fit.records.cells, lines, fit.width)
+    heading = find_heading(block, first)
     skip_lines = lines[heading.start] - 1
+    skipped = _explain_skipped(skip_lines, file)
     evidence = (
         encoding.evidence,
         *_WRAPPED[wrapping],
         *choice.evidence,
         *_explain_quotes(fit),
-        *_explain_skipped(skip_lines, file),
+        *skipped,
         heading.verdict.evidence,
         *heading.evidence,
         *([heading.doubt] if heading.doubt else ()),
     )
     layout = _assemble(encoding, choice, heading, skip_lines, evidence)
-    return replace(layout, wrapping=wrapping)
+    return replace(layout, wrapping=wrapping, remarks=(*skipped, *heading.remarks))
 
 
 def _explain_skipped(skip_lines: int, sample: Sample) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dropload.model import (
     ColumnProfile,
     ColumnType,
+    Layout,
     LoadType,
     PlannedColumn,
     Profile,
@@ -14,6 +15,11 @@ from dropload.model import (
     TableRules,
 )
 from dropload.planning.suggestions import find_better_tables, propose_renames
+
+
+def describe_layout(layout: Layout) -> list[str]:
+    """Return what was left out of the file as no rows, a sentence each."""
+    return [f"{remark[0].upper()}{remark[1:]}." for remark in layout.remarks]
 
 
 def describe_footer(profile: Profile) -> list[str]:

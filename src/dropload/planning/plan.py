@@ -33,6 +33,7 @@ from dropload.planning.guards import (
 from dropload.planning.notes import (
     describe_changes,
     describe_footer,
+    describe_layout,
     describe_rules,
     describe_widening,
 )
@@ -70,7 +71,9 @@ def make_plan(
             f"replace all rows of {request.table}.",
             hint="Drop it into the append inbox, or drop the whole corrected file here.",
         )
-    request = replace(request, notes=(*request.notes, *notes, *describe_footer(profile)))
+    request = replace(
+        request, notes=(*request.notes, *notes, *describe_layout(layout), *describe_footer(profile))
+    )
     if info is not None and not request.force:
         check_doubts(info, sources)
         check_slips(info, sources)
