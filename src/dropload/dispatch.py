@@ -1,6 +1,7 @@
 """Hand drops to worker processes: several at once, those of one table one after the other."""
 
 import multiprocessing
+import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -155,6 +156,9 @@ class Dispatcher:
         self._pool = self._make_pool()
 
     def _make_pool(self) -> ProcessPool:
+        # Arrow's allocator (mimalloc) reserves 1 GiB at its first breath, which counts against the
+        # limit of a worker although nothing is in it; KiB.
+        os.environ.setdefault("MIMALLOC_ARENA_RESERVE", "65536")
         return ProcessPool(
             max_workers=self._config.workers.count,
             initializer=start_worker,

@@ -224,3 +224,101 @@ def test_counts_agree_in_the_log_the_journal_and_the_report(tmp_path: Path) -> N
         assert len(told) == 1, told
     finally:
         daemon.end()
+
+
+def wait_for_a_load_to_stage(daemon: Daemon, rows: int = 200_000) -> Path:
+    """Drop a file that takes a moment, and return it while its rows are being staged."""
+    path = daemon.inbox() / "big.csv"
+    text = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(rows))
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.rename(path)
+    daemon.wait_for(lambda: "staging" in daemon.states(), "for rows to be staged")
+    return path
+
+
+def count_big(daemon: Daemon) -> list[tuple[int, int]]:
+    return daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"')
+
+
+def test_a_load_over_its_time_is_ended_and_goes_on_behind_what_it_has_staged(
+    tmp_path: Path,
+) -> None:
+    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="1.5")
+    try:
+        daemon.start()
+        wait_for_a_load_to_stage(daemon, 600_000)
+        daemon.wait_for(lambda: bool(daemon.events("worker_died")), "for the limit")
+        assert "took longer than" in daemon.events("worker_died")[0]["reason"]
+        daemon.stop()
+        daemon.environ["DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS"] = "600"
+        daemon.start()
+        daemon.wait_until_filed(1)
+        assert count_big(daemon) == [(600_000, 600_000)]
+        assert daemon.events("staging_resumed"), "what was staged is not sent again"
+    finally:
+        daemon.end()
+
+
+def test_a_file_that_takes_too_much_memory_harms_only_itself(tmp_path: Path) -> None:
+    """Promise 7: the answer says which key allows more."""
+    daemon = Daemon(
+        tmp_path,
+        DROPLOAD_WORKERS__MEMORY_LIMIT_MB="512",
+        DROPLOAD_LOAD__MAX_RECORD_BYTES="2000000000",
+    )
+    try:
+        daemon.start()
+        (daemon.inbox() / "huge.csv").write_text('a,b\n1,"' + "é" * 150_000_000 + '"\n')
+        (daemon.inbox() / "orders.csv").write_text(ORDERS)
+        daemon.wait_until_filed(2)
+        ended = {load["file_name"]: load for load in daemon.history()}
+        assert ended["orders.csv"]["state"] == "filed"
+        assert ended["huge.csv"]["state"] == "failed"
+        [report] = (daemon.inbox() / "error").glob("*.report.txt")
+        assert "workers.memory_limit_mb" in report.read_text()
+    finally:
+        daemon.end()
+
+
+@pytest.mark.parametrize("change", ["replaced", "truncated", "appended to", "deleted"])
+def test_a_file_that_changes_while_it_is_loaded_is_never_loaded_as_it_was(
+    daemon: Daemon, change: str
+) -> None:
+    """B6: nothing wrong is committed; what stands there afterwards is a drop of its own."""
+    daemon.start()
+    path = wait_for_a_load_to_stage(daemon)
+    before = path.read_text()
+    if change == "replaced":
+        other = path.with_suffix(".part")
+        other.write_text(before + "200000,new\n")
+        other.rename(path)
+    elif change == "truncated":
+        os.truncate(path, len(before.rpartition("\n199999,")[0]) + 1)
+    elif change == "appended to":
+        with path.open("a") as file:
+            file.write("200000,new\n")
+    else:
+        path.unlink()
+    expected = {"replaced": 200_001, "truncated": 199_999, "appended to": 200_001, "deleted": 0}
+    if expected[change]:
+        daemon.wait_for(lambda: "filed" in daemon.states(), "for the new version")
+        assert count_big(daemon) == [(expected[change], expected[change])]
+    else:
+        daemon.wait_for(lambda: daemon.states() == ["cancelled"], "for the end of the load")
+        assert daemon.try_query('SELECT * FROM "dbo.big"') == []
+    assert "failed" not in daemon.states()
+    assert daemon.query("SELECT name FROM sqlite_master WHERE name LIKE 'stg.%'") == []
+
+
+def test_a_second_signal_is_harmless(daemon: Daemon) -> None:
+    """C8"""
+    daemon.start()
+    wait_for_a_load_to_stage(daemon)
+    assert daemon.process is not None
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        daemon.process.send_signal(number)
+    assert daemon.process.wait(timeout=60) == 0
+    assert "Traceback" not in daemon.log.read_text()
+    assert daemon.states() == ["filed"], "it had the time to end what it had begun"
+    assert count_big(daemon) == [(200_000, 200_000)]
