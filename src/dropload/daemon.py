@@ -22,6 +22,7 @@ from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import recover
 from dropload.retries import back_off_seconds
+from dropload.service import ServiceManager
 from dropload.watcher import Scan, Watcher, scan_inboxes
 
 RECOVERY_SECONDS = 30.0
@@ -59,6 +60,8 @@ class Daemon:
         self._watcher = Watcher(dock.tree, events=config.watch.events)
         self._dispatcher = Dispatcher(config, self._watcher.wake, clock)
         self._outage = Outage(dock, clock)
+        self._manager = ServiceManager()
+        self._said_ready = False
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._scan: Scan | None = None
@@ -122,6 +125,7 @@ class Daemon:
         )
 
     def _shut_down(self) -> None:
+        self._manager.tell_stopping()
         self._watcher.stop()
         for finished in self._dispatcher.stop(self._dock.config.workers.stop_timeout_seconds):
             self._settle(finished)
@@ -133,8 +137,13 @@ class Daemon:
         self._reloading = False
         if self._read_config is None:
             return
+        self._manager.tell_reloading()
+        self._read_and_apply(self._read_config)
+        self._manager.tell_ready(self._state())
+
+    def _read_and_apply(self, read_config: Callable[[], Config]) -> None:
         try:
-            config = self._read_config()
+            config = read_config()
         except ConfigError as exc:
             self._log.error("configuration_refused", reason=str(exc))
             return
@@ -180,6 +189,10 @@ class Daemon:
             self._keep_journal()
         if self._outage.is_over:
             self._dispatcher.start_loads()
+        if not self._said_ready:
+            # The tree was looked at, and the database has answered or is known to be away.
+            self._manager.tell_ready(self._state())
+            self._said_ready = True
 
     def _is_scan_due(self, *, woken: bool) -> bool:
         since = self._clock() - self._last_scan
@@ -204,6 +217,7 @@ class Daemon:
         self._say_watching(self._watcher.ensure_alive())
         self._say_problems(scan)
         self._beat(scan)
+        self._manager.tell_alive(self._state())
 
     def _enqueue(self, drop: Drop) -> None:
         if not self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table)):
@@ -382,6 +396,15 @@ class Daemon:
             )
 
     # --- telling
+
+    def _state(self) -> str:
+        """Return in one line what there is to do, or what is wrong."""
+        if not self._outage.is_over:
+            return f"database away: {self._outage.problem}"
+        return (
+            f"{self._gate.waiting_count:,} at the gate, {self._dispatcher.queued:,} queued, "
+            f"{len(self._dispatcher.running):,} loading"
+        )
 
     def _say_left_undone(self) -> None:
         for table, reason in self._dispatcher.paused():

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -484,3 +485,27 @@ def test_loads_under_way_end_as_they_began_when_the_configuration_changes(tmp_pa
         assert daemon.stop() == 0
     finally:
         daemon.end()
+
+
+def test_the_service_manager_hears_of_start_life_reload_and_stop(tmp_path: Path) -> None:
+    """H2"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(60)
+        daemon = Daemon(tmp_path, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        try:
+            daemon.start()
+            heard = []
+            while "READY=1" not in heard:
+                heard += receiver.recv(4096).decode().splitlines()
+            while heard.count("WATCHDOG=1") < 3:
+                heard += receiver.recv(4096).decode().splitlines()
+            assert daemon.process is not None
+            daemon.process.send_signal(signal.SIGHUP)
+            while "RELOADING=1" not in heard or heard.count("READY=1") < 2:
+                heard += receiver.recv(4096).decode().splitlines()
+            assert daemon.stop() == 0
+            while "STOPPING=1" not in heard:
+                heard += receiver.recv(4096).decode().splitlines()
+        finally:
+            daemon.end()
