@@ -17,12 +17,22 @@ def score_east_asian(text: str, name: str) -> float:
             # Half-width syllables come in words; a single one is an accented letter misread.
             points -= _GLUED_PRICE
         count += len(run)
-    return points / count if count else 0.0
+    return (points - _price_alone(text, name)) / count if count else 0.0
 
 
 _FOREIGN_RUN = re.compile(r"[^\x00-\x7f]+")
 # Where a letter of another code page is taken for one half of a character, words go on around it.
 _GLUED_PRICE = 0.7
+# A character alone whose second byte would be a plain letter may be a symbol before that letter.
+_SWALLOWED_PRICE = 1.5
+
+
+def _price_alone(text: str, name: str) -> float:
+    """Return what characters cost that all stand alone, with a plain letter in each of them."""
+    runs = _FOREIGN_RUN.findall(text)
+    if any(len(run) > 1 for run in runs):
+        return 0.0
+    return _SWALLOWED_PRICE * sum(_swallows_ascii(run, name) for run in runs)
 
 
 def _ends_word(text: str, place: int) -> bool:
@@ -33,6 +43,12 @@ def _ends_word(text: str, place: int) -> bool:
 def _starts_word(text: str, place: int) -> bool:
     """Return whether a small ASCII letter stands at the place."""
     return place < len(text) and "a" <= text[place] <= "z"
+
+
+@cache
+def _swallows_ascii(char: str, name: str) -> bool:
+    """Return whether the second byte of a character would be a plain one by itself."""
+    return char.encode(name, errors="replace")[-1] < 0x80
 
 
 @cache
