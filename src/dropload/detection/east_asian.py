@@ -28,11 +28,11 @@ _SWALLOWED_PRICE = 1.5
 
 
 def _price_alone(text: str, name: str) -> float:
-    """Return what characters cost that all stand alone, with a plain letter in each of them."""
+    """Return what a single character costs, however often it comes, with a plain letter in it."""
     runs = _FOREIGN_RUN.findall(text)
-    if any(len(run) > 1 for run in runs):
+    if len(set(runs)) != 1 or not _swallows_letter(runs[0], name):
         return 0.0
-    return _SWALLOWED_PRICE * sum(_swallows_ascii(run, name) for run in runs)
+    return _SWALLOWED_PRICE * len(runs)
 
 
 def _ends_word(text: str, place: int) -> bool:
@@ -46,9 +46,9 @@ def _starts_word(text: str, place: int) -> bool:
 
 
 @cache
-def _swallows_ascii(char: str, name: str) -> bool:
-    """Return whether the second byte of a character would be a plain one by itself."""
-    return char.encode(name, errors="replace")[-1] < 0x80
+def _swallows_letter(run: str, name: str) -> bool:
+    """Return whether it is one character whose second byte would be a plain letter by itself."""
+    return len(run) == 1 and run.encode(name, errors="replace")[-1:].isalnum()
 
 
 @cache
