@@ -14,6 +14,7 @@ from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
 from dropload.planning import Request, find_checks, make_plan
 from dropload.planning.guards import check_width
+from dropload.planning.past import find_comma_columns
 from dropload.profiling import profile_file
 from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
@@ -127,7 +128,14 @@ def examine_for_table(
     again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
     # What the columns are is said by all rows: those that are refused are evidence, too.
     columns = tuple(
-        replace(second, type=first.type, note=first.note, doubt=first.doubt, nearly=first.nearly)
+        replace(
+            second,
+            type=first.type,
+            note=first.note,
+            doubt=first.doubt,
+            nearly=first.nearly,
+            pointed=first.pointed,
+        )
         for first, second in zip(examined.profile.columns, again.profile.columns, strict=True)
     )
     return replace(again, profile=replace(again.profile, columns=columns))
@@ -180,4 +188,5 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
             examined.checks,
             dock.target.find_rules(conn, named.table),
             lambda: dock.target.list_columns(conn, named.table.schema),
+            lambda: find_comma_columns(dock.journal.loads.past_plans(conn, named.table)),
         )

@@ -213,6 +213,8 @@ class ColumnProfile:
     """The key of the configuration that would settle the type; empty when there is no doubt."""
     nearly: tuple[Kind, ...] = ()
     """Of a text: the kinds of column that nearly all values look made for."""
+    pointed: str = ""
+    """The first of numbers whose points could all separate thousands (`1.234`), else empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,6 +225,7 @@ class _Tally:
                     found.note,
                     found.doubt,
                     found.nearly,
+                    found.pointed,
                 )
             )
         return tuple(columns)

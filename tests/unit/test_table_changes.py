@@ -258,6 +258,39 @@ def test_a_day_that_could_be_two_is_held_before_it_spoils_a_column_of_days(yard:
     assert declared(yard, "dbo.d")["day"] == "TEXT"
 
 
+@pytest.mark.parametrize("points", ["1;1.234\n2;2.345\n", "1;1.500\n2;2.000\n", "1;1.234\n2;17\n"])
+def test_points_that_may_be_thousands_are_held_for_a_column_of_decimal_commas(
+    yard: Yard, points: str
+) -> None:
+    """Promise 5: a sender who wrote 1,5 means 1,234 by 1.234."""
+    yard.drop("p.csv", "id;p\n1;1,5\n2;2,5\n")
+    yard.drop("p.csv", "id;p\n3;4\n4;5\n")
+    held = yard.drop("p.csv", f"id;p\n{points}")
+    assert held.verdict is Verdict.HELD
+    assert '"p"' in held.message
+    assert "load.decimal_mark" in held.hint
+    assert yard.query('SELECT count(*) FROM "dbo.p"') == [(4,)]
+
+
+def test_released_points_are_decimals_and_the_next_ones_are_no_question(yard: Yard) -> None:
+    yard.drop("p.csv", "id;p\n1;1,5\n2;2,5\n")
+    held = yard.drop("p.csv", "id;p\n3;1.234\n4;2.345\n")
+    assert yard.load(held.path, force=True).verdict is Verdict.LOADED
+    assert yard.query('SELECT p FROM "dbo.p" WHERE id = 3') == [(1.234,)]
+    assert yard.drop("p.csv", "id;p\n5;3.456\n").verdict is Verdict.LOADED
+
+
+@pytest.mark.parametrize("sure", ["3;1.23\n", "3;1.234\n4;0.345\n", "3;1234\n", "3;1.234,5\n"])
+def test_numbers_that_can_be_read_in_one_way_follow_decimal_commas(yard: Yard, sure: str) -> None:
+    yard.drop("p.csv", "id;p\n1;1,5\n2;2,5\n")
+    assert yard.drop("p.csv", f"id;p\n{sure}").verdict is Verdict.LOADED
+
+
+def test_points_follow_points_without_a_question(yard: Yard) -> None:
+    yard.drop("p.csv", "id;p\n1;1.5\n2;2.5\n")
+    assert yard.drop("p.csv", "id;p\n3;1.234\n4;2.345\n").verdict is Verdict.LOADED
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "named"),
     [

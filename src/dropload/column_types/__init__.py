@@ -4,7 +4,13 @@ from dropload.column_types.conversion import ConversionError, canonical_text, co
 from dropload.column_types.detector import ColumnTypeDetector, gather_marks
 from dropload.column_types.family import Decision
 from dropload.column_types.misfits import explain_misfit, significant_digits, units_of_utf16
-from dropload.column_types.notations import Hints, rewrite, rewrite_columns, rewrite_text
+from dropload.column_types.notations import (
+    Hints,
+    has_decimal_comma,
+    rewrite,
+    rewrite_columns,
+    rewrite_text,
+)
 from dropload.column_types.ordering import (
     INTEGER_DIGITS,
     WITH_FRACTION,
@@ -28,6 +34,7 @@ __all__ = [
     "explain_misfit",
     "fits",
     "gather_marks",
+    "has_decimal_comma",
     "rewrite",
     "rewrite_columns",
     "rewrite_text",

@@ -202,7 +202,7 @@ class AnyNotation:
     def decide(self, marks: Marks = Marks()) -> Decision:  # noqa: B008 - it cannot be changed
         """See `Family.decide`; `marks` are those of the whole file."""
         if not self._found:
-            return self._decide_pointed(marks) or self._plain.decide()
+            return self._decide_pointed(marks) or self._decide_plain()
         if self._is_code:
             note = f"{self._first_shown} can be a code as well as a number: kept as text"
             return Decision(TEXT, note)
@@ -222,6 +222,13 @@ class AnyNotation:
             return decided
         type_ = replace(decided.type, notation=notation.example)
         return Decision(type_, f"written as {notation.example}")
+
+    def _decide_plain(self) -> Decision:
+        """Return what the values are as a database prints them, and whether points are in doubt."""
+        found, family = self._plain.decide(), self._plain
+        if not isinstance(family, NumberFamily) or self._hints.decimal_mark:
+            return found
+        return replace(found, pointed=family.pointed)
 
     def _decide_pointed(self, marks: Marks) -> Decision | None:
         """Return what `1.234` is in a file with decimal commas; None where that is no question."""

@@ -18,6 +18,8 @@ class Decision:
     """The key of the configuration that would settle the type; empty when there is no doubt."""
     nearly: tuple[Kind, ...] = ()
     """Of a text: the kinds of column that nearly all values look made for."""
+    pointed: str = ""
+    """The first of numbers whose points could all separate thousands (`1.234`), else empty."""
 
 
 TEXT = ColumnType(Kind.TEXT)

@@ -80,6 +80,12 @@ def rewrite_text(text: str, example: str) -> str:
     return str(notation.rewrite(pa.array([text], pa.string()))[0].as_py())
 
 
+def has_decimal_comma(example: str) -> bool:
+    """Return whether a notation, named by its example, is one of numbers with a decimal comma."""
+    notation = _by_example().get(example)
+    return notation is not None and notation.sense == MARK_COMMA
+
+
 def preferred(found: list[Notation], hints: Hints) -> list[Notation]:
     """Return the notations that the hints do not speak against."""
     wanted = {

@@ -61,6 +61,12 @@ _DAY = (
     rf"{_MONTH}[-\s]\d{{1,2}}(?:,?\s\d{{4}})?|{_MONTH}[-\s]\d{{4}}|\d{{4}}年\d{{1,2}}月\d{{1,2}}日)"
 )
 _CURRENCY = r"(?:[$€£¥₹]|USD|EUR|GBP|CHF|Rs\.?|R\$|kr)"
+# Letters right before whole digits are codes and names, as "rs123", "kr5" and "EUR2023"; a year
+# behind them heads a column.
+_CURRENCY_BEFORE = (
+    r"(?:[$€£¥₹]|R\$|Rs\.|(?:USD|EUR|GBP|CHF|Rs|kr)"
+    r"(?:\s(?!(?:19|20)\d\d$)|(?=[-+\d.,'’]*[.,]\d\d?$)))"
+)
 _DIGITS = r"(?:\d{1,3}(?:([,.'’ \u00a0\u202f])\d{3})(?:\1\d{3})*|\d+)"
 
 _PATTERNS: tuple[tuple[CellKind, str], ...] = (
@@ -72,7 +78,7 @@ _PATTERNS: tuple[tuple[CellKind, str], ...] = (
     (
         CellKind.NUMBER,
         (
-            rf"[-+−(]?\s?{_CURRENCY}?\s?[-+]?(?:{_DIGITS}(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d{{1,3}})?\)?"
+            rf"[-+−(]?\s?{_CURRENCY_BEFORE}?\s?[-+]?(?:{_DIGITS}(?:[.,]\d*)?|[.,]\d+)(?:e[-+]?\d{{1,3}})?\)?"
             rf"\s?(?:%|‰|{_CURRENCY}|-)?|[-+]?inf(?:inity)?|0x[0-9a-f]+"
         ),
     ),

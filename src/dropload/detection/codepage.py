@@ -1,5 +1,6 @@
 """Guess the code page of bytes that are not UTF-8, by what they would spell in each."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,16 @@ _MULTI_BYTE: tuple[tuple[str, float], ...] = (
     ("euc-jp", 0.02),
     ("cp949", 0.0),
 )
+_USUAL = "cp1252"
+# In one or two places a code page shows itself only by the words that its letters spell.
+_FEW_PLACES = 2
+_WORD = re.compile(rb"[0-9A-Za-z\x80-\xff]*[\x80-\xff][0-9A-Za-z\x80-\xff]*")
+# A symbol of cp1252 beside a letter at most. Not among them: 0xA4, the euro of iso-8859-15, and
+# what may be the end of "zł".
+_SYMBOL = re.compile(
+    rb"(?![Zz][\x88\xb3])[A-Za-z]?"
+    rb"[\x80\x82\x84-\x89\x8b\x91-\x99\x9b\xa0-\xa3\xa5-\xbf\xd7\xf7][A-Za-z]?"
+)
 _HIGH_BYTES = bytes(range(0x80, 0x100))
 # Non-ASCII bytes to judge by: twice as many changed no answer, only the time.
 _FOREIGN_BYTES = 2000
@@ -70,6 +81,8 @@ def guess_codepage(lines: Sequence[bytes]) -> list[Guess]:
     """Return code pages for lines with non-ASCII bytes, the most plausible first."""
     sample = _pick_lines(lines)
     points = _score_all(sample)
+    if _holds_only_symbols(sample):
+        points[_USUAL] = max(points.values()) + _CLEAR_LEAD
     ranked = sorted(points, key=lambda name: -points[name])
     if points[ranked[0]] - points[ranked[1]] < _CLEAR_LEAD:
         _ask_detector(sample, points)
@@ -79,6 +92,12 @@ def guess_codepage(lines: Sequence[bytes]) -> list[Guess]:
     lead = best - points[ranked[1]]
     sure = min(0.95, max(0.2, 0.4 + 0.3 * best + min(lead, 0.5)) * (foreign + 1) / (foreign + 3))
     return [Guess(name, round(sure / (1 + place), 3)) for place, name in enumerate(ranked)]
+
+
+def _holds_only_symbols(sample: bytes) -> bool:
+    """Return whether one or two bytes beyond ASCII are symbols of cp1252 that spell no word."""
+    spelled = _WORD.findall(sample)
+    return _count_places(sample) <= _FEW_PLACES and all(map(_SYMBOL.fullmatch, spelled))
 
 
 def _pick_lines(lines: Sequence[bytes]) -> bytes:

@@ -30,7 +30,20 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\x7fELF", "a program", "Drop the table itself, as CSV."),
 )
 
-_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+# Signatures that a column may be named by: what stands behind them in the format itself.
+_BEHIND: dict[bytes, re.Pattern[bytes]] = {
+    signature: re.compile(pattern, re.DOTALL)
+    for signature, pattern in (
+        (b"%PDF-", rb"\d\.\d\s"),
+        (b"%!PS-", rb"Adobe"),
+        (b"GIF87a", rb".{0,8}\x00"),
+        (b"GIF89a", rb".{0,8}\x00"),
+        (b"BZh", rb"[1-9](?:1AY&SY|\x17rE8P\x90)"),
+        (b"PAR1", rb".{0,8}[\x00\x15]"),
+        (b"ARROW1", rb"\x00"),
+        (b"{\\rtf", rb"\d?\s?[\\{]"),
+    )
+}
 _JSON_START = re.compile(r'\s*(?:\{\s*(?:"[^"\n]*"\s*:|\})|\[\s*(?:\{|\[|\]))')
 
 _OFFICE_PARTS = (
@@ -53,10 +66,16 @@ def refuse_foreign_bytes(head: bytes, path: Path) -> None:
     # Some programs write a line end before their own signature.
     begin = head.lstrip(b"\r\n\t ")
     for signature, name, hint in _SIGNATURES:
-        if begin.startswith(signature) and (signature != b"BZh" or _BZIP2.match(begin)):
+        if begin.startswith(signature) and _continues(begin, signature):
             raise _not_delimited(name, hint)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         raise _not_delimited(*_name_zip(path))
+
+
+def _continues(begin: bytes, signature: bytes) -> bool:
+    """Return whether the format goes on behind its signature; a column may be named like one."""
+    behind = _BEHIND.get(signature)
+    return behind is None or behind.match(begin, len(signature)) is not None
 
 
 def refuse_binary(head: bytes) -> None:

@@ -17,12 +17,22 @@ def score_east_asian(text: str, name: str) -> float:
             # Half-width syllables come in words; a single one is an accented letter misread.
             points -= _GLUED_PRICE
         count += len(run)
-    return points / count if count else 0.0
+    return (points - _price_alone(text, name)) / count if count else 0.0
 
 
 _FOREIGN_RUN = re.compile(r"[^\x00-\x7f]+")
 # Where a letter of another code page is taken for one half of a character, words go on around it.
 _GLUED_PRICE = 0.7
+# A character alone whose second byte would be a plain letter may be a symbol before that letter.
+_SWALLOWED_PRICE = 1.5
+
+
+def _price_alone(text: str, name: str) -> float:
+    """Return what a single character costs, however often it comes, with a plain letter in it."""
+    runs = _FOREIGN_RUN.findall(text)
+    if len(set(runs)) != 1 or not _swallows_letter(runs[0], name):
+        return 0.0
+    return _SWALLOWED_PRICE * len(runs)
 
 
 def _ends_word(text: str, place: int) -> bool:
@@ -33,6 +43,12 @@ def _ends_word(text: str, place: int) -> bool:
 def _starts_word(text: str, place: int) -> bool:
     """Return whether a small ASCII letter stands at the place."""
     return place < len(text) and "a" <= text[place] <= "z"
+
+
+@cache
+def _swallows_letter(run: str, name: str) -> bool:
+    """Return whether it is one character whose second byte would be a plain letter by itself."""
+    return len(run) == 1 and run.encode(name, errors="replace")[-1:].isalnum()
 
 
 @cache

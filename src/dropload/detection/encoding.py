@@ -33,6 +33,8 @@ _STRAY_RATIO = 4
 _STRAY_SEQUENCES = 6
 # Fewer are sure where each is a letter in a word, or a sign like the euro.
 _SENSIBLE_RATIO = 2
+# A Latin letter between plain ones: in a code page a symbol would stand within the word.
+_INSIDE_WORD = re.compile(r"(?<=[a-zA-Z])[\u00c0-\u024f](?=[a-zA-Z])")
 # So many bytes that continue characters, before anything is wrong, are no accident.
 _SURE_CONTINUED = 12
 _FOREIGN = re.compile(r"[\x80-\ud7ff\ue000-\U0010ffff]")
@@ -145,6 +147,8 @@ def _is_damaged_utf8(sample: bytes) -> bool:
     text = sample.decode("utf-8", errors="surrogateescape")
     good, bad = len(_FOREIGN.findall(text)), len(_STRAY.findall(text))
     if good >= _STRAY_SEQUENCES and good >= _STRAY_RATIO * bad:
+        return True
+    if len(_INSIDE_WORD.findall(text)) >= max(bad, 1):
         return True
     return good >= _SENSIBLE_RATIO * max(bad, 1) and _is_sensible(text)
 

@@ -22,6 +22,10 @@ _PRIOR = 0.8
 _NAMED_VALUES = 20
 # Most headers hold at least one word that is known to name columns.
 _NO_KNOWN_WORD = -0.7
+# In a row of so many cells, all are filled in a header; below it hardly any need be.
+_WIDE = 8
+_NEARLY_EMPTY = 0.25
+_FULL_ABOVE_EMPTY = 3.0
 # Names of columns are short.
 _LONG_NAME = 60
 
@@ -83,6 +87,7 @@ def _weigh(names: list[str], columns: list[list[str]]) -> Verdict:
         )
     typed, texts = _score_columns(names, columns)
     points = _PRIOR + _score_row(names) + _damp(typed) + _damp(texts)
+    points += _score_fullness(names, columns)
     if not typed and not any(_score_name(name) > 0 for name in names):
         points += _NO_KNOWN_WORD
     header = points > 0
@@ -107,7 +112,8 @@ def _score_columns(names: list[str], columns: list[list[str]]) -> tuple[list[flo
         elif kind in TYPED and share >= _TYPED_SHARE:
             typed.append(trust * _score_typed(name, kind, cells, place))
         else:
-            texts.append(trust * _score_text(name, cells))
+            filled = _count_filled(cells)
+            texts.append(filled / (filled + 0.6) * _score_text(name, cells))
     return typed, texts
 
 
@@ -137,6 +143,19 @@ def _score_row(names: list[str]) -> float:
     points += -1.5 * min(1.0, 2 * repeated / len(folded)) if repeated else 0.25
     long = sum(len(name) > _LONG_NAME for name in filled)
     return points - 1.5 * long / len(filled)
+
+
+def _score_fullness(names: list[str], columns: list[list[str]]) -> float:
+    """Return the points of a full first row above rows that are nearly empty, as in check-lists."""
+    cells = sum(map(len, columns))
+    sparse = len(names) >= _WIDE and _count_filled(names) == len(names)
+    filled = sum(map(_count_filled, columns)) / max(cells, 1)
+    return _FULL_ABOVE_EMPTY if sparse and filled <= _NEARLY_EMPTY else 0.0
+
+
+def _count_filled(cells: list[str]) -> int:
+    """Return how many of the cells are not blank."""
+    return sum(bool(cell.strip()) for cell in cells)
 
 
 # --- columns of numbers, dates, addresses -----------------------------------------------------

@@ -7,15 +7,21 @@ from dropload.detection.cells import CellKind, classify_cell
 
 YEAR = re.compile(r"(?:1[89]|20|21)\d\d")
 _WHOLE = re.compile(r"\d{1,6}")
+_NUMBERED = re.compile(r"([^\W\d][^\d]*)(\d{1,6})")
+# Rows that count like the names above them show that those are no names.
+_COMPARED_ROWS = 3
 _FRACTION = re.compile(r"-?\d*[.,]\d+")
 # Fewer numbers may grow by chance.
 _LEAST_SCALE = 3
+# So many do not grow evenly by chance.
+_SURE_SCALE = 50
 _MOSTLY = 0.9
 
 
 def counts_up(names: list[str], columns: list[list[str]]) -> bool:
     """Return whether the first row counts up years, dates or numbers and those below do not."""
-    return _is_year_row(names, columns) or _is_scale(names, columns) or _is_calendar(names, columns)
+    rules = (_is_year_row, _is_scale, _is_calendar, _is_numbered)
+    return any(holds(names, columns) for holds in rules)
 
 
 def _is_year_row(names: list[str], columns: list[list[str]]) -> bool:
@@ -51,6 +57,25 @@ def _is_calendar(names: list[str], columns: list[list[str]]) -> bool:
     return any(cell.strip() for cell in below) and not any(
         classify_cell(cell) is CellKind.DATE for cell in below
     )
+
+
+def _is_numbered(names: list[str], columns: list[list[str]]) -> bool:
+    """Return whether most names are one word and a number that counts, and no row below is so."""
+    rows = [[cells[row] for cells in columns if row < len(cells)] for row in range(_COMPARED_ROWS)]
+    return _counts_words(names) and not any(map(_counts_words, rows))
+
+
+def _counts_words(cells: list[str]) -> bool:
+    """Return whether most cells are one word and a number that counts."""
+    found = [_NUMBERED.fullmatch(cell.strip()) for cell in cells]
+    parts = [match.groups() for match in found if match]
+    if len(parts) < _LEAST_SCALE or 2 * len(parts) <= len(cells):
+        return False
+    words, numbers = zip(*parts, strict=True)
+    steps = _steps(list(numbers))
+    # Of very many columns only some are looked at, at nearly even distances.
+    even = {min(steps), min(steps) + 1} if len(parts) > _SURE_SCALE else {1}
+    return len(set(words)) == 1 and min(steps) > 0 and steps <= even
 
 
 def _is_series(numbers: list[str], *, whole_row: bool) -> bool:

@@ -25,6 +25,7 @@ def count_neighbours(text: str) -> Neighbours:
 def score_spelling(neighbours: Neighbours, language: str) -> float:
     """Return about 0..1 for how well the characters suit a language; below 0 for nonsense."""
     total = sum(_points(*key, language) * count for key, count in neighbours.items())
+    total += sum(_pair_points(neighbours, *pair) for pair in _PAIRS)
     score = total / (100 * (neighbours.total() or 1))
     if score > 0 and language in SCRIPTS and not _holds_script(neighbours, language):
         # Quotation marks alone speak for no script.
@@ -33,9 +34,12 @@ def score_spelling(neighbours: Neighbours, language: str) -> float:
 
 
 def _holds_script(neighbours: Neighbours, language: str) -> bool:
-    """Return whether any of the characters is a letter of the script."""
+    """Return whether two letters of the script follow each other: one alone spells nothing."""
     ranks = _ranks(language)
-    return any(char.lower() in ranks for _, char, _ in neighbours)
+    return any(
+        char.lower() in ranks and (before.lower() in ranks or after.lower() in ranks)
+        for before, char, after in neighbours
+    )
 
 
 @cache
@@ -108,6 +112,31 @@ _SYMBOL_LETTERS = frozenset("µºª")
 """Symbols that Unicode counts among the letters."""
 
 
+# What opens words and what closes them, where both are symbols; alone the latter is misplaced.
+_PAIRS = (("„", "“"), ("‚", "‘"))
+# Together they stand where people write them, see `_symbol_points`.
+_PAIR_POINTS = 160
+
+
+def _pair_points(neighbours: Neighbours, opening: str, closing: str) -> int:
+    """Return what marks of quotation gain by standing around words, as in „Haus“."""
+    opened = [key for key in neighbours if _opens_word(*key, opening)]
+    closed = [key for key in neighbours if _closes_word(*key, closing)]
+    pairs = min(sum(neighbours[key] for key in keys) for keys in (opened, closed))
+    alone = sum(_symbol_points(*keys[0]) for keys in (opened, closed) if keys)
+    return pairs * (_PAIR_POINTS - alone)
+
+
+def _opens_word(before: str, char: str, after: str, mark: str) -> bool:
+    """Return whether the mark stands right before a word."""
+    return char == mark and after.isalnum() and not before.isalnum()
+
+
+def _closes_word(before: str, char: str, after: str, mark: str) -> bool:
+    """Return whether the mark stands right behind a word or its last sign."""
+    return char == mark and not (before.isspace() or before == "" or after.isalnum())
+
+
 def _is_at_home(before: str, char: str, after: str) -> bool:
     """Return whether a symbol stands where people write it."""
     place = f"{before or ' '}{char}{after or ' '}"
@@ -124,7 +153,16 @@ def _symbol_points(before: str, char: str, after: str) -> int:
         return -60
     if before.isalpha() and after.isalpha():
         return 0 if char in "·–—\u00ad\u00a0" else -130
-    return _free_points(before, char, after)
+    points = _free_points(before, char, after)
+    # Among digits and blanks nothing is misspelled, however rare the symbol; but nobody writes the
+    # sign that later became the euro.
+    alone = char != "¤" and _is_plain(before) and _is_plain(after)
+    return max(points, 0) if alone else points
+
+
+def _is_plain(char: str) -> bool:
+    """Return whether there is no character, or one of ASCII that is no letter."""
+    return char < "\x80" and not char.isalpha()
 
 
 def _free_points(before: str, char: str, after: str) -> int:
@@ -165,6 +203,8 @@ _MISPLACED = tuple(
         ("þ", "", r"[^\W\d]", 60),
         ("ð", "", r"[\W\d]", 80),
         ("Ý", "", r"", 60),
+        # Before vowels Polish writes "si", "ni", "zi".
+        ("śńź", "", r"..[aeiouyąęó]", 80),
         ("ąęĄĘ", "lithuanian", r"\W.[^\W\d]", 80),
     )
 )
@@ -193,14 +233,18 @@ def _alphabet_points(char: str, language: str) -> int:
     return -40 if char < "\u0250" else -150
 
 
+# A letter that stands alone is no proof of the language it belongs to.
+_ALONE_POINTS = -50
+
+
 def _sound_points(before: str, char: str, after: str) -> int:
     """Return the points, none or negative, for odd rows of vowels or consonants."""
     if not (before.isalpha() or after.isalpha()):
         if before.isdigit() or after.isdigit():
             # What stands at a number is a symbol.
             return -100
-        # Vowels are words by themselves, and capitals initials.
-        return 0 if char.isupper() or _is_vowel(char) else -80
+        # Vowels are words by themselves, and capitals initials: that is rare.
+        return _ALONE_POINTS if char.isupper() or _is_vowel(char) else -80
     if not (before.isalpha() and after.isalpha()) or char.lower() in "ïëŕĺ":
         return 0
     vowels = sum(map(_is_vowel, (before, char, after)))

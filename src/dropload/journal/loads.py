@@ -39,6 +39,8 @@ UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 """Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
 
 
+# How a table's numbers were written shows in its last loads; older senders may be gone.
+_PAST_PLANS = 10
 _STAGED_FROM = ("table", "layout", "profile", "columns", "table_columns", "has_lineage", "checks")
 """What of a plan decides which rows its side table gets, and how it is made."""
 
@@ -534,6 +536,20 @@ class Loads:
             is_fullload = last is not None and last.load_type == LoadType.FULLLOAD.value
             return last if is_same and is_fullload else None
         return self._first(conn, query.where(self._loads.c.once_key == _once_key(load, file_hash)))
+
+    def past_plans(self, conn: sa.Connection, table: TableName) -> list[str]:
+        """Return the plans of the last loads into the table as JSON, the newest first."""
+        query = (
+            sa.select(self._loads.c.plan)
+            .where(
+                self._loads.c.schema_name == table.schema,
+                self._loads.c.table_name == table.name,
+                self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+                self._loads.c.plan.is_not(None),
+            )
+            .order_by(self._loads.c.commit_no.desc())
+        )
+        return list(conn.execute(query.limit(_PAST_PLANS)).scalars())
 
     def find_later_fullload(self, conn: sa.Connection, load: Load) -> LoadRecord | None:
         """Return a fullload of the same table that was claimed later and is committed already."""

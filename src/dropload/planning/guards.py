@@ -18,7 +18,7 @@ from dropload.model import (
 )
 from dropload.planning.columns import pair_columns
 from dropload.planning.notes import listed, suggest_renames, suggest_tables
-from dropload.planning.request import ListTables, Request
+from dropload.planning.request import FindCommas, ListTables, Request
 from dropload.reports import count_of
 
 
@@ -148,6 +148,24 @@ def check_doubts(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> N
                 f"{source.note}.",
                 hint=f"Set {source.doubt}, and drop a new version; released, the file makes the "
                 "column text.",
+            )
+
+
+def check_points(
+    info: TableInfo, sources: list[tuple[int, ColumnProfile]], find_commas: FindCommas
+) -> None:
+    """Hold a file of `1.234` for a column whose numbers came with decimal commas until now."""
+    pairs = pair_columns(info, sources)
+    pointed = [(pairs[at], source) for at, source in sources if source.pointed and at in pairs]
+    numbers = [(c, s) for c, s in pointed if Kind.TEXT not in (c.type.kind, s.type.kind)]
+    commas = find_commas() if numbers and info.has_lineage else ()
+    for column, source in numbers:
+        if column.name in commas:
+            raise HeldError(
+                f'Column "{column.name}" of {info.table} came with decimal commas until now, and '
+                f"here {source.pointed} can have a decimal point or a thousands separator.",
+                hint="Set load.decimal_mark, and drop a new version; released, the point is read "
+                "as decimal.",
             )
 
 

@@ -26,6 +26,7 @@ from dropload.planning.guards import (
     check_guard_rails,
     check_match,
     check_missing,
+    check_points,
     check_slips,
     check_values,
     check_width,
@@ -37,7 +38,7 @@ from dropload.planning.notes import (
     describe_rules,
     describe_widening,
 )
-from dropload.planning.request import ListTables, Measure, Request
+from dropload.planning.request import FindCommas, ListTables, Measure, Request
 from dropload.targets.base import Rules
 
 
@@ -52,10 +53,12 @@ def make_plan(
     checks: tuple[CheckedColumn, ...] = (),
     table_rules: TableRules = TableRules(),  # noqa: B008 - it cannot be changed
     list_tables: ListTables = dict,
+    find_commas: FindCommas = frozenset,
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
-    `list_tables` is asked only when the file does not fit its table: columns by table.
+    `list_tables` is asked only when the file does not fit its table: columns by table;
+    `find_commas` only where points could separate thousands.
     `measure` is asked only for columns whose type does not hold the file's values; `checks` are
     the columns whose values have been looked at one by one, `table_rules` what hangs on the table.
 
@@ -77,6 +80,7 @@ def make_plan(
     if info is not None and not request.force:
         check_doubts(info, sources)
         check_slips(info, sources)
+        check_points(info, sources, find_commas)
     check_width(len(sources), rules.limits.columns)
     if info is None:
         plan = _plan_new_table(request, layout, profile, sources, rules)

@@ -1,12 +1,14 @@
 """What a plan is asked for, and whom it may ask."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dropload.model import ColumnType, LoadType, TableColumn, TableName
 
 ListTables = Callable[[], Mapping[TableName, Sequence[str]]]
 """Returns the names of the columns of each table beside the one that is meant."""
+FindCommas = Callable[[], Collection[str]]
+"""Returns the columns of the table that were last filled from decimal commas."""
 Measure = Callable[[TableColumn], ColumnType]
 """Returns the smallest type that holds what a column of the table holds now: its declared digits
 include room to spare, which must not count when a wider type is chosen."""
