@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from dropload.detection.cells import TYPED, CellKind, classify_column
+from dropload.detection.cells import TYPED, CellKind, classify_cell, classify_column
 from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
 from dropload.detection.sample import Sample
 from dropload.detection.sequences import find_sequence
@@ -246,6 +246,8 @@ def _fit_single(text: str, sample: Sample) -> Fit:
 _GROUPED = re.compile(
     r"[-+(]?\D{0,3}(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+)\D{0,4}"
 )
+# What stands behind an address, not within it: "5" or "Anna", but not "1518" with ".html".
+_VALUE = re.compile(r"\d+(?:\.\d+)?|[^\W\d]+")
 
 
 def _is_one_column(fit: Fit, single: Fit) -> bool:
@@ -256,10 +258,24 @@ def _is_one_column(fit: Fit, single: Fit) -> bool:
     heading_is_whole = len(fit.records.cells[0]) == 1 and len(lines) > 2
     if single.wholes >= 0.9 and (heading_is_whole or _are_grouped(lines)):
         return True
-    if any(classify_column(lines[1:])[0] is kind for kind in (CellKind.DATE, CellKind.ADDRESS)):
-        return single.wholes >= 0.9
+    kind, _ = classify_column(lines[1:])
+    if kind in (CellKind.DATE, CellKind.ADDRESS):
+        return single.wholes >= 0.9 and not _heads_cut_rows(fit, kind is CellKind.ADDRESS)
     # "Springfield, IL" below "city": the heading would be cut as well if the comma were meant.
     return heading_is_whole and fit.width == 2 and fit.dialect.skip_initial_space
+
+
+def _heads_cut_rows(fit: Fit, in_addresses: bool) -> bool:
+    """Return whether a heading is cut as often as dates or addresses, or values follow those.
+
+    "url,clicks" above "https://a.org/1,5": no address ends there.
+    """
+    first, *rows = fit.records.cells
+    if len(first) != fit.width:
+        return False
+    if classify_cell(first[0]) not in TYPED:
+        return True
+    return in_addresses and all(_VALUE.fullmatch(cell) for row in rows for cell in row[1:])
 
 
 def _are_grouped(lines: list[str]) -> bool:

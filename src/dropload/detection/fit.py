@@ -212,12 +212,14 @@ def _cell_worth(cell: str, delimiter: str) -> float:
 
 def _is_whole(value: str) -> bool:
     """Return whether a line is one value although it holds what may be a delimiter."""
-    if any(char in value for char in "\t;|") or value.endswith(","):
+    if any(mark in value for mark in _CUT_MARKS) or value.endswith(","):
         return False
     kind = classify_cell(value)
     return kind in TYPED and kind not in _NOT_WHOLE
 
 
+# Cut there, whatever the pieces look like together.
+_CUT_MARKS = ("\t", ";", "|", ',"', '",')
 # Such lines may as well be two columns, or say nothing.
 _NOT_WHOLE = (CellKind.BOOLEAN, CellKind.PAIR, CellKind.DOCUMENT)
 
