@@ -32,6 +32,8 @@ _FEW_ROWS, _WIDE = 2, 6
 
 # A sequence of characters that cuts every line alike is no accident.
 _SURE = 0.97
+# Unless another delimiter does so with nearly all of them.
+_MOSTLY_CUT = 0.9
 
 # Where so many of all cells are enclosed in quotes, what stands between them is the delimiter.
 _ALL_QUOTED = 0.9
@@ -76,11 +78,12 @@ def choose_dialect(sample: Sample, declared: str, declared_by: str = "a sep= lin
     if declared:
         fit = _fit_delimiter(declared, text, sample)
         return Choice(fit, 0.99, (f"{declared_by} declares {name_delimiter(declared)}",))
-    if sequence := find_sequence(sample.head):
+    fits = [_fit_delimiter(char, text, sample) for char in _present(FIRST_CLASS, sample)]
+    sequence = find_sequence(sample.head)
+    if sequence and not any(_cuts_from_the_top(fit, sequence) for fit in fits):
         fit = _fit_delimiter(sequence, text, sample)
         return Choice(fit, _SURE, tuple(_explain(fit, [])))
     single = _fit_single(text, sample)
-    fits = [_fit_delimiter(char, text, sample) for char in _present(FIRST_CLASS, sample)]
     fits = [fit for fit in fits if not _is_one_column(fit, single)]
     if not fits and single.wholes >= _WHOLE_SHARE:
         single = replace(single, score=_WHOLE_SCORE)
@@ -88,6 +91,17 @@ def choose_dialect(sample: Sample, declared: str, declared_by: str = "a sep= lin
     if best < _GOOD_SCORE or any(char in text for char in _SELDOM_IN_TEXT):
         fits += _fit_rare(text, sample, single, best)
     return _decide(fits, single)
+
+
+def _cuts_from_the_top(fit: Fit, sequence: str) -> bool:
+    """Return whether a first-class delimiter cuts nearly all lines alike, and the first of them.
+
+    A sequence is a part of values then: emphasis, a class's name, a number made unreadable.
+    """
+    if fit.dialect.delimiter in sequence or fit.width < 2 or fit.broken:
+        return False
+    widths = [len(row) for row in fit.records.cells]
+    return widths[0] == fit.width and widths.count(fit.width) >= _MOSTLY_CUT * len(widths)
 
 
 def _decide(fits: list[Fit], single: Fit) -> Choice:
