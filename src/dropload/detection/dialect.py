@@ -6,6 +6,7 @@ from itertools import takewhile
 
 from dropload.detection.cells import TYPED, CellKind, classify_cell, classify_column
 from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
+from dropload.detection.header import judge_header
 from dropload.detection.sample import Sample
 from dropload.detection.sequences import find_sequence
 from dropload.detection.splitting import Dialect, Splitter
@@ -266,7 +267,11 @@ _VALUE = re.compile(r"\d+(?:\.\d+)?|[^\W\d]+")
 
 def _is_one_column(fit: Fit, single: Fit) -> bool:
     """Return whether a first-class delimiter only cuts values that belong together."""
-    if fit.dialect.delimiter != "," or fit.width > 3 or not fit.records.cells:
+    if fit.dialect.delimiter != "," or not fit.records.cells:
+        return False
+    if _heads_one_column(fit):
+        return True
+    if fit.width > 3:
         return False
     lines = [row[0] for row in single.records.cells]
     heading_is_whole = len(fit.records.cells[0]) == 1 and len(lines) > 2
@@ -275,8 +280,23 @@ def _is_one_column(fit: Fit, single: Fit) -> bool:
     kind, _ = classify_column(lines[1:])
     if kind in (CellKind.DATE, CellKind.ADDRESS):
         return single.wholes >= 0.9 and not _heads_cut_rows(fit, kind is CellKind.ADDRESS)
-    # "Springfield, IL" below "city": the heading would be cut as well if the comma were meant.
-    return heading_is_whole and fit.width == 2 and fit.dialect.skip_initial_space
+    return False
+
+
+def _heads_one_column(fit: Fit) -> bool:
+    """Return whether the first line names one column of texts with commas, each before a blank.
+
+    "Springfield, IL" below "city": the heading would be cut as well if the comma were meant.
+    """
+    records = fit.records
+    if len(records) < 3 or len(records.cells[0]) > 1 or not fit.dialect.skip_initial_space:
+        return False
+    if fit.width == 2:
+        return True
+    rows = records.cells[1:]
+    is_right_above = records.lines[1] - records.lines[0] == 1 and len(rows[0]) > 1
+    typed = _count_typed_columns(replace(fit, records=replace(records, cells=rows)))
+    return is_right_above and typed < fit.width / 2 and not judge_header(rows).header
 
 
 def _heads_cut_rows(fit: Fit, in_addresses: bool) -> bool:
