@@ -27,12 +27,14 @@ _DECLARED_BY = {
     Wrapping.NONE: "a sep= line",
     Wrapping.PIPES: "a pipe at both ends of every line",
     Wrapping.RULES: "the drawing of a printed table",
+    Wrapping.RULER: "a line of dashes below the header",
     Wrapping.QUOTES: "what stands between the quotes around every line",
 }
 _WRAPPED = {
     Wrapping.NONE: (),
     Wrapping.PIPES: ("every line stands between pipes: there are no columns beyond them",),
     Wrapping.RULES: ("a printed table: its rules and the blanks around cells are left out",),
+    Wrapping.RULER: ("the line of dashes below the header is no row",),
     Wrapping.QUOTES: ("every line is enclosed in quotes once more: they are taken off",),
 }
 
