@@ -52,6 +52,10 @@ _ENCLOSING = 3
 _QUOTE_LINES = 600
 
 
+# Who escapes with a backslash doubles those of a path.
+_PATH = re.compile(r"\b[A-Za-z]:\\(?!\\)\w")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The dialect that was chosen, its fit and the sentences that explain it."""
@@ -196,13 +200,22 @@ def _settle_escape(fit: Fit, text: str, sample: Sample) -> Fit:
     quote, delimiter = fit.dialect.quotechar, fit.dialect.delimiter
     if not any(mark in text for mark in (f"\\{quote}", f"\\{delimiter}")):
         return fit
+    if _is_faultless(fit) or (f"\\{quote}" not in text and _PATH.search(text)):
+        return fit
     other = measure_fit(replace(fit.dialect, escapechar="\\"), sample)
+    if other.broken + other.restored > fit.broken + fit.restored:
+        return fit
     if other.score > fit.score * 1.005 and other.broken <= fit.broken:
         return other
     inside = re.search(rf"\\{quote}(?! *(?:{re.escape(delimiter)}|\n|\Z))", text)
     if inside and other.score >= fit.score * 0.999 and (other.escaped or _escapes_all(fit, text)):
         return other
     return fit
+
+
+def _is_faultless(fit: Fit) -> bool:
+    """Return whether every quote stands where it should without any escape, and rows are even."""
+    return bool(fit.quoted) and fit.even == 1 and not (fit.broken or fit.restored or fit.bare)
 
 
 def _escapes_all(fit: Fit, text: str) -> bool:

@@ -33,6 +33,10 @@ class Records:
     """Cells that are quoted as they should be."""
     broken: int = 0
     """Cells that begin with a quote but do not end with one."""
+    restored: int = 0
+    """Quoted cells that hold quotes which are neither doubled nor escaped."""
+    bare: int = 0
+    """Cells without quotes around them that hold one inside."""
     escaped: int = 0
     """Quoted cells that hold the escape character before a quote."""
     joined: int = 0
@@ -164,13 +168,16 @@ class Splitter:
         """Return a cell's value, unquoted and unescaped."""
         quote, quoted = self.dialect.quotechar, match[1]
         if quoted is None:
-            records.broken += bool(quote) and match[3].startswith(quote)
+            opens = bool(quote) and match[3].startswith(quote)
+            records.broken += opens
+            records.bare += bool(quote) and not opens and quote in match[3]
             return self._rules.unescape(match[3])
         value = self._rules.unquote(quoted, match[2])
         if value is None:
             records.broken += 1
             return f"{quote}{quoted}{quote}{match[2]}"
         records.quoted += 1
+        records.restored += bool(match[2].strip(" \t"))
         if self.dialect.escapechar and self._escaped.search(quoted):
             records.escaped += 1
         return value
