@@ -228,9 +228,7 @@ def _escapes_all(fit: Fit, text: str) -> bool:
 def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
     """Return the fit without a quote character when quotes stand in it but enclose nothing."""
     quote = fit.dialect.quotechar
-    if not quote or quote not in text:
-        return fit
-    if fit.quoted and fit.quoted >= fit.broken:
+    if not quote or quote not in text or _enclose_cells(fit):
         return fit
     if fit.dialect.escapechar and not fit.broken:
         return fit
@@ -242,6 +240,13 @@ def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
         # A single quote that never closes is a mistake to be reported, not a way of writing.
         return fit
     return measure_fit(replace(fit.dialect, quotechar=""), sample)
+
+
+def _enclose_cells(fit: Fit) -> bool:
+    """Return whether quotes enclose more cells than they stand in otherwise."""
+    if hiding := fit.records.hiding:
+        return fit.quoted - hiding > fit.bare
+    return 0 < fit.quoted >= fit.broken
 
 
 def _is_lone_mark(fit: Fit, text: str, sample: Sample) -> bool:
