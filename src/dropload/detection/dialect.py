@@ -228,7 +228,7 @@ def _escapes_all(fit: Fit, text: str) -> bool:
 def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
     """Return the fit without a quote character when quotes stand in it but enclose nothing."""
     quote = fit.dialect.quotechar
-    if not quote or quote not in text or _enclose_cells(fit):
+    if not quote or quote not in text or _enclose_cells(fit, sample):
         return fit
     if fit.dialect.escapechar and not fit.broken:
         return fit
@@ -242,11 +242,15 @@ def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
     return measure_fit(replace(fit.dialect, quotechar=""), sample)
 
 
-def _enclose_cells(fit: Fit) -> bool:
+def _enclose_cells(fit: Fit, sample: Sample) -> bool:
     """Return whether quotes enclose more cells than they stand in otherwise."""
     if hiding := fit.records.hiding:
         return fit.quoted - hiding > fit.bare
-    return 0 < fit.quoted >= fit.broken
+    if not sample.openings:
+        return 0 < fit.quoted >= fit.broken
+    # One by one: each comes from elsewhere.
+    looks = [Splitter(fit.dialect).split([line]) for line in sample.openings]
+    return 0 < sum(look.quoted for look in looks) >= sum(look.broken for look in looks)
 
 
 def _is_lone_mark(fit: Fit, text: str, sample: Sample) -> bool:
