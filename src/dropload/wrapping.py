@@ -3,6 +3,7 @@
 - `pipes`: every row stands between pipes, `|a|b|`.
 - `rules`: lines of dashes part the rows, `+---+---+`; cells are filled up with blanks, and rows may
   stand between pipes, too.
+- `ruler`: one line of dashes stands below the header, and nothing else is drawn.
 - `quotes`: every line is enclosed in quotes once more, `"1,""Anna"",5"`.
 
 Nothing is taken off a line that is not drawn so: its cells say what is wrong with it.
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 _LINE = re.compile(r"[^\r\n]+")
+# Delimiters of rows that are written, not drawn: only one rule stands in such a file.
+_WRITTEN = frozenset(",;\t")
 # A printed line is not longer: text without line ends must not be held.
 _LONGEST_LINE = 1 << 20
 
@@ -23,11 +26,13 @@ class Wrapping(StrEnum):
     NONE = ""
     PIPES = "pipes"
     RULES = "rules"
+    RULER = "ruler"
     QUOTES = "quotes"
 
 
 def unwrap_texts(texts: Iterator[str], wrapping: Wrapping, delimiter: str) -> Iterator[str]:
     """Yield the text with every line unwrapped; lines keep their number."""
+    unwrap = Unwrapper(wrapping, delimiter).unwrap_text
     held = ""
     for piece in texts:
         text = held + piece
@@ -37,22 +42,47 @@ def unwrap_texts(texts: Iterator[str], wrapping: Wrapping, delimiter: str) -> It
             held = ""
             yield text
         elif end:
-            yield _unwrap_lines(text[:end], wrapping, delimiter)
+            yield unwrap(text[:end])
     if held:
-        yield _unwrap_lines(held, wrapping, delimiter)
+        yield unwrap(held)
 
 
-def unwrap_line(line: str, wrapping: Wrapping, delimiter: str) -> str:
-    """Return what the line says; nothing for a rule."""
-    if wrapping is Wrapping.QUOTES:
-        return _strip_quotes(line)
-    if wrapping is Wrapping.RULES:
-        if is_rule(line, delimiter):
+class Unwrapper:
+    """Takes the drawing off the lines of one file, in their order."""
+
+    def __init__(self, wrapping: Wrapping, delimiter: str) -> None:
+        self._wrapping = wrapping
+        self._delimiter = delimiter
+        self._first_rule = ""
+        self._cell = _compile_padded_cell(delimiter) if delimiter.strip(" ") else None
+
+    def unwrap_text(self, text: str) -> str:
+        """Return the text of whole lines as they read without what is drawn around them."""
+        return _LINE.sub(lambda line: self.unwrap_line(line[0]), text)
+
+    def unwrap_line(self, line: str) -> str:
+        """Return what the line says; nothing for a rule."""
+        if self._wrapping is Wrapping.QUOTES:
+            return _strip_quotes(line)
+        if self._wrapping is Wrapping.PIPES:
+            return _strip_pipes(line)
+        if self._is_drawn(line):
             return ""
-        if not delimiter.strip(" "):
+        if self._wrapping is Wrapping.RULER or self._cell is None:
             return line
-        line = re.sub(f" *{re.escape(delimiter)} *", lambda _: delimiter, line.strip(" "))
-    return _strip_pipes(line)
+        return _strip_pipes(self._cell.sub(_without_blanks, line.strip(" ")))
+
+    def _is_drawn(self, line: str) -> bool:
+        """Return whether a line is a rule, and no row whose values are dashes."""
+        delimiter, first = self._delimiter, self._first_rule
+        if not is_rule(line, delimiter):
+            return False
+        if delimiter in _WRITTEN and (first or delimiter not in line):
+            return False
+        if not first:
+            self._first_rule = line.strip()
+            return True
+        return delimiter not in line or line.strip() == first or _is_as_long(line.strip(), first)
 
 
 def is_rule(line: str, delimiter: str) -> bool:
@@ -74,8 +104,23 @@ def stands_between_quotes(line: str) -> bool:
     return enclosed and '"' not in inside.replace('""', "")
 
 
-def _unwrap_lines(text: str, wrapping: Wrapping, delimiter: str) -> str:
-    return _LINE.sub(lambda line: unwrap_line(line[0], wrapping, delimiter), text)
+def _is_as_long(line: str, first: str) -> bool:
+    """Return whether a line is drawn through from end to end, as the first rule is."""
+    return len(line) == len(first) and " " not in line
+
+
+def _compile_padded_cell(delimiter: str) -> re.Pattern[str]:
+    """Return the pattern of a cell with the blanks around it, and of its end.
+
+    Blanks within quotes, and around a delimiter with a backslash before it, are the cell's own.
+    """
+    cut = re.escape(delimiter)
+    quoted = f'"[^"]*+(?:""[^"]*+)*+"(?= *(?:{cut}|$))'
+    return re.compile(rf" *({quoted}|(?:\\.?|(?!{cut})[^\\])*+)({cut}|$)")
+
+
+def _without_blanks(cell: re.Match[str]) -> str:
+    return cell[1].rstrip(" ") + cell[2]
 
 
 def _last_line_end(text: str) -> int:

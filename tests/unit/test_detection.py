@@ -150,6 +150,15 @@ def test_quote_that_comes_after_the_sample_is_found(tmp_path: Path) -> None:
     assert detect_bytes(tmp_path, late).quotechar == '"'
 
 
+def test_quotes_that_enclose_nothing_at_first_are_looked_for_in_the_whole_file(
+    tmp_path: Path,
+) -> None:
+    begin = b'name,score\n"Anna" Smith,5\n' + b"Bob,3\n" * (HEAD_BYTES // 2)
+    assert detect_bytes(tmp_path, begin).quotechar == ""
+    late = b'"6"" pipe",3\n"Kim ""K"" Lee",4\n' + b"Bob,3\n" * HEAD_BYTES
+    assert detect_bytes(tmp_path, begin + late).quotechar == '"'
+
+
 def test_all_text_table_says_so_in_its_evidence(tmp_path: Path) -> None:
     layout = detect_bytes(tmp_path, b"name,city\nAnna,Rome\nBob,Oslo\nCem,Bern\n")
     assert any("all columns are text" in sentence for sentence in layout.evidence)

@@ -16,7 +16,7 @@ from dropload.model import Layout, Profile
 from dropload.parsers.base import UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.profiling import profile_file
-from dropload.wrapping import Wrapping, unwrap_line
+from dropload.wrapping import Unwrapper, Wrapping
 
 FILES = Path(__file__).parent.parent / "files"
 # The beginning of a file is damaged as well as all of it, and faster.
@@ -116,7 +116,8 @@ def count_lines(data: bytes, layout: Layout) -> int | None:
         return None
     lines = re.split(r"\r\n|\r|\n", text)[layout.skip_lines :]
     if layout.wrapping:
-        lines = [unwrap_line(line, layout.wrapping, layout.delimiter) for line in lines]
+        unwrap = Unwrapper(layout.wrapping, layout.delimiter).unwrap_line
+        lines = [unwrap(line) for line in lines]
     # In a file of one column a line of blanks is a value.
     blanks = " \t".replace(layout.delimiter, "") if layout.width > 1 else ""
     if layout.skip_initial_space:

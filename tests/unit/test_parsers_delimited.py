@@ -134,6 +134,16 @@ TOLERANT_READS: dict[str, Case] = {
             ("1", "x"),
         ],
     ),
+    "dashes, quotes and escaped pipes in a printed table": (
+        '| a | b  |\n|---|----|\n| -- | -- |\n| x \\| y | " z " |\n',
+        layout(delimiter="|", escapechar="\\", wrapping=Wrapping.RULES),
+        [("--", "--"), ("x | y", " z ")],
+    ),
+    "one ruler": (
+        "a,b\n--,--\n--,--\n 1 , x\n",
+        layout(wrapping=Wrapping.RULER),
+        [("--", "--"), (" 1 ", " x")],
+    ),
     "lines in quotes": (
         '"a,b"\r"1,""x, y"""\r2,z\r',
         layout(wrapping=Wrapping.QUOTES),

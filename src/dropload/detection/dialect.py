@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from dropload.detection.cells import TYPED, CellKind, classify_column
+from dropload.detection.cells import TYPED, CellKind, classify_cell, classify_column
 from dropload.detection.fit import FIRST_CLASS, Fit, measure_fit, measure_single
+from dropload.detection.header import judge_header
 from dropload.detection.sample import Sample
 from dropload.detection.sequences import find_sequence
 from dropload.detection.splitting import Dialect, Splitter
@@ -32,6 +33,8 @@ _FEW_ROWS, _WIDE = 2, 6
 
 # A sequence of characters that cuts every line alike is no accident.
 _SURE = 0.97
+# Unless another delimiter does so with nearly all of them.
+_MOSTLY_CUT = 0.9
 
 # Where so many of all cells are enclosed in quotes, what stands between them is the delimiter.
 _ALL_QUOTED = 0.9
@@ -47,6 +50,10 @@ _SEP_LINE = re.compile(r'"?sep=(\\t|.)([^\w\s"]{0,2})"?[,;|\t]*\s*', re.IGNORECA
 _ENCLOSING = 3
 # Lines that are joined for looking at quotes; more of them do not change the answer.
 _QUOTE_LINES = 600
+
+
+# Who escapes with a backslash doubles those of a path.
+_PATH = re.compile(r"\b[A-Za-z]:\\(?!\\)\w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +83,12 @@ def choose_dialect(sample: Sample, declared: str, declared_by: str = "a sep= lin
     if declared:
         fit = _fit_delimiter(declared, text, sample)
         return Choice(fit, 0.99, (f"{declared_by} declares {name_delimiter(declared)}",))
-    if sequence := find_sequence(sample.head):
+    fits = [_fit_delimiter(char, text, sample) for char in _present(FIRST_CLASS, sample)]
+    sequence = find_sequence(sample.head)
+    if sequence and not any(_cuts_from_the_top(fit, sequence) for fit in fits):
         fit = _fit_delimiter(sequence, text, sample)
         return Choice(fit, _SURE, tuple(_explain(fit, [])))
     single = _fit_single(text, sample)
-    fits = [_fit_delimiter(char, text, sample) for char in _present(FIRST_CLASS, sample)]
     fits = [fit for fit in fits if not _is_one_column(fit, single)]
     if not fits and single.wholes >= _WHOLE_SHARE:
         single = replace(single, score=_WHOLE_SCORE)
@@ -88,6 +96,17 @@ def choose_dialect(sample: Sample, declared: str, declared_by: str = "a sep= lin
     if best < _GOOD_SCORE or any(char in text for char in _SELDOM_IN_TEXT):
         fits += _fit_rare(text, sample, single, best)
     return _decide(fits, single)
+
+
+def _cuts_from_the_top(fit: Fit, sequence: str) -> bool:
+    """Return whether a first-class delimiter cuts nearly all lines alike, and the first of them.
+
+    A sequence is a part of values then: emphasis, a class's name, a number made unreadable.
+    """
+    if fit.dialect.delimiter in sequence or fit.width < 2 or fit.broken:
+        return False
+    widths = [len(row) for row in fit.records.cells]
+    return widths[0] == fit.width and widths.count(fit.width) >= _MOSTLY_CUT * len(widths)
 
 
 def _decide(fits: list[Fit], single: Fit) -> Choice:
@@ -181,13 +200,22 @@ def _settle_escape(fit: Fit, text: str, sample: Sample) -> Fit:
     quote, delimiter = fit.dialect.quotechar, fit.dialect.delimiter
     if not any(mark in text for mark in (f"\\{quote}", f"\\{delimiter}")):
         return fit
+    if _is_faultless(fit) or (f"\\{quote}" not in text and _PATH.search(text)):
+        return fit
     other = measure_fit(replace(fit.dialect, escapechar="\\"), sample)
+    if other.broken + other.restored > fit.broken + fit.restored:
+        return fit
     if other.score > fit.score * 1.005 and other.broken <= fit.broken:
         return other
     inside = re.search(rf"\\{quote}(?! *(?:{re.escape(delimiter)}|\n|\Z))", text)
     if inside and other.score >= fit.score * 0.999 and (other.escaped or _escapes_all(fit, text)):
         return other
     return fit
+
+
+def _is_faultless(fit: Fit) -> bool:
+    """Return whether every quote stands where it should without any escape, and rows are even."""
+    return bool(fit.quoted) and fit.even == 1 and not (fit.broken or fit.restored or fit.bare)
 
 
 def _escapes_all(fit: Fit, text: str) -> bool:
@@ -200,9 +228,7 @@ def _escapes_all(fit: Fit, text: str) -> bool:
 def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
     """Return the fit without a quote character when quotes stand in it but enclose nothing."""
     quote = fit.dialect.quotechar
-    if not quote or quote not in text:
-        return fit
-    if fit.quoted and fit.quoted >= fit.broken:
+    if not quote or quote not in text or _enclose_cells(fit, sample):
         return fit
     if fit.dialect.escapechar and not fit.broken:
         return fit
@@ -214,6 +240,17 @@ def _settle_quotes(fit: Fit, text: str, sample: Sample) -> Fit:
         # A single quote that never closes is a mistake to be reported, not a way of writing.
         return fit
     return measure_fit(replace(fit.dialect, quotechar=""), sample)
+
+
+def _enclose_cells(fit: Fit, sample: Sample) -> bool:
+    """Return whether quotes enclose more cells than they stand in otherwise."""
+    if hiding := fit.records.hiding:
+        return fit.quoted - hiding > fit.bare
+    if not sample.openings:
+        return 0 < fit.quoted >= fit.broken
+    # One by one: each comes from elsewhere.
+    looks = [Splitter(fit.dialect).split([line]) for line in sample.openings]
+    return 0 < sum(look.quoted for look in looks) >= sum(look.broken for look in looks)
 
 
 def _is_lone_mark(fit: Fit, text: str, sample: Sample) -> bool:
@@ -246,20 +283,55 @@ def _fit_single(text: str, sample: Sample) -> Fit:
 _GROUPED = re.compile(
     r"[-+(]?\D{0,3}(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+)\D{0,4}"
 )
+# What stands behind an address, not within it: "5" or "Anna", but not "1518" with ".html".
+_VALUE = re.compile(r"\d+(?:\.\d+)?|[^\W\d]+")
 
 
 def _is_one_column(fit: Fit, single: Fit) -> bool:
     """Return whether a first-class delimiter only cuts values that belong together."""
-    if fit.dialect.delimiter != "," or fit.width > 3 or not fit.records.cells:
+    if fit.dialect.delimiter != "," or not fit.records.cells:
+        return False
+    if _heads_one_column(fit):
+        return True
+    if fit.width > 3:
         return False
     lines = [row[0] for row in single.records.cells]
     heading_is_whole = len(fit.records.cells[0]) == 1 and len(lines) > 2
     if single.wholes >= 0.9 and (heading_is_whole or _are_grouped(lines)):
         return True
-    if any(classify_column(lines[1:])[0] is kind for kind in (CellKind.DATE, CellKind.ADDRESS)):
-        return single.wholes >= 0.9
-    # "Springfield, IL" below "city": the heading would be cut as well if the comma were meant.
-    return heading_is_whole and fit.width == 2 and fit.dialect.skip_initial_space
+    kind, _ = classify_column(lines[1:])
+    if kind in (CellKind.DATE, CellKind.ADDRESS):
+        return single.wholes >= 0.9 and not _heads_cut_rows(fit, kind is CellKind.ADDRESS)
+    return False
+
+
+def _heads_one_column(fit: Fit) -> bool:
+    """Return whether the first line names one column of texts with commas, each before a blank.
+
+    "Springfield, IL" below "city": the heading would be cut as well if the comma were meant.
+    """
+    records = fit.records
+    if len(records) < 3 or len(records.cells[0]) > 1 or not fit.dialect.skip_initial_space:
+        return False
+    if fit.width == 2:
+        return True
+    rows = records.cells[1:]
+    is_right_above = records.lines[1] - records.lines[0] == 1 and len(rows[0]) > 1
+    typed = _count_typed_columns(replace(fit, records=replace(records, cells=rows)))
+    return is_right_above and typed < fit.width / 2 and not judge_header(rows).header
+
+
+def _heads_cut_rows(fit: Fit, in_addresses: bool) -> bool:
+    """Return whether a heading is cut as often as dates or addresses, or values follow those.
+
+    "url,clicks" above "https://a.org/1,5": no address ends there.
+    """
+    first, *rows = fit.records.cells
+    if len(first) != fit.width:
+        return False
+    if classify_cell(first[0]) not in TYPED:
+        return True
+    return in_addresses and all(_VALUE.fullmatch(cell) for row in rows for cell in row[1:])
 
 
 def _are_grouped(lines: list[str]) -> bool:

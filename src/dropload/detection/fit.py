@@ -82,6 +82,10 @@ class Fit:
     """Cells that begin with a quote and do not end with one."""
     quoted: int
     escaped: int
+    restored: int
+    """Cells whose inner quotes are neither doubled nor escaped."""
+    bare: int
+    """Cells that hold quotes without being enclosed in them."""
     wholes: float = 0.0
     """One column only: share of lines that are one value as they stand: a time, a date."""
 
@@ -117,6 +121,8 @@ def measure_fit(dialect: Dialect, sample: Sample) -> Fit:
         broken,
         sum(split.quoted for split in splits),
         sum(split.escaped for split in splits),
+        sum(split.restored for split in splits),
+        sum(split.bare for split in splits),
     )
 
 
@@ -132,7 +138,7 @@ def measure_single(quotechar: str, sample: Sample) -> Fit:
     records = Splitter(dialect).split(sample.head)
     values = [row[0] for row in records.cells[1:] or records.cells][:_JUDGED_ROWS]
     whole = sum(_is_whole(value) for value in values) / max(len(values), 1)
-    counts = (records.broken, records.quoted, records.escaped)
+    counts = (records.broken, records.quoted, records.escaped, records.restored, records.bare)
     return Fit(
         dialect, records, 1, 1.0, 1.0, 0.5, _SINGLE_SCORE, len(records), *counts, wholes=whole
     )
@@ -212,12 +218,14 @@ def _cell_worth(cell: str, delimiter: str) -> float:
 
 def _is_whole(value: str) -> bool:
     """Return whether a line is one value although it holds what may be a delimiter."""
-    if any(char in value for char in "\t;|") or value.endswith(","):
+    if any(mark in value for mark in _CUT_MARKS) or value.endswith(","):
         return False
     kind = classify_cell(value)
     return kind in TYPED and kind not in _NOT_WHOLE
 
 
+# Cut there, whatever the pieces look like together.
+_CUT_MARKS = ("\t", ";", "|", ',"', '",')
 # Such lines may as well be two columns, or say nothing.
 _NOT_WHOLE = (CellKind.BOOLEAN, CellKind.PAIR, CellKind.DOCUMENT)
 

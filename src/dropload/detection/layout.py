@@ -11,7 +11,13 @@ from dropload.detection.encoding import Encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.heading import Block, Heading, find_heading
 from dropload.detection.preamble import find_first_row
-from dropload.detection.sample import HEAD_BYTES, Sample, count_blank_lines, read_sample
+from dropload.detection.sample import (
+    HEAD_BYTES,
+    Sample,
+    count_blank_lines,
+    read_openings,
+    read_sample,
+)
 from dropload.detection.wrapped import find_wrapping, unwrap_sample
 from dropload.errors import FileError
 from dropload.model import Layout
@@ -27,12 +33,14 @@ _DECLARED_BY = {
     Wrapping.NONE: "a sep= line",
     Wrapping.PIPES: "a pipe at both ends of every line",
     Wrapping.RULES: "the drawing of a printed table",
+    Wrapping.RULER: "a line of dashes below the header",
     Wrapping.QUOTES: "what stands between the quotes around every line",
 }
 _WRAPPED = {
     Wrapping.NONE: (),
     Wrapping.PIPES: ("every line stands between pipes: there are no columns beyond them",),
     Wrapping.RULES: ("a printed table: its rules and the blanks around cells are left out",),
+    Wrapping.RULER: ("the line of dashes below the header is no row",),
     Wrapping.QUOTES: ("every line is enclosed in quotes once more: they are taken off",),
 }
 
@@ -53,12 +61,24 @@ def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
         if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
             refuse_binary(head)
         sample = _read_text(stream, encoding, thorough=thorough)
-    blank = count_blank_lines(sample.head)
-    if blank == len(sample.head):
-        _refuse_late_text(sample)
-        return _lay_out_nothing(encoding)
-    refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
-    return _lay_out_table(sample, encoding, blank)
+        blank = count_blank_lines(sample.head)
+        if blank == len(sample.head):
+            _refuse_late_text(sample)
+            return _lay_out_nothing(encoding)
+        refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
+        layout = _lay_out_table(sample, encoding, blank)
+        if not _needs_look_at_quotes(layout, sample):
+            return layout
+        openings = read_openings(stream, encoding.name, layout.delimiter)
+    return _lay_out_table(replace(sample, openings=openings), encoding, blank)
+
+
+def _needs_look_at_quotes(layout: Layout, sample: Sample) -> bool:
+    """Return whether quotes that enclose nothing so far may enclose cells further on.
+
+    Programs that write commas or semicolons quote what needs it.
+    """
+    return not (layout.quotechar or sample.complete) and layout.delimiter in (",", ";")
 
 
 def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool) -> Sample:

@@ -21,6 +21,9 @@ _THOROUGH_BYTES = 128 * 1024
 _THOROUGH_LINES = 6000
 _THOROUGH_STRETCHES = 24
 
+# Some thousand say how quotes are used.
+_MOST_OPENINGS = 2000
+
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -36,6 +39,9 @@ class Sample:
     """The head is the whole file."""
     thorough: bool = False
     """Taken for a second look: reading the file has contradicted the first answer."""
+    openings: tuple[str, ...] = ()
+    """Lines from all over the file in which a quote begins a cell; only where they were asked for.
+    """
 
 
 def read_sample(
@@ -62,6 +68,32 @@ def read_sample(
     most = (_THOROUGH_LINES if thorough else _HEAD_LINES) + count_blank_lines(lines)
     whole = complete and len(lines) <= most
     return Sample(tuple(lines[:most]), stretches, whole, thorough)
+
+
+def read_openings(stream: BinaryIO, encoding: str, delimiter: str) -> tuple[str, ...]:
+    """Return lines of the whole file in which a double quote begins a cell; many are enough."""
+    opening = re.compile(rf'(?:\A|[\r\n]|{re.escape(delimiter)}) ?"')
+    lines: list[str] = []
+    for text in _read_whole_lines(stream, encoding):
+        if '"' in text and opening.search(text):
+            lines += filter(opening.search, _LINE_END.split(text))
+        if len(lines) >= _MOST_OPENINGS:
+            break
+    return tuple(lines[:_MOST_OPENINGS])
+
+
+def _read_whole_lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
+    """Yield the text of the file in pieces that end with a line; longer lines are left out."""
+    stream.seek(0)
+    # Whether all can be decoded is not the question here.
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    held = ""
+    while data := stream.read(LONG_HEAD_BYTES):
+        text = held + decoder.decode(data)
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        yield text[:end]
+        held = text[end:] if len(text) - end < LONG_HEAD_BYTES else ""
+    yield held
 
 
 def _says_little(text: str) -> bool:

@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dropload.detection.cells import TYPED, classify_cell
 from dropload.quoting import CellRules
 
 # A quoted cell may hold line breaks; one that never ends must not swallow the sample.
 _LONGEST_QUOTED_LINES = 1000
 # A file in which many quotes never close does not use them for quoting: stop looking for the end.
 _VAIN_SEARCHES = 12
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,35 @@ class Records:
     """Cells that are quoted as they should be."""
     broken: int = 0
     """Cells that begin with a quote but do not end with one."""
+    restored: int = 0
+    """Quoted cells that hold quotes which are neither doubled nor escaped."""
+    bare: int = 0
+    """Cells without quotes around them that hold one inside."""
     escaped: int = 0
     """Quoted cells that hold the escape character before a quote."""
     joined: int = 0
     """Records that take more than one line."""
+    hiding: int = 0
+    """Among them those whose lines could be rows."""
 
     def __len__(self) -> int:
         """Return the number of records."""
         return len(self.cells)
+
+
+def hides_rows(text: str, delimiter: str, quote: str, width: int) -> bool:
+    """Return whether each line of a record that takes several could be a row, with like values.
+
+    Numbers, days or the like must stand in a column: quotes mean inches then, and enclose nothing.
+    """
+    if width < 2:
+        return False
+    lines = _LINE_END.split(text.rstrip("\r\n"))
+    rows = [[cell.strip(f" {quote}") for cell in line.split(delimiter)] for line in lines]
+    if any(len(row) != width for row in rows):
+        return False
+    first, *others = (list(map(classify_cell, row)) for row in rows)
+    return all(kinds == first for kinds in others) and not TYPED.isdisjoint(first)
 
 
 class Splitter:
@@ -88,7 +112,10 @@ class Splitter:
         if taken == 1 and records.joined and self._is_cut(lines, number):
             records.lines.pop()
             return len(lines) - number
-        records.cells.append(self._split_quoted(text, records))
+        cells = self._split_quoted(text, records)
+        records.cells.append(cells)
+        if taken > 1:
+            records.hiding += hides_rows(text, dialect.delimiter, dialect.quotechar, len(cells))
         return taken
 
     def _split_plain(self, line: str) -> list[str]:
@@ -164,13 +191,16 @@ class Splitter:
         """Return a cell's value, unquoted and unescaped."""
         quote, quoted = self.dialect.quotechar, match[1]
         if quoted is None:
-            records.broken += bool(quote) and match[3].startswith(quote)
+            opens = bool(quote) and match[3].startswith(quote)
+            records.broken += opens
+            records.bare += bool(quote) and not opens and quote in match[3]
             return self._rules.unescape(match[3])
         value = self._rules.unquote(quoted, match[2])
         if value is None:
             records.broken += 1
             return f"{quote}{quoted}{quote}{match[2]}"
         records.quoted += 1
+        records.restored += bool(match[2].strip(" \t"))
         if self.dialect.escapechar and self._escaped.search(quoted):
             records.escaped += 1
         return value

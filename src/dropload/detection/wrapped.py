@@ -5,19 +5,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from dropload.detection.cells import TYPED, CellKind, classify_cell
 from dropload.detection.fit import FIRST_CLASS
 from dropload.detection.sample import Sample
 from dropload.detection.splitting import Dialect, Splitter
 from dropload.wrapping import (
+    Unwrapper,
     Wrapping,
     is_rule,
     stands_between_pipes,
     stands_between_quotes,
-    unwrap_line,
 )
 
 # Fewer lines between pipes may be rows whose first and last cells happen to be empty.
 _FEWEST_LINES = 3
+# Nobody writes so many dashes for a missing value.
+_LONG_DASHES = 5
 # Rows of a printed table; a title and a footer are not between pipes.
 _MOSTLY = 0.8
 
@@ -27,8 +30,8 @@ def find_wrapping(lines: Sequence[str]) -> tuple[Wrapping, str]:
     filled = [line for line in lines if line.strip()]
     if _stand_between_rules(filled):
         return Wrapping.RULES, "|"
-    if delimiter := _find_ruled_header(filled):
-        return Wrapping.RULES, delimiter
+    if ruled := _find_ruled_header(filled):
+        return ruled
     if len(filled) >= _FEWEST_LINES and all(map(stands_between_pipes, filled)):
         return Wrapping.PIPES, "|"
     if delimiter := _find_quoted_lines(filled):
@@ -38,33 +41,79 @@ def find_wrapping(lines: Sequence[str]) -> tuple[Wrapping, str]:
 
 def unwrap_sample(sample: Sample, wrapping: Wrapping, delimiter: str) -> Sample:
     """Return the sample as it reads without what is drawn around its lines."""
+    unwrap = Unwrapper(wrapping, delimiter).unwrap_line
     head, *stretches = (
-        tuple(unwrap_line(line, wrapping, delimiter) for line in lines)
-        for lines in (sample.head, *sample.stretches)
+        tuple(unwrap(line) for line in lines) for lines in (sample.head, *sample.stretches)
     )
     return replace(sample, head=head, stretches=tuple(stretches))
 
 
 def _stand_between_rules(lines: Sequence[str]) -> bool:
     """Return whether rows between pipes are parted from their header, or others, by rules."""
+    first = next((place for place, line in enumerate(lines) if is_rule(line, "|")), len(lines))
     rows = [line for line in lines if not is_rule(line, "|")]
-    between = [line for line in rows if stands_between_pipes(line) and line.count("|") > 2]
-    return len(rows) < len(lines) and len(between) > 1 and len(between) >= _MOSTLY * len(rows)
+    between = [line for line in rows if _is_row_between_pipes(line)]
+    # Further down, dashes between pipes are missing values.
+    is_top = sum(map(_is_row_between_pipes, lines[:first])) <= 1
+    is_drawn = first < len(lines) and is_top
+    return is_drawn and len(between) > 1 and len(between) >= _MOSTLY * len(rows)
 
 
-def _find_ruled_header(lines: Sequence[str]) -> str:
-    """Return the delimiter of a header that a rule of as many cells stands below."""
-    for header, rule in pairwise(lines):
+def _is_row_between_pipes(line: str) -> bool:
+    """Return whether a line between pipes has more than one cell."""
+    return stands_between_pipes(line) and line.count("|") > 2
+
+
+def _find_ruled_header(lines: Sequence[str]) -> tuple[Wrapping, str] | None:
+    """Return how the table is drawn that begins with names above a rule of as many cells."""
+    for place, (header, rule) in enumerate(pairwise(lines)):
         crossing = _find_crossing(rule)
+        if not crossing:
+            continue
         delimiter = "|" if crossing == "+" else crossing
-        if delimiter == " " and _stands_above(header, rule):
-            return delimiter
-        if delimiter.strip(" ") and _underlines(rule.split(crossing), header.split(delimiter)):
-            return delimiter
-        if delimiter:
-            # Further down, dashes in all cells are missing values.
-            return ""
-    return ""
+        # Below rows, dashes in all cells are missing values.
+        if _has_rows(lines[:place], rule, crossing) or not _names_columns(header, delimiter):
+            return None
+        return _judge_rule(header, rule, crossing)
+    return None
+
+
+def _has_rows(above: Sequence[str], rule: str, crossing: str) -> bool:
+    """Return whether lines above the header are cut as the rule is."""
+    if crossing == " ":
+        return any(_stands_above(line, rule) for line in above)
+    cut = "|" if crossing == "+" else crossing
+    return any(line.count(cut) == rule.count(crossing) for line in above)
+
+
+def _names_columns(header: str, delimiter: str) -> bool:
+    """Return whether none of the cells is a number, a day or another value."""
+    cells = header.split() if delimiter == " " else header.split(delimiter)
+    return not any(classify_cell(cell) in TYPED - {CellKind.BOOLEAN} for cell in cells)
+
+
+def _judge_rule(header: str, rule: str, crossing: str) -> tuple[Wrapping, str] | None:
+    """Return how the table is drawn if the rule fits its header."""
+    if crossing == " ":
+        return (Wrapping.RULES, " ") if _stands_above(header, rule) else None
+    delimiter = "|" if crossing == "+" else crossing
+    dashes, names = rule.split(crossing), header.split(delimiter)
+    if not _underlines(dashes, names):
+        return None
+    if delimiter == "|":
+        return Wrapping.RULES, delimiter
+    if not _is_ruler(dashes, names):
+        return None
+    is_padded = any(name != name.strip(" ") for name in names)
+    return (Wrapping.RULES if is_padded else Wrapping.RULER), delimiter
+
+
+def _is_ruler(dashes: list[str], names: list[str]) -> bool:
+    """Return whether dashes are as wide as names or columns; missing values are all alike."""
+    widths = set(map(len, dashes))
+    if len(widths) > 1 or min(widths) >= _LONG_DASHES:
+        return True
+    return all(len(name) in widths for name in names[:-1]) and len(names[-1].strip(" ")) in widths
 
 
 def _underlines(rule: list[str], header: list[str]) -> bool:
@@ -99,7 +148,7 @@ def _find_quoted_lines(lines: Sequence[str]) -> str:
     """
     if len(lines) < _FEWEST_LINES or not all(map(stands_between_quotes, lines)):
         return ""
-    inside = [unwrap_line(line, Wrapping.QUOTES, "") for line in lines]
+    inside = [Unwrapper(Wrapping.QUOTES, "").unwrap_line(line) for line in lines]
     for delimiter in FIRST_CLASS:
         records = Splitter(Dialect(delimiter)).split(inside)
         widths = set(map(len, records.cells))

@@ -4,6 +4,7 @@ The rules, for every reader of this family:
 
 - A record ends at `\n`, `\r\n` or a bare `\r`, mixed as they come, outside quotes.
 - What a cell is says `dropload.quoting`; a record with a misquoted cell is to be refused.
+- Quotes that join lines which could be rows, in a file with quotes within cells, mean inches.
 - When a quoted part with text behind it runs over several lines, its closing quote is far more
   likely the next value's opening one: that is an unbalanced quote, not a value.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dropload.detection.line_ends import count_line_breaks
+from dropload.detection.splitting import hides_rows
 from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.quoting import CellRules
@@ -58,6 +60,9 @@ class RecordSplitter:
         self._line = 1
         self._in_head = True
         self._open_quote_line = 0
+        self._sees_bare_quote = False
+        self._hiding_line = 0
+        """Where a record begins whose lines could be rows, 0 while there is none."""
 
     def split(self, chunks: Iterable[str]) -> Iterator[Stretch]:
         """Yield the data records of the text, one stretch for each chunk that ends a record.
@@ -195,6 +200,7 @@ class RecordSplitter:
                 return None
             quoted, tail, plain, line_break = match.groups()
             if quoted is None:
+                self._sees_bare_quote = self._sees_bare_quote or bool(quote and quote in plain)
                 cells.append(self._rules.unescape(plain) if escape else plain)
             elif not tail and not escape and quote not in quoted:
                 cells.append(quoted or QUOTED_EMPTY)
@@ -206,7 +212,10 @@ class RecordSplitter:
         self._refuse_if_longer(pos - start)
         stretch.rows.append(cells)
         stretch.lines.append(self._line)
-        self._line += count_line_breaks(text, start, pos)
+        if breaks := count_line_breaks(text, start, pos) - 1:
+            self._note_hidden_rows(text[start:pos], len(cells))
+        self._refuse_hidden_rows()
+        self._line += breaks + 1
         return pos
 
     def _read_quoted(self, quoted: str, tail: str, position: int, stretch: Stretch) -> str:
@@ -219,6 +228,21 @@ class RecordSplitter:
     def _check_closing(self, text: str, start: int, pos: int, quoted: str, tail: str) -> None:
         if tail.strip(" \t") and ("\n" in quoted or "\r" in quoted):
             raise unbalanced_quote(self._line + count_line_breaks(text, start, pos), self._quote)
+
+    def _note_hidden_rows(self, record: str, width: int) -> None:
+        if not self._hiding_line and hides_rows(record, self._delimiter, self._quote, width):
+            self._hiding_line = self._line
+
+    def _refuse_hidden_rows(self) -> None:
+        """Raise FileError when quotes join what could be rows, and stand within cells as well."""
+        if self._sees_bare_quote and self._hiding_line:
+            raise FileError(
+                f"Line {self._hiding_line:,}: a quote ({self._quote}) joins lines that could each "
+                "be a row, and quotes stand within cells, too.",
+                hint="Write a quote that belongs to the text, such as one for inches, twice and "
+                "enclose its cell.",
+                code="unbalanced_quote",
+            )
 
     def _note_open_quote(self, text: str, start: int, pos: int) -> None:
         at_quote = self._quote and text[pos : pos + 4096].lstrip(" ").startswith(self._quote)
