@@ -228,13 +228,13 @@ def _whole_rows(rows: Sequence[Sequence[str]], width: int) -> list[Sequence[str]
 
 
 def _is_alike(row: Sequence[str], kinds: Sequence[tuple[CellKind, float]]) -> bool:
-    """Return whether a row holds numbers where the others do, and nothing else there."""
+    """Return whether a row holds numbers where the others do, at least as often as it does not."""
     typed = [
         classify_cell(cell) is kind
         for cell, (kind, share) in zip(row, kinds, strict=False)
         if kind in TYPED and share >= _TYPED_SHARE and cell.strip()
     ]
-    return bool(typed) and all(typed)
+    return bool(typed) and sum(typed) * 2 >= len(typed)
 
 
 def _find_table_above(block: Block, start: int) -> str:
