@@ -18,7 +18,12 @@ from dropload.detection.sample import (
     read_openings,
     read_sample,
 )
-from dropload.detection.wrapped import find_wrapping, unwrap_sample
+from dropload.detection.wrapped import (
+    find_wrapping,
+    is_cut_by_blanks,
+    refuse_uncut_table,
+    unwrap_sample,
+)
 from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.quoting import name_delimiter
@@ -115,10 +120,13 @@ def _lay_out_table(file: Sample, encoding: Encoding, blank: int) -> Layout:
         body = sample
         declared, shift = "", 0
     wrapping, drawn = (Wrapping.NONE, "") if declared else find_wrapping(body.head)
+    as_drawn = body.head
     if wrapping:
         body = unwrap_sample(body, wrapping, drawn)
-    choice = choose_dialect(body, declared or drawn.strip(" "), _DECLARED_BY[wrapping])
+    told = drawn if drawn != " " or is_cut_by_blanks(as_drawn) else ""
+    choice = choose_dialect(body, declared or told, _DECLARED_BY[wrapping])
     fit = choice.fit
+    refuse_uncut_table(as_drawn, wrapping, fit.dialect.delimiter)
     first = find_first_row(fit.records.cells, fit.width)
     lines = [line + shift + blank + 1 for line in fit.records.lines]
     block = Block(fit.records.cells, lines, fit.width)

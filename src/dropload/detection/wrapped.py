@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from dropload.detection.cells import TYPED, CellKind, classify_cell
 from dropload.detection.fit import FIRST_CLASS
 from dropload.detection.sample import Sample
 from dropload.detection.splitting import Dialect, Splitter
+from dropload.errors import FileError
 from dropload.wrapping import (
     Unwrapper,
     Wrapping,
@@ -17,8 +18,13 @@ from dropload.wrapping import (
     stands_between_quotes,
 )
 
+# The upper end of a frame, in letters or in characters for drawing.
+_FRAME = re.compile(r"\s*[+┌╔╭┏][-=+─═━┬╤╦┳]{2,}[+┐╗╮┓]\s*")
+
 # Fewer lines between pipes may be rows whose first and last cells happen to be empty.
 _FEWEST_LINES = 3
+# Lines above and below a printed table, such as "2 rows in set".
+_MOST_REMARKS = 3
 # Nobody writes so many dashes for a missing value.
 _LONG_DASHES = 5
 # Rows of a printed table; a title and a footer are not between pipes.
@@ -39,6 +45,57 @@ def find_wrapping(lines: Sequence[str]) -> tuple[Wrapping, str]:
     return Wrapping.NONE, ""
 
 
+def refuse_uncut_table(lines: Sequence[str], wrapping: Wrapping, delimiter: str) -> None:
+    """Raise FileError when a table is drawn that the delimiter does not cut as it is drawn."""
+    filled = [line for line in lines if line.strip()]
+    if not delimiter and any(_FRAME.fullmatch(line) for line in filled[: _MOST_REMARKS + 1]):
+        raise _uncut_table("its frame cannot be taken off")
+    if wrapping is not Wrapping.RULES or delimiter not in ("", " "):
+        return
+    if not delimiter or _shifts_cells(lines):
+        raise _uncut_table("blanks part its columns and stand within values, too")
+
+
+def _uncut_table(reason: str) -> FileError:
+    return FileError(
+        f"This is a printed table, and {reason}.",
+        hint="Export the table as CSV and drop it again.",
+        code="not_delimited",
+    )
+
+
+def _shifts_cells(lines: Sequence[str]) -> bool:
+    """Return whether words of a row would come into other columns than they stand in."""
+    spans, rows = _find_ruled_rows(lines)
+    gaps = [end for _, end in spans[:-1]]
+    if any(line[gap : gap + 1].strip() for line in rows for gap in gaps):
+        # The rule says nothing of where columns stand.
+        return False
+    return any(_shifts(line, spans) for line in rows)
+
+
+def _shifts(row: str, spans: list[tuple[int, int]]) -> bool:
+    """Return whether words would move into empty cells beside them.
+
+    Blanks behind the last cell that is filled stand for an empty one, as they should.
+    """
+    *cells, last = (row[slice(*span)].strip() for span in spans)
+    return not all(cells) or (not last and len(row.split()) == len(spans))
+
+
+def is_cut_by_blanks(lines: Sequence[str]) -> bool:
+    """Return whether each row below a rule has one word for each group of dashes."""
+    spans, rows = _find_ruled_rows(lines)
+    return bool(rows) and all(len(row.split()) == len(spans) for row in rows)
+
+
+def _find_ruled_rows(lines: Sequence[str]) -> tuple[list[tuple[int, int]], list[str]]:
+    """Return where groups of dashes stand in the first rule, and the rows up to a blank line."""
+    place = next((place for place, line in enumerate(lines) if _find_crossing(line)), len(lines))
+    spans = [group.span() for rule in lines[place : place + 1] for group in re.finditer("-+", rule)]
+    return spans, list(takewhile(str.strip, lines[place + 1 :]))
+
+
 def unwrap_sample(sample: Sample, wrapping: Wrapping, delimiter: str) -> Sample:
     """Return the sample as it reads without what is drawn around its lines."""
     unwrap = Unwrapper(wrapping, delimiter).unwrap_line
@@ -53,10 +110,26 @@ def _stand_between_rules(lines: Sequence[str]) -> bool:
     first = next((place for place, line in enumerate(lines) if is_rule(line, "|")), len(lines))
     rows = [line for line in lines if not is_rule(line, "|")]
     between = [line for line in rows if _is_row_between_pipes(line)]
-    # Further down, dashes between pipes are missing values.
-    is_top = sum(map(_is_row_between_pipes, lines[:first])) <= 1
-    is_drawn = first < len(lines) and is_top
-    return is_drawn and len(between) > 1 and len(between) >= _MOSTLY * len(rows)
+    above = [line for line in lines[:first] if _is_row_between_pipes(line)]
+    # Further down, or below values, dashes between pipes are missing values.
+    is_top = len(above) <= 1 and not any(map(_holds_only_values, above))
+    is_drawn = first < len(lines) and is_top and len(between) > 1
+    return is_drawn and len(between) >= _MOSTLY * len(_without_remarks(rows))
+
+
+def _holds_only_values(row: str) -> bool:
+    """Return whether all cells between the pipes are numbers, days or other values."""
+    return all(classify_cell(cell) in TYPED for cell in row.strip(" ")[1:-1].split("|"))
+
+
+def _without_remarks(rows: Sequence[str]) -> Sequence[str]:
+    """Return the rows without a few lines above and below that are not between pipes."""
+    places = [place for place, line in enumerate(rows) if stands_between_pipes(line)]
+    if not places:
+        return rows
+    start, end = places[0], places[-1] + 1
+    few = start <= _MOST_REMARKS and len(rows) - end <= _MOST_REMARKS
+    return rows[start:end] if few else rows
 
 
 def _is_row_between_pipes(line: str) -> bool:
