@@ -33,6 +33,7 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_observation
 from dropload.journal import apply_scripts
 from dropload.model import OPEN_STATES, State, TableName
+from dropload.parsers import installed_parsers
 from dropload.pipeline import process_drop
 from dropload.recovery import recover
 from dropload.watcher import scan_inboxes
@@ -182,6 +183,9 @@ class Walk:
 
     def prepare(self) -> None:
         """Make the beginning: a tree, a journal, and what was loaded before."""
+        # Imported once, here, and not again in each life.
+        installed_parsers()
+        open_dock(self._config(TEMPLATE)).target.close()
         if not self._has_templates:
             return
         self._make_database(TEMPLATE, None)
