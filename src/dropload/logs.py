@@ -81,8 +81,9 @@ class _Forwarder(logging.Handler):
 
 def _take_over_standard_logging() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[_Forwarder()], force=True)
-    # It warns about its own threads whenever it is stopped, which is no news.
-    logging.getLogger("watchdog").setLevel(logging.ERROR)
+    # It complains of its own threads whenever it is stopped, which is no news; what has died is
+    # noticed by the watcher.
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 
 def _processors(settings: LogConfig, out: TextIO) -> list[Processor]:
