@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
-from benchmarks.soak.writers import Promise
+from benchmarks.soak.writers import Promise, file_name
 from dropload.accounts import account_for_files
 from dropload.dock import Dock
 from dropload.model import OPEN_STATES, Area, TableName
@@ -67,7 +67,7 @@ def _audit_rows(
             if there not in (0, rows) or different != there:
                 yield f"{promise.kind} {key}: {there:,} rows, {different:,} different, of {rows:,}"
             has_copy = bool(copies[promise.writer, promise.file])
-            may_lack = has_copy or any(promise.table in name for name in died)
+            may_lack = has_copy or file_name(promise) in died
             if not there and version == last and promise.must_load and not may_lack:
                 yield f"{promise.kind} {key}: its {rows:,} rows are not in {promise.table}"
     full = {(p.writer, p.file, 0) for p in promises if p.kind == "fullload"}

@@ -128,8 +128,7 @@ class Writer(threading.Thread):
         return HEADER + "".join(f"{start},{row},text {row}\n" for row in range(rows))
 
     def _path(self, promise: Promise) -> Path:
-        # The name's number is no date, and not part of the table's name.
-        return self._inbox / f"{promise.table}_{name_day(self.number, promise.file)}.csv"
+        return self._inbox / file_name(promise)
 
     def _put(self, promise: Promise, content: str) -> None:
         path = self._path(promise)
@@ -153,6 +152,11 @@ class FullloadWriter(Writer):
         self._put(promise, self._text(promise.file, 0, rows))
         while self._path(promise).exists() and not self.over.is_set():
             time.sleep(0.05)
+
+
+def file_name(promise: Promise) -> str:
+    """Return the name under which the file of a promise is dropped."""
+    return f"{promise.table}_{name_day(promise.writer, promise.file)}.csv"
 
 
 def name_day(writer: int, file: int) -> str:

@@ -20,6 +20,9 @@ from dropload.profiling import open_hashed
 from dropload.reports import Findings, rejects_path, render_report, report_path, write_rejects
 from dropload.row_checks import RowCheck
 
+_LARGEST_READ_AGAIN_BYTES = 50 * 2**20
+"""A larger file gets the short answer after a crash: it would be read in the daemon's thread."""
+
 
 def explain_failure(load: Load, problem: str, advice: str, examined: Examined | None) -> Findings:
     """Return what there is to say about a file of which nothing was loaded."""
@@ -95,7 +98,9 @@ def repeat_answer(dock: Dock, row: LoadRecord, filed_path: Path | None) -> Path 
     if written.exists():
         return written
     load = _load_of(row)
-    examined = _examine_again(dock, load)
+    # What workers died of must not happen to the daemon, and what takes long must not stop it.
+    harmless = not row.crashes and row.file_size <= _LARGEST_READ_AGAIN_BYTES
+    examined = _examine_again(dock, load) if harmless else None
     if row.state is State.FAILED:
         findings = explain_failure(load, row.error_message or "", "", examined)
     elif examined is not None:

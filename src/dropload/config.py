@@ -78,8 +78,11 @@ class DatabaseConfig(_Section):
     """Passed to the ODBC driver, for example `ActiveDirectoryMsi`."""
     busy_timeout_seconds: Seconds = 30
     """How long one statement waits for a lock before the step is tried again."""
-    statement_timeout_seconds: Seconds = 3600
-    """How long one statement may take before it is ended, and the step tried again."""
+    statement_timeout_seconds: Seconds = 1800
+    """How long one statement may take before it is ended, and the step tried again.
+
+    `retry.attempts` of them must fit into `workers.load_timeout_seconds`.
+    """
     connect_timeout_seconds: Seconds = 10
     pool_size: Positive = 5
     """Connections that a process keeps open to a server."""

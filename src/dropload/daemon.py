@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import RELEASED
 from dropload.logs import configure_logs, get_logger
-from dropload.model import Drop, Outcome, Verdict
+from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import recover
@@ -30,12 +30,16 @@ RECOVERY_SECONDS = 30.0
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 MIN_SCAN_GAP_SECONDS = 0.1
-LONGEST_TABLE_WAIT_SECONDS = 5.0
-"""So long at most until a table is asked for again that another daemon was loading."""
+TABLE_WAIT_SECONDS = 2.0
+"""So long until a table is asked for again that another daemon was loading."""
 NEEDS_RESTART = ("paths", "database", "schemas")
 """Sections of the configuration that are read once: the tree and the database are open."""
 SHOWN_REASONS = 500
 """Files whose reason for waiting is told in full; beyond that, status works it out."""
+
+
+Noted = tuple[Path, Inbox, FileVersion, str]
+"""A file that waits, and the reason for people."""
 
 
 class Daemon:
@@ -62,6 +66,8 @@ class Daemon:
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
         self._said_ready = False
+        self._turn_problem = ""
+        """What nobody foresaw in the last turn; empty when it ended well."""
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._scan: Scan | None = None
@@ -175,6 +181,9 @@ class Daemon:
             self._take_turn(woken=woken)
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
+            self._turn_problem = f"the daemon's turn fails: {type(exc).__name__}: {exc}"
+        else:
+            self._turn_problem = ""
 
     def _take_turn(self, *, woken: bool) -> None:
         """Collect results, look, offer what is whole, start loads: in this order, one way."""
@@ -290,8 +299,7 @@ class Daemon:
             self._gate.reopen(drop.path)
             return
         if outcome.category == TABLE_BUSY:
-            wait = min(self._wait_seconds(drop), LONGEST_TABLE_WAIT_SECONDS)
-            self._dispatcher.pause(table, wait, outcome.message)
+            self._dispatcher.pause(table, TABLE_WAIT_SECONDS, "")
             self._dispatcher.add(drop, table, first=True)
             return
         if outcome.category in ("transient", "stale_plan", "config"):
@@ -360,17 +368,29 @@ class Daemon:
         reason = f"until nothing changes for {self._gate.checks} checks"
         noted = [(file.path, file.inbox, file.version, reason) for file in self._unnoted]
         try:
-            with self._dock.target.write() as conn:
-                self._dock.journal.tracking.upsert_waiting(conn, noted)
-                # Files that were loaded have another status by now and are not touched.
-                self._dock.journal.tracking.mark_vanished(conn, self._unnoted_gone)
-        except FileError as exc:
-            # One that the journal refuses must not keep it from the others; its load will say why.
-            self._log.warning("files_not_noted", reason=str(exc))
+            self._write_noted(noted, self._unnoted_gone)
+        except FileError:
+            # One that the journal refuses must not keep it from the others.
+            self._note_one_by_one(noted)
         for path in self._unnoted_gone:
             self._held.pop(path, None)
             self._failures.pop(path, None)
         self._unnoted, self._unnoted_gone = [], []
+
+    def _write_noted(self, noted: Sequence[Noted], gone: Sequence[Path]) -> None:
+        with self._dock.target.write() as conn:
+            self._dock.journal.tracking.upsert_waiting(conn, noted)
+            # Files that were loaded have another status by now and are not touched.
+            self._dock.journal.tracking.mark_vanished(conn, gone)
+
+    def _note_one_by_one(self, noted: Sequence[Noted]) -> None:
+        self._write_noted([], self._unnoted_gone)
+        for one in noted:
+            try:
+                self._write_noted([one], [])
+            except FileError as exc:
+                # Its load will say why.
+                self._log.warning("file_not_noted", file=path_text(one[0]), reason=str(exc))
 
     def _take_released(self) -> None:
         if not self._held:
@@ -443,7 +463,7 @@ class Daemon:
                 path_text(file.path): file.reason(self._clock())
                 for file in itertools.islice(self._gate.waiting(), SHOWN_REASONS)
             },
-            workers_problem=self._dispatcher.problem,
+            workers_problem=self._dispatcher.problem or self._turn_problem,
             queued=self._dispatcher.queued,
             running=self._dispatcher.running,
             database_problem=self._outage.problem,

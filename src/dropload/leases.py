@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dropload.errors import DroploadError
+from dropload.errors import DroploadError, TransientError
 from dropload.journal import Journal
 from dropload.logs import get_logger
 from dropload.model import Load
@@ -34,7 +34,10 @@ def kept_lease(
                 get_logger().debug("lease_not_renewed", load_id=load.load_id, reason=str(exc))
 
     thread = threading.Thread(target=renew, name=f"lease-{load.load_id}", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as exc:  # limits of the machine: not the file's fault
+        raise TransientError(f"The worker cannot start a thread: {exc}.") from exc
     try:
         yield
     finally:

@@ -15,13 +15,14 @@ from dropload.errors import (
     FileBusyError,
     FileChangedError,
     FileError,
+    HeldError,
     StalePlanError,
     TargetError,
     TransientError,
 )
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import Area, FileVersion, Kind, Load, Plan, State
+from dropload.model import Area, FileVersion, Kind, Load, LoadType, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
 from dropload.row_checks import RowCheck
@@ -197,7 +198,7 @@ def publish_rows(
             return Published(
                 done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
             )
-        if plan.replaces_rows and not load.drop.force:
+        if not load.drop.force:
             _check_not_overtaken(journal, conn, load)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
@@ -229,17 +230,23 @@ def check_not_duplicate(
 
 
 def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> None:
-    """Raise DuplicateError when a file that came later has replaced the rows already.
+    """Raise DuplicateError or HeldError when a file that came later was loaded before this one.
 
     This one was kept waiting (it could not be read, its daemon died): its rows are the older ones.
     """
-    later = journal.loads.find_later_fullload(conn, load)
-    if later is not None:
+    later = journal.loads.find_later_commit(conn, load)
+    if later is None:
+        return
+    said = f"{later.file_name} came later and was loaded into {load.table} before: load"
+    if {later.load_type, load.drop.load_type.value} == {LoadType.FULLLOAD.value}:
         raise DuplicateError(
-            f"{later.file_name} came later and has replaced the rows of {load.table} already: "
-            f"load {later.load_id}.",
+            f"{said} {later.load_id}. It has replaced the rows that this file would replace.",
             hint="Nothing to do; if these rows are the right ones, drop the file again.",
         )
+    raise HeldError(
+        f"{said} {later.load_id}. In this order the table would hold other rows.",
+        hint="Release the file if it is to be loaded now, after that one.",
+    )
 
 
 def _check_table(target: Target, conn: sa.Connection, plan: Plan) -> None:

@@ -39,6 +39,11 @@ _INODE_BITS = 2**63 - 1
 """Some file systems use all 64 bits; databases have signed integers."""
 
 
+def storable_ns(nanoseconds: int) -> int:
+    """Return a time that databases can hold: file systems know years before 1678 and after 2262."""
+    return max(-(2**63), min(nanoseconds, 2**63 - 1))
+
+
 @dataclass(frozen=True, slots=True)
 class FileVersion:
     """What the gate compares: two equal versions are taken for the same bytes."""
@@ -50,7 +55,7 @@ class FileVersion:
     @classmethod
     def from_stat(cls, stat: os.stat_result) -> "FileVersion":
         """Return the version that a stat result describes."""
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino & _INODE_BITS)
+        return cls(stat.st_size, storable_ns(stat.st_mtime_ns), stat.st_ino & _INODE_BITS)
 
 
 class Observation(NamedTuple):
@@ -76,7 +81,7 @@ class Observation(NamedTuple):
     @property
     def version(self) -> FileVersion:
         """Return the version of the file that was seen."""
-        return FileVersion(self.size_bytes, self.mtime_ns, self.inode & _INODE_BITS)
+        return FileVersion(self.size_bytes, storable_ns(self.mtime_ns), self.inode & _INODE_BITS)
 
 
 @dataclass(frozen=True, slots=True)

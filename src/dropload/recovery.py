@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dropload.answers import repeat_answer
 from dropload.dock import Dock
-from dropload.errors import DroploadError, FileChangedError
+from dropload.errors import FileChangedError
 from dropload.filing import file_away
 from dropload.folders import find_path
 from dropload.journal import drop_from_record, path_of_key
@@ -63,7 +63,7 @@ def _try_filing(dock: Dock, row: LoadRecord) -> bool:
     """Finish one filing; a folder that refuses must not keep the other files from theirs."""
     try:
         return _finish_filing(dock, row)
-    except (DroploadError, OSError) as exc:
+    except Exception as exc:  # noqa: BLE001 - one file must not keep the others from theirs
         log = get_logger().bind(load_id=row.load_id, file=row.file_name)
         log.warning("file_not_moved", reason=str(exc))
         return False

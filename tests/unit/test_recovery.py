@@ -1,9 +1,12 @@
 """What a crash can leave behind, and what recovery makes of it."""
 
 import io
+import os
 import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from dropload.accounts import account_for_files
 from dropload.health import check_health
@@ -484,21 +487,83 @@ def test_a_file_waits_for_the_one_of_its_table_that_another_daemon_loads(yard: Y
     assert (waiting.verdict, waiting.category) == (Verdict.SKIPPED, "table_busy")
     assert waiting.message == "load 1 of orders_20260101.csv into dbo.orders comes first"
     assert yard.drop("other.csv", ORDERS).verdict is Verdict.LOADED
-    yard.execute('UPDATE "ref.Load_History" SET worker=NULL WHERE load_id=1')
-    assert yard.load(second).verdict is Verdict.LOADED
 
 
-def test_an_old_fullload_that_was_kept_waiting_does_not_replace_newer_rows(yard: Yard) -> None:
-    """C1, B4: it could not be read for a while, or its daemon died."""
+def put_off(yard: Yard) -> None:
+    yard.execute("UPDATE \"ref.Load_History\" SET worker=NULL WHERE state='claimed'")
+
+
+@pytest.mark.parametrize("kinds", [("fullload", "append"), ("append", "fullload")])
+def test_a_file_that_was_put_off_comes_first_where_one_of_the_two_replaces_all_rows(
+    yard: Yard, kinds: tuple[str, str]
+) -> None:
+    """C1: else the table would end with other rows than the order of the files gives."""
+    old = yard.put("prices_20260101.csv", "price\n1\n1\n", load_type=kinds[0])
+    assert isinstance(claim(yard, old, "elsewhere@1#1#1"), Load)
+    put_off(yard)
+    new = yard.put("prices_20260102.csv", "price\n2\n2\n", load_type=kinds[1])
+    assert yard.load(new).category == "table_busy"
+    assert yard.load(old).verdict is Verdict.LOADED
+    assert yard.load(new).verdict is Verdict.LOADED
+    expected = {"append": [(1,), (1,), (2,), (2,)], "fullload": [(2,), (2,)]}
+    assert yard.table("dbo.prices") == expected[kinds[1]]
+
+
+def test_appends_do_not_wait_for_one_that_cannot_be_read(yard: Yard) -> None:
+    """H4"""
+    assert isinstance(claim(yard, yard.put("t_20260101.csv", ORDERS), "elsewhere@1#1#1"), Load)
+    put_off(yard)
+    assert yard.drop("t.csv", ORDERS + "3,C\n").verdict is Verdict.LOADED
+
+
+@pytest.mark.parametrize("crashes", [0, 3])
+def test_a_new_version_has_its_own_load_its_own_place_and_its_own_tries(
+    yard: Yard, crashes: int
+) -> None:
+    path = yard.put("prices.csv", "price\n1\n1\n", load_type="fullload")
+    assert isinstance(claim(yard, path, "elsewhere@1#1#1"), Load)
+    put_off(yard)
+    yard.execute(f'UPDATE "ref.Load_History" SET crashes={crashes}')
+    replaced = yard.drop("prices.csv", "price\n3\n3\n", load_type="fullload")
+    assert (replaced.verdict, replaced.load_id) == (Verdict.LOADED, 2)
+    assert yard.states() == ["cancelled", "filed"]
+    assert yard.table("dbo.prices") == [(3,), (3,)]
+
+
+def test_a_time_that_no_database_can_hold_harms_nobody(yard: Yard) -> None:
+    """B1"""
+    path = yard.put("orders.csv", ORDERS)
+    os.utime(path, ns=(2**63 + 10**18, 2**63 + 10**18))
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert not path.exists()
+
+
+def test_an_old_fullload_that_was_overtaken_does_not_replace_newer_rows(yard: Yard) -> None:
+    """C1: its file was out of reach when the newer one came."""
     old = yard.put("prices_20260101.csv", "price\n1\n1\n", load_type="fullload")
     assert isinstance(claim(yard, old, "elsewhere@1#1#1"), Load)
-    yard.execute('UPDATE "ref.Load_History" SET worker=NULL')
+    put_off(yard)
+    hidden = yard.root / "hidden"
+    old.rename(hidden)
     yard.drop("prices_20260102.csv", "price\n2\n2\n", load_type="fullload")
+    hidden.rename(old)
     overtaken = yard.load(old)
     assert overtaken.verdict is Verdict.DUPLICATE
     assert "prices_20260102.csv came later" in overtaken.message
     assert yard.table("dbo.prices") == [(2,), (2,)]
-    assert not old.exists()
     again = yard.drop("prices_20260101.csv", "price\n1\n1\n", load_type="fullload")
     assert again.verdict is Verdict.LOADED, "dropped again it is the newest"
-    assert yard.table("dbo.prices") == [(1,), (1,)]
+
+
+def test_an_old_fullload_is_held_when_rows_were_appended_after_it_came(yard: Yard) -> None:
+    """C1: it would take newer rows away."""
+    old = yard.put("prices_20260101.csv", "price\n1\n1\n", load_type="fullload")
+    assert isinstance(claim(yard, old, "elsewhere@1#1#1"), Load)
+    put_off(yard)
+    hidden = yard.root / "hidden"
+    old.rename(hidden)
+    yard.drop("prices.csv", "price\n2\n2\n")
+    hidden.rename(old)
+    assert yard.load(old).verdict is Verdict.HELD
+    assert yard.table("dbo.prices") == [(2,), (2,)]
+    assert yard.load(old, force=True).verdict is Verdict.LOADED

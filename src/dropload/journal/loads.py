@@ -19,6 +19,7 @@ from dropload.model import (
     OPEN_STATES,
     Area,
     Drop,
+    FileVersion,
     Load,
     LoadEnd,
     LoadRecord,
@@ -85,7 +86,7 @@ class Loads:
             return refused
         # Two daemons may claim two files of one table in the same moment.
         self._target.lock_queue(conn, TableName(f"claim.{table.schema}", table.name))
-        first = self._find_earlier(conn, row.id, table) if drop.in_tree else None
+        first = self._find_earlier(conn, row.id, table, drop) if drop.in_tree else None
         if first is not None:
             return ClaimRefused(
                 f"load {first.load_id} of {first.file_name} into {table} comes first",
@@ -93,6 +94,9 @@ class Loads:
             )
         drop = _released(row, drop)
         open_load = self._open_load(conn, row.id)
+        if open_load is not None and self._is_replaced(conn, open_load, drop, worker):
+            self._end_replaced(conn, open_load)
+            open_load = None
         if open_load is None:
             load = self._insert(conn, row.id, drop, table, worker)
         elif open_load.forced and open_load.version == drop.version and not drop.force:
@@ -101,7 +105,7 @@ class Loads:
         elif open_load.worker == worker or self.is_abandoned(conn, open_load):
             load = self._take_over(conn, open_load, drop, table, worker)
         else:
-            return ClaimRefused(f"it is being loaded by {open_load.worker}")
+            return ClaimRefused(f"it is being loaded by {open_load.worker}", table_busy=True)
         self._tracking.set_status(
             conn,
             row.id,
@@ -131,18 +135,50 @@ class Loads:
         return None
 
     def _find_earlier(
-        self, conn: sa.Connection, tracking_id: int, table: TableName
+        self, conn: sa.Connection, tracking_id: int, table: TableName, drop: Drop
     ) -> LoadRecord | None:
-        """Return the load of another file into the table that a worker has, of whatever daemon."""
+        """Return the load of another file into the table that must come first.
+
+        One that a worker has, of whatever daemon; and, where one of the two replaces all rows, one
+        that was put off and whose file still waits: the order decides what the table holds.
+        """
         query = sa.select(self._loads).where(
             self._loads.c.schema_name == table.schema,
             self._loads.c.table_name == table.name,
             self._loads.c.tracking_id != tracking_id,
             self._loads.c.in_tree == sa.true(),
-            self._loads.c.worker.is_not(None),
             self._loads.c.state.in_([state.value for state in OPEN_STATES]),
         )
-        return self._first(conn, query) if table.name else None
+        others = self._all(conn, query.order_by(self._loads.c.load_id)) if table.name else []
+        return next((row for row in others if self._comes_first(conn, row, drop)), None)
+
+    def _comes_first(self, conn: sa.Connection, row: LoadRecord, drop: Drop) -> bool:
+        if row.worker is not None and not self.is_abandoned(conn, row):
+            return True
+        replaces = LoadType.FULLLOAD.value in (row.load_type, drop.load_type.value)
+        return replaces and not drop.force and _still_waits(row)
+
+    def _is_replaced(self, conn: sa.Connection, row: LoadRecord, drop: Drop, worker: str) -> bool:
+        """Return whether an open load is of an older version, and nobody works on it any more."""
+        idle = row.worker == worker or self.is_abandoned(conn, row)
+        return row.version != drop.version and idle
+
+    def _end_replaced(self, conn: sa.Connection, row: LoadRecord) -> None:
+        """End the load of a version that is gone: its tries and its place are not the new one's."""
+        table = TableName(row.schema_name, row.table_name)
+        self._target.drop_table(conn, self._target.stage_name(table, row.load_id))
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == row.load_id)
+            .values(
+                state=State.CANCELLED,
+                finished_at=self._target.now(conn),
+                error_category="file_changed",
+                error_message="the file was replaced before it was loaded",
+                worker=None,
+                lease_until=None,
+            )
+        )
 
     def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
         query = sa.select(self._loads).where(
@@ -479,14 +515,21 @@ class Loads:
         )
 
     def record_crash(self, conn: sa.Connection, path: Path) -> None:
-        """Count a worker process that died on this file, and let the next one have it."""
+        """Count a worker process that died on this file, and let the next one have it.
+
+        Another daemon's worker may have taken the load over already: it is not disturbed.
+        """
+        query = sa.select(self._loads).where(
+            self._loads.c.file_path == path_key(path),
+            self._loads.c.state.in_([state.value for state in OPEN_STATES]),
+        )
+        row = self._first(conn, query)
+        if row is None or (row.worker is not None and not self.is_abandoned(conn, row)):
+            return
         conn.execute(
             sa.update(self._loads)
-            .where(
-                self._loads.c.file_path == path_key(path),
-                self._loads.c.state.in_([state.value for state in OPEN_STATES]),
-            )
-            .values(crashes=self._loads.c.crashes + 1, worker=None, lease_until=None)
+            .where(self._loads.c.load_id == row.load_id)
+            .values(crashes=row.crashes + 1, worker=None, lease_until=None)
         )
 
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:
@@ -551,16 +594,22 @@ class Loads:
         )
         return list(conn.execute(query.limit(_PAST_PLANS)).scalars())
 
-    def find_later_fullload(self, conn: sa.Connection, load: Load) -> LoadRecord | None:
-        """Return a fullload of the same table that was claimed later and is committed already."""
+    def find_later_commit(self, conn: sa.Connection, load: Load) -> LoadRecord | None:
+        """Return a load of the same table that was claimed later and is committed already.
+
+        Only where one of the two replaces all rows; a fullload before an append.
+        """
         query = sa.select(self._loads).where(
             self._loads.c.schema_name == load.table.schema,
             self._loads.c.table_name == load.table.name,
-            self._loads.c.load_type == LoadType.FULLLOAD.value,
             self._loads.c.load_id > load.load_id,
             self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
         )
-        return self._first(conn, query)
+        replacing = self._loads.c.load_type == LoadType.FULLLOAD.value
+        found = self._first(conn, query.where(replacing))
+        if found is None and load.drop.load_type is LoadType.FULLLOAD:
+            found = self._first(conn, query)
+        return found
 
     def unfiled(self, conn: sa.Connection) -> list[LoadRecord]:
         """Return the loads that are over but whose file has not been moved, oldest first."""
@@ -640,6 +689,16 @@ def _record(row: sa.RowMapping) -> LoadRecord:
 def _storable(text: str) -> str:
     """Return a text without the one character that databases refuse."""
     return text.replace("\0", "\u2400")
+
+
+def _still_waits(row: LoadRecord) -> bool:
+    """Return whether the file of a load that was put off still stands where it was dropped."""
+    try:
+        return FileVersion.from_stat(path_of_key(row.file_path).lstat()) == row.version
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # a folder that is closed to us just now says nothing about the file
 
 
 def _once_key(load: Load, file_hash: str) -> str:
