@@ -267,6 +267,8 @@ def test_a_file_that_takes_too_much_memory_harms_only_itself(tmp_path: Path) -> 
         DROPLOAD_WORKERS__MEMORY_LIMIT_MB="512",
         DROPLOAD_LOAD__MAX_RECORD_BYTES="2000000000",
     )
+    # Three tries, each of which reads a large file.
+    daemon.patience_seconds = 300
     try:
         daemon.start()
         (daemon.inbox() / "huge.csv").write_text('a,b\n1,"' + "é" * 150_000_000 + '"\n')
