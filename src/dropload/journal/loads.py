@@ -515,21 +515,14 @@ class Loads:
         )
 
     def record_crash(self, conn: sa.Connection, path: Path) -> None:
-        """Count a worker process that died on this file, and let the next one have it.
-
-        Another daemon's worker may have taken the load over already: it is not disturbed.
-        """
-        query = sa.select(self._loads).where(
-            self._loads.c.file_path == path_key(path),
-            self._loads.c.state.in_([state.value for state in OPEN_STATES]),
-        )
-        row = self._first(conn, query)
-        if row is None or (row.worker is not None and not self.is_abandoned(conn, row)):
-            return
+        """Count a worker process that died on this file, and let the next one have it."""
         conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == row.load_id)
-            .values(crashes=row.crashes + 1, worker=None, lease_until=None)
+            .where(
+                self._loads.c.file_path == path_key(path),
+                self._loads.c.state.in_([state.value for state in OPEN_STATES]),
+            )
+            .values(crashes=self._loads.c.crashes + 1, worker=None, lease_until=None)
         )
 
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:
