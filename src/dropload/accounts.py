@@ -7,7 +7,7 @@
 | load duplicate                                  | duplicate                               |
 | file in an inbox, held                          | held                                    |
 | file in an inbox, its load not over, or none    | waiting                                 |
-| load cancelled, or noted file gone from its inbox | withdrawn: taken away or replaced     |
+| noted file gone from its inbox, no load over    | withdrawn: taken away by its sender     |
 | load over and not filed, its file is nowhere    | in none                                 |
 | file in processed/ or error/ that no load named | in none                                 |
 """
@@ -29,7 +29,7 @@ from dropload.reports import rejects_path, report_path
 from dropload.watcher import scan_inboxes
 
 COUNTED = ("loaded", "error", "duplicate", "waiting", "held", "withdrawn")
-"""What a file can be; `withdrawn`: its sender took it away or replaced it before it was loaded."""
+"""What a file can be; `withdrawn`: its sender took it away before it was loaded."""
 _OF_STATE = {
     State.COMMITTED: "loaded",
     State.FILED: "loaded",

@@ -154,11 +154,9 @@ class Daemon:
             self._log.error("configuration_refused", reason=str(exc))
             return
         old = self._dock.config
-        kept = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(old, name)]
+        kept = _find_differing(config, old, NEEDS_RESTART)
         config = config.model_copy(update={name: getattr(old, name) for name in kept})
-        changed = [
-            name for name in Config.model_fields if getattr(config, name) != getattr(old, name)
-        ]
+        changed = _find_differing(config, old, Config.model_fields)
         if changed:
             self._apply(config)
         self._log.info("configuration_reloaded", changed=changed)
@@ -478,6 +476,6 @@ class Daemon:
             self._log.debug("heartbeat_not_written", reason=str(exc))
 
 
-def _differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:
+def _find_differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:
     """Return the sections in which two configurations are not the same."""
     return [name for name in sections if getattr(config, name) != getattr(other, name)]

@@ -320,14 +320,14 @@ def test_two_daemons_on_one_tree_load_each_file_once(tmp_path: Path) -> None:
         first.start()
         second.start()
         for number in range(20):
-            (first.inbox() / f"t{number % 4}_{number}_x.csv").write_text(
+            (first.inbox() / f"t{number % 4}_202601{number + 1:02}.csv").write_text(
                 f"n,text\n{number},a\n{number},b\n"
             )
         first.wait_until_filed(20)
         assert set(first.states()) == {"filed"}
         for table in range(4):
-            counted = first.query(f'SELECT n, count(*) FROM "dbo.t{table}_{table}_x" GROUP BY n')
-            assert counted == [(table, 2)]
+            counted = first.query(f'SELECT n, count(*) FROM "dbo.t{table}" GROUP BY n ORDER BY n')
+            assert counted == [(number, 2) for number in range(table, 20, 4)]
         statuses = 'SELECT DISTINCT status FROM "ref.File_Monitor_Tracking"'
         first.wait_for(lambda: first.query(statuses) == [("filed",)], "for one status")
     finally:

@@ -48,6 +48,8 @@ TYPED = frozenset(
     }
 )
 """Kinds that a column name never has."""
+TYPED_SHARE = 0.8
+"""A column counts as typed when nearly all its values are of one kind; bad values occur."""
 
 _MONTH = (
     r"(?:jan|feb|m[aä]r|mar|apr|mai|may|ma[iy]o|jun|jul|aug|ago|sep|o[kc]t|nov|de[czs]|ene|abr|"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import exp, sqrt
 from statistics import mean, pstdev
 
-from dropload.detection.cells import TYPED, CellKind, classify_cell, classify_column
+from dropload.detection.cells import TYPED, TYPED_SHARE, CellKind, classify_cell, classify_column
 from dropload.detection.fit import pick_evenly
 from dropload.detection.header_words import HEADER_WORDS
 from dropload.detection.series import YEAR, counts_up
@@ -14,8 +14,6 @@ from dropload.detection.series import YEAR, counts_up
 # More rows than these do not change a verdict; more columns only cost time.
 _JUDGED_ROWS = 250
 _JUDGED_COLUMNS = 120
-# A column counts as typed when nearly all its values are of one kind; bad values occur.
-_TYPED_SHARE = 0.8
 # Three of four delimited files have a header; points are natural logarithms of odds.
 _PRIOR = 0.8
 # Values that are looked at for words of headings.
@@ -109,7 +107,7 @@ def _score_columns(names: list[str], columns: list[list[str]]) -> tuple[list[flo
         trust = len(cells) / (len(cells) + 0.6)
         if kind is CellKind.EMPTY:
             texts.append(0.3 if name.strip() else 0.0)
-        elif kind in TYPED and share >= _TYPED_SHARE:
+        elif kind in TYPED and share >= TYPED_SHARE:
             typed.append(trust * _score_typed(name, kind, cells, place))
         else:
             filled = _count_filled(cells)

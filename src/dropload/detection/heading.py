@@ -4,15 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dropload.detection.cells import TYPED, CellKind, classify_cell, classify_column
+from dropload.detection.cells import TYPED, TYPED_SHARE, CellKind, classify_cell, classify_column
 from dropload.detection.header import Verdict, judge_header
 from dropload.detection.preamble import find_full_rows_above, find_rows_above, is_comment
 from dropload.detection.second_line import find_second_heading, find_units, is_measured, stack_names
 
 # Enough records below the header to judge it by.
 _HEADER_ROWS = 400
-# Nearly all values of a column of numbers or days are such; bad values occur.
-_TYPED_SHARE = 0.8
 # So sure must be that a row is a header which has fewer cells than the rows, or stands lower.
 _CLEAR = 0.8
 # A header that has one of these names the column that numbers the rows.
@@ -232,7 +230,7 @@ def _is_alike(row: Sequence[str], kinds: Sequence[tuple[CellKind, float]]) -> bo
     typed = [
         classify_cell(cell) is kind
         for cell, (kind, share) in zip(row, kinds, strict=False)
-        if kind in TYPED and share >= _TYPED_SHARE and cell.strip()
+        if kind in TYPED and share >= TYPED_SHARE and cell.strip()
     ]
     return bool(typed) and sum(typed) * 2 >= len(typed)
 

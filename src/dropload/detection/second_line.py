@@ -4,12 +4,17 @@ import re
 from collections.abc import Sequence
 from itertools import accumulate
 
-from dropload.detection.cells import BLANK, TYPED, CellKind, classify_cell, classify_column
+from dropload.detection.cells import (
+    BLANK,
+    TYPED,
+    TYPED_SHARE,
+    CellKind,
+    classify_cell,
+    classify_column,
+)
 
 Rows = Sequence[Sequence[str]]
 
-# Nearly all values of a column of numbers or days are such; bad values occur.
-_TYPED_SHARE = 0.8
 # Rows below the line that are needed, and that are looked at.
 _LEAST_ROWS = 2
 _COMPARED_ROWS = 400
@@ -105,7 +110,7 @@ def find_second_heading(rows: Rows, line: int, width: int) -> str:
 def is_measured(cells: Sequence[str]) -> bool:
     """Return whether nearly all cells of a column are numbers, days or times."""
     kind, share = classify_column(list(cells))
-    return kind in MEASURED and share >= _TYPED_SHARE
+    return kind in MEASURED and share >= TYPED_SHARE
 
 
 def _columns_below(rows: Rows, width: int) -> list[tuple[str, ...]]:

@@ -167,14 +167,18 @@ class Loads:
         """End the load of a version that is gone: its tries and its place are not the new one's."""
         table = TableName(row.schema_name, row.table_name)
         self._target.drop_table(conn, self._target.stage_name(table, row.load_id))
+        self._end_without_rows(conn, row.load_id, "the file was replaced before it was loaded")
+
+    def _end_without_rows(self, conn: sa.Connection, load_id: int, reason: str) -> None:
+        """Cancel a load that nobody works on, because its file is not what it was."""
         conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == row.load_id)
+            .where(self._loads.c.load_id == load_id)
             .values(
                 state=State.CANCELLED,
                 finished_at=self._target.now(conn),
                 error_category="file_changed",
-                error_message="the file was replaced before it was loaded",
+                error_message=reason,
                 worker=None,
                 lease_until=None,
             )
@@ -479,19 +483,8 @@ class Loads:
             return
         if not self.is_abandoned(conn, row):
             return
+        self._end_without_rows(conn, load_id, reason)
         now = self._target.now(conn)
-        conn.execute(
-            sa.update(self._loads)
-            .where(self._loads.c.load_id == load_id)
-            .values(
-                state=State.CANCELLED,
-                finished_at=now,
-                error_category="file_changed",
-                error_message=reason,
-                worker=None,
-                lease_until=None,
-            )
-        )
         self._tracking.set_status(conn, row.tracking_id, VANISHED, reason=reason, processed_at=now)
 
     def free_abandoned(self, conn: sa.Connection, load_id: int, worker: str) -> None:

@@ -40,6 +40,16 @@ def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> 
     )
 
 
+def check_rejects_file(request: Request, profile: Profile) -> None:
+    """Hold a fullload of a file that holds only the rows which were refused before."""
+    if request.load_type is LoadType.FULLLOAD and not request.force:
+        raise HeldError(
+            f"This file of rejected rows has only {count_of(profile.rows, 'row')}; a fullload of "
+            f"it would replace all rows of {request.table}.",
+            hint="Drop it into the append inbox, or drop the whole corrected file here.",
+        )
+
+
 def check_width(columns: int, most: int, *, spare: int = 0) -> None:
     """Refuse a file with more columns than a table can have; `spare` ones may not be loaded."""
     if columns > most + spare:

@@ -5,12 +5,10 @@ from dataclasses import replace
 
 from dropload.column_types import common_type
 from dropload.config import LoadConfig
-from dropload.errors import HeldError
 from dropload.model import (
     CheckedColumn,
     ColumnProfile,
     Layout,
-    LoadType,
     Plan,
     PlannedColumn,
     Profile,
@@ -27,6 +25,7 @@ from dropload.planning.guards import (
     check_match,
     check_missing,
     check_points,
+    check_rejects_file,
     check_slips,
     check_values,
     check_width,
@@ -68,12 +67,8 @@ def make_plan(
     check_content(request, profile, info, settings, checks)
     check_values(layout, profile)
     sources, notes = loadable_columns(profile, rules)
-    if notes and request.load_type is LoadType.FULLLOAD and not request.force:
-        raise HeldError(
-            f"This file of rejected rows has only {profile.rows:,} rows; a fullload of it would "
-            f"replace all rows of {request.table}.",
-            hint="Drop it into the append inbox, or drop the whole corrected file here.",
-        )
+    if notes:
+        check_rejects_file(request, profile)
     request = replace(
         request, notes=(*request.notes, *notes, *describe_layout(layout), *describe_footer(profile))
     )
