@@ -1,8 +1,10 @@
 """Set structlog up once per process: text for people, JSON lines for machines, no secrets."""
 
 import logging
+import os
 import re
 import sys
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import structlog
@@ -29,29 +31,37 @@ def configure_logs(settings: LogConfig, stream: TextIO | None = None) -> TextIO:
     out = stream or sys.stderr
     if settings.file is not None:
         settings.file.parent.mkdir(parents=True, exist_ok=True)
-        out = settings.file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        out = _open_log(settings.file)
     structlog.configure(
         processors=_processors(settings, out),
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _LossyStream(out))),
+        logger_factory=structlog.WriteLoggerFactory(
+            cast("TextIO", _LossyStream(out, settings.file))
+        ),
         cache_logger_on_first_use=False,
     )
     _take_over_standard_logging()
     return out
 
 
+def _open_log(file: Path) -> TextIO:
+    return file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+
+
 class _LossyStream:
     """Passes lines on; one that cannot be written is counted: a full disk must not stop a load."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, file: Path | None) -> None:
         self._out = out
+        self._file = file
         self._lost = 0
 
     def write(self, text: str) -> int:
         """Write a line, or note that it is lost."""
         try:
+            self._follow_name()
             self._tell_losses()
             written = self._out.write(text)
             self._out.flush()
@@ -59,6 +69,19 @@ class _LossyStream:
             self._lost += 1
             return 0
         return written
+
+    def _follow_name(self) -> None:
+        """Open the log anew when somebody has moved it away: the day's first cleanup, logrotate."""
+        if self._file is None:
+            return
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            found = None
+        if found is None or not os.path.samestat(found, os.fstat(self._out.fileno())):
+            with _open_log(self._file) as fresh:
+                # The stream stays the same for whoever has it; nothing is waiting in its buffer.
+                os.dup2(fresh.fileno(), self._out.fileno(), inheritable=False)
 
     def _tell_losses(self) -> None:
         if self._lost:

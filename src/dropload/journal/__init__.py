@@ -5,6 +5,7 @@ from datetime import timedelta
 from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
 from dropload.journal.reference import Audit, Reference
+from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
 from dropload.journal.tracking import (
     HELD,
@@ -22,7 +23,10 @@ __all__ = [
     "VANISHED",
     "WAITING",
     "ClaimRefused",
+    "FiledLoad",
     "Journal",
+    "KeptBackup",
+    "Terms",
     "apply_scripts",
     "drop_from_record",
     "path_key",
@@ -41,3 +45,4 @@ class Journal:
         self.loads = Loads(target, tables, self.tracking, lease)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
+        self.retention = Retention(target, tables, self.audit)
