@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dropload import __version__
-from dropload.cli import checks, files, loads, operate, upkeep
+from dropload.cli import checks, files, loads, operate, references, upkeep
 from dropload.cli.session import Session
 
 
@@ -42,6 +42,7 @@ for command in (
     *files.COMMANDS,
     *loads.COMMANDS,
     *upkeep.COMMANDS,
+    *references.COMMANDS,
     *checks.COMMANDS,
 ):
     dropload.add_command(command)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
-from dropload.journal.reference import Audit, Reference
+from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
 from dropload.journal.tracking import (
@@ -19,6 +19,7 @@ from dropload.targets.base import Target
 __all__ = [
     "FILE_PATH_LENGTH",
     "HELD",
+    "NO_LOAD",
     "RELEASED",
     "VANISHED",
     "WAITING",
@@ -26,6 +27,7 @@ __all__ = [
     "FiledLoad",
     "Journal",
     "KeptBackup",
+    "ReferenceRow",
     "Terms",
     "apply_scripts",
     "drop_from_record",
