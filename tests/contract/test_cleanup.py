@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -344,3 +345,30 @@ def test_a_load_goes_on_while_everything_around_it_is_cleaned_up(site: Site) -> 
         outcome = process_drop(site.dock, drop, worker_name(), clean)
         assert (outcome.verdict, left) == (Verdict.LOADED, [])
         account(site)
+
+
+def test_two_cleanups_at_once_remove_everything_and_count_it_once(
+    site: Site, database_url: str
+) -> None:
+    for number in range(6):
+        site.drop(f"t{number}.csv", ROWS, "fullload")
+        site.drop(f"t{number}.csv", FULL, "fullload")
+        site.drop(f"broken{number}.csv", BAD)
+    make_older(site, 1000)
+    site.drop("young.csv", BAD)
+    root = site.dock.tree.root.parent
+    docks = [
+        open_dock(make_config(root, database={"url": database_url}, retention=RETENTION))
+        for _ in range(2)
+    ]
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda dock: clean_up(dock, "somebody"), docks))
+    for dock in docks:
+        dock.target.close()
+    assert [cleaned.left for cleaned in done] == [[], []]
+    # Twelve in all, and none of them twice.
+    assert sum(cleaned.numbers["loads"] for cleaned in done) == 12
+    assert sum(cleaned.numbers["backups"] for cleaned in done) == 6
+    assert numbers(site) == {}
+    assert count(site, "loads") == 7
+    account(site)

@@ -16,6 +16,7 @@ from dropload.targets.base import Target
 CLEANUP = "cleanup"
 """Action of the audit log that says whose turn it was, and with it when the next one is."""
 _CLEANUP_QUEUE = TableName("journal", "cleanup")
+"""Whoever takes a turn, or deletes a batch, takes this queue first: none is deleted twice."""
 _OVER = (State.FILED, State.FAILED, State.DUPLICATE, State.CANCELLED, State.UNDONE)
 _PATHS_DONE_WITH = (*(state.value for state in _OVER), VANISHED)
 """States of a path that nothing follows, unless a new file comes."""
@@ -157,6 +158,7 @@ class Retention:
 
     def forget_loads(self, conn: sa.Connection, before: datetime, limit: int) -> tuple[int, int]:
         """Delete the next old loads with their rejects; return how many of both."""
+        self._target.lock_queue(conn, _CLEANUP_QUEUE)
         is_old = self._is_forgettable(before)
         query = sa.select(self._loads.c.load_id).where(is_old).order_by(self._loads.c.load_id)
         ids = list(conn.execute(query.limit(limit)).scalars())
@@ -171,6 +173,7 @@ class Retention:
 
         Returns how many loads and rejects; what knows the same bytes again is left.
         """
+        self._target.lock_queue(conn, _CLEANUP_QUEUE)
         loads = self._loads
         query = sa.select(loads.c.load_id).where(self._is_shortenable(before))
         ids = list(conn.execute(query.order_by(loads.c.load_id).limit(limit)).scalars())
@@ -184,12 +187,14 @@ class Retention:
 
     def forget_actions(self, conn: sa.Connection, before: datetime, limit: int) -> int:
         """Delete the next old rows of the audit log and return how many."""
+        self._target.lock_queue(conn, _CLEANUP_QUEUE)
         log = self._audit_table
         query = sa.select(log.c.id).where(log.c.at < before).order_by(log.c.id).limit(limit)
         return self._delete(conn, log, list(conn.execute(query).scalars()))
 
     def forget_paths(self, conn: sa.Connection, before: datetime, limit: int) -> int:
         """Delete the next paths of which nothing has been heard for long; return how many."""
+        self._target.lock_queue(conn, _CLEANUP_QUEUE)
         paths = self._tracking
         is_old = sa.and_(self._is_path_done_with(before), sa.not_(self._has_load()))
         query = sa.select(paths.c.id).where(is_old).order_by(paths.c.id).limit(limit)
@@ -258,20 +263,26 @@ class Retention:
 
         Those of appends have a key; of fullloads it is the last commit of the table.
         """
-        own, later = self._loads, self._loads.alias("later")
+        is_last = self._loads.c.load_id.in_(self._last_commits())
+        return sa.or_(self._loads.c.once_key.is_not(None), is_last)
+
+    def _last_commits(self) -> sa.Select[tuple[int]]:
+        """Return the query for the last commit of each table, read once for a batch."""
+        own, every = self._loads.alias("last_load"), self._loads.alias("commits")
         stands = [State.COMMITTED.value, State.FILED.value]
-        overtaken = sa.exists(
-            sa.select(sa.literal(1))
-            .select_from(later)
-            .where(
-                later.c.schema_name == own.c.schema_name,
-                later.c.table_name == own.c.table_name,
-                later.c.state.in_(stands),
-                later.c.commit_no > own.c.commit_no,
+        last = (
+            sa.select(
+                every.c.schema_name,
+                every.c.table_name,
+                sa.func.max(every.c.commit_no).label("commit_no"),
             )
+            .where(every.c.state.in_(stands))
+            .group_by(every.c.schema_name, every.c.table_name)
+            .subquery("last_commit")
         )
-        is_last = sa.and_(own.c.state.in_(stands), own.c.commit_no.is_not(None), sa.not_(overtaken))
-        return sa.or_(own.c.once_key.is_not(None), is_last)
+        names = ("schema_name", "table_name", "commit_no")
+        is_it = sa.and_(*(own.c[name] == last.c[name] for name in names))
+        return sa.select(own.c.load_id).select_from(own.join(last, is_it))
 
     def _is_forgettable(
         self, before: datetime, terms: Terms | None = None
@@ -292,9 +303,5 @@ class Retention:
         return sa.and_(c.status.in_(_PATHS_DONE_WITH), *old)
 
     def _has_load(self) -> sa.ColumnElement[bool]:
-        loads = self._loads.alias("its_load")
-        return sa.exists(
-            sa.select(sa.literal(1))
-            .select_from(loads)
-            .where(loads.c.tracking_id == self._tracking.c.id)
-        )
+        # IN, not EXISTS: the load history has no index by path, and is read once for a batch.
+        return self._tracking.c.id.in_(sa.select(self._loads.c.tracking_id))
