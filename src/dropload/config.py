@@ -23,6 +23,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
 
 ALWAYS_IGNORED = (
     ".*",
@@ -155,6 +156,15 @@ class RetentionConfig(_Section):
     """How long things are kept."""
 
     backups_per_table: Annotated[int, Field(ge=0)] = 3
+    backups_days: Days = 30
+    """A backup that is older goes although it is among the newest of its table."""
+    filed_days: Days = 90
+    """Files in processed/ and error/, with their reports and rejects."""
+    journal_days: Days = 400
+    """Loads, their rejects, the audit log, and the paths of files that are gone."""
+    log_files: Annotated[int, Field(ge=0)] = 30
+    """Logs of earlier days, where `log.file` is set."""
+    log_days: Days = 90
 
 
 class RetryConfig(_Section):

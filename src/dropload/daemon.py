@@ -14,6 +14,7 @@ from dropload.durable import path_text
 from dropload.errors import ConfigError, DroploadError, FileError
 from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
+from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import RELEASED
 from dropload.logs import configure_logs, get_logger
@@ -68,6 +69,7 @@ class Daemon:
         self._said_ready = False
         self._turn_problem = ""
         """What nobody foresaw in the last turn; empty when it ended well."""
+        self._housekeeper = Housekeeper(dock, clock)
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._scan: Scan | None = None
@@ -157,6 +159,11 @@ class Daemon:
         kept = _find_differing(config, old, NEEDS_RESTART)
         config = config.model_copy(update={name: getattr(old, name) for name in kept})
         changed = _find_differing(config, old, Config.model_fields)
+        try:
+            configure_logs(config.log)
+        except ConfigError as exc:
+            self._log.error("configuration_refused", reason=str(exc))
+            return
         if changed:
             self._apply(config)
         self._log.info("configuration_reloaded", changed=changed)
@@ -168,8 +175,8 @@ class Daemon:
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)
+        self._housekeeper.configure(self._dock)
         self._dispatcher.configure(config)
-        configure_logs(config.log)
 
     # --- one turn
 
@@ -196,6 +203,7 @@ class Daemon:
             self._keep_journal()
         if self._outage.is_over:
             self._dispatcher.start_loads()
+            self._clean_up()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
             self._manager.tell_ready(self._state())
@@ -242,6 +250,8 @@ class Daemon:
         now = self._clock()
         times = [self._last_scan + self._seconds_between_scans()]
         times += [at for at, _ in self._later]
+        if self._housekeeper.is_busy and self._outage.is_over:
+            times.append(now)
         next_check = self._gate.next_due()
         if next_check is not None:
             gap = max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
@@ -252,6 +262,7 @@ class Daemon:
         return (
             self._outage.is_over
             and self._dispatcher.is_at_rest
+            and not self._housekeeper.is_busy
             and all(self._is_given_up(drop) for _, drop in self._later)
             and self._scan is not None
             and self._gate.waiting_count == 0
@@ -412,6 +423,13 @@ class Daemon:
                 cancelled=done.cancelled,
                 stages_dropped=done.stages_dropped,
             )
+
+    def _clean_up(self) -> None:
+        """Do a share of the day's cleanup, after everything that somebody waits for."""
+        try:
+            self._housekeeper.work()
+        except NOT_THE_FILES_FAULT as exc:
+            self._outage.begin(exc)
 
     # --- telling
 

@@ -3,12 +3,14 @@
 import logging
 import re
 import sys
-from typing import Any, TextIO, cast
+from typing import Any, Protocol, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from dropload.config import LogConfig
+from dropload.errors import ConfigError
+from dropload.log_file import LogFile
 
 _CREDENTIALS = re.compile(
     r"(://[^:/@\s]*:)[^@\s]+(@)|((?:password|pwd)\s*=\s*)[^;\s&]+", re.IGNORECASE
@@ -20,32 +22,62 @@ def mask_secrets(text: str) -> str:
     return _CREDENTIALS.sub(lambda m: f"{m[1]}***{m[2]}" if m[1] else f"{m[3]}***", text)
 
 
-def configure_logs(settings: LogConfig, stream: TextIO | None = None) -> TextIO:
-    """Send every later log line of this process where `settings` says; return that stream.
+_file: LogFile | None = None
+"""The log file that this process has open: the one before is closed when another is opened."""
 
-    Lines go to `settings.file` when there is one (opened for appending, one write per line, so
-    that several processes can share it), else to `stream`, by default standard error.
+
+class Sink(Protocol):
+    """What lines can be written to: a stream, or a log file."""
+
+    def write(self, text: str, /) -> int:
+        """Write one line; raise OSError when it cannot be written."""
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+
+    def isatty(self) -> bool:
+        """Return whether a person looks."""
+
+
+def configure_logs(settings: LogConfig, stream: Sink | None = None) -> None:
+    """Send every later log line of this process where `settings` says.
+
+    Lines go to `settings.file` when there is one, else to `stream`, by default standard error.
+    Raises ConfigError when the file cannot be opened; lines then go on to where they went.
     """
-    out = stream or sys.stderr
-    if settings.file is not None:
-        settings.file.parent.mkdir(parents=True, exist_ok=True)
-        out = settings.file.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+    global _file  # noqa: PLW0603 - see above
+    before, file = _file, _open_file(settings)
+    out = file or stream or sys.stderr
     structlog.configure(
         processors=_processors(settings, out),
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[settings.level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _LossyStream(out))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _LossySink(out))),
         cache_logger_on_first_use=False,
     )
     _take_over_standard_logging()
-    return out
+    _file = file
+    if before is not None:
+        before.close()
 
 
-class _LossyStream:
+def _open_file(settings: LogConfig) -> LogFile | None:
+    if settings.file is None:
+        return None
+    try:
+        return LogFile(settings.file)
+    except OSError as exc:
+        raise ConfigError(
+            f"The log file {settings.file} cannot be opened: {exc.strerror}.",
+            hint="Give dropload's user the right to write there, or name another in [log] file.",
+        ) from exc
+
+
+class _LossySink:
     """Passes lines on; one that cannot be written is counted: a full disk must not stop a load."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Sink) -> None:
         self._out = out
         self._lost = 0
 
@@ -53,18 +85,20 @@ class _LossyStream:
         """Write a line, or note that it is lost."""
         try:
             self._tell_losses()
-            written = self._out.write(text)
-            self._out.flush()
-        except OSError:
+            self._pass_on(text)
+        except (OSError, ValueError):  # the latter when it was closed meanwhile
             self._lost += 1
             return 0
-        return written
+        return len(text)
 
     def _tell_losses(self) -> None:
         if self._lost:
-            self._out.write(f"{self._lost} log lines were lost: they could not be written\n")
-            self._out.flush()
+            self._pass_on(f"{self._lost} log lines were lost: they could not be written\n")
             self._lost = 0
+
+    def _pass_on(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
 
     def flush(self) -> None:
         """Do nothing: each line is written at once."""
@@ -86,7 +120,7 @@ def _take_over_standard_logging() -> None:
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 
-def _processors(settings: LogConfig, out: TextIO) -> list[Processor]:
+def _processors(settings: LogConfig, out: Sink) -> list[Processor]:
     as_json = settings.format == "json" or (settings.format == "auto" and not out.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

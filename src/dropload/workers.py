@@ -6,9 +6,10 @@ import signal
 import threading
 import time
 
-from dropload.config import Config
+from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock
 from dropload.durable import path_text
+from dropload.errors import ConfigError
 from dropload.identity import worker_name
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, Outcome
@@ -33,8 +34,17 @@ def start_worker(config: Config) -> None:
     limit = config.workers.memory_limit_mb * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    configure_logs(config.log)
+    _configure_logs(config.log)
     _dock = open_dock(config)
+
+
+def _configure_logs(settings: LogConfig) -> None:
+    """Log where the daemon does; a file that cannot be opened here is no reason not to load."""
+    try:
+        configure_logs(settings)
+    except ConfigError as exc:
+        configure_logs(settings.model_copy(update={"file": None}))
+        get_logger().error("log_file_unusable", reason=str(exc))
 
 
 def work(drop: Drop) -> Outcome:

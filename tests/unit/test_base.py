@@ -95,8 +95,8 @@ def test_log_lines_are_json_where_no_person_looks_and_hold_no_password() -> None
 
 
 def test_a_log_file_gets_the_lines_instead(tmp_path: Path) -> None:
-    with configure_logs(LogConfig(file=tmp_path / "logs" / "own.log", format="text")):
-        get_logger().warning("disk_full")
+    configure_logs(LogConfig(file=tmp_path / "logs" / "own.log", format="text"))
+    get_logger().warning("disk_full")
     assert "disk_full" in (tmp_path / "logs" / "own.log").read_text()
 
 

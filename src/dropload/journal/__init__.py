@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
-from dropload.journal.reference import Audit, Reference
+from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
+from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
 from dropload.journal.tracking import (
     HELD,
@@ -18,11 +19,16 @@ from dropload.targets.base import Target
 __all__ = [
     "FILE_PATH_LENGTH",
     "HELD",
+    "NO_LOAD",
     "RELEASED",
     "VANISHED",
     "WAITING",
     "ClaimRefused",
+    "FiledLoad",
     "Journal",
+    "KeptBackup",
+    "ReferenceRow",
+    "Terms",
     "apply_scripts",
     "drop_from_record",
     "path_key",
@@ -41,3 +47,4 @@ class Journal:
         self.loads = Loads(target, tables, self.tracking, lease)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
+        self.retention = Retention(target, tables, self.audit)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
-from dropload.errors import ClaimLostError, DroploadError, HeldError
+from dropload.errors import ClaimLostError, DroploadError, HeldError, TransientError
 from dropload.identity import is_dead_worker
 from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, WAITING, Tracking
@@ -106,7 +106,7 @@ class Loads:
             load = self._take_over(conn, open_load, drop, table, worker)
         else:
             return ClaimRefused(f"it is being loaded by {open_load.worker}", table_busy=True)
-        self._tracking.set_status(
+        is_there = self._tracking.set_status(
             conn,
             row.id,
             State.CLAIMED,
@@ -119,6 +119,11 @@ class Loads:
             error_message=None,
             reason=None,
         )
+        if not is_there:
+            # A cleanup took the path for one that nobody uses any more, in the same moment.
+            raise TransientError(
+                f"The journal forgot {path_text(drop.path.name)} while it was claimed."
+            )
         return load
 
     def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:

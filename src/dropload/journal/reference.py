@@ -2,12 +2,30 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from dropload.journal.tables import JournalTables
-from dropload.model import Load, TableColumn
+from dropload.model import Load, State, TableColumn, TableName
 from dropload.targets.base import Target
+
+NO_LOAD = 0
+"""Load of a row whose table no load has filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRow:
+    """What the configuration says of one reference table."""
+
+    table: TableName
+    columns: tuple[tuple[str, str], ...]
+    """Name and type of each."""
+    created_at: datetime
+    updated_at: datetime
+    load_id: int
+    """The load that wrote it last, `NO_LOAD` when a repair did and there was none."""
 
 
 class Reference:
@@ -16,24 +34,67 @@ class Reference:
     def __init__(self, target: Target, tables: JournalTables) -> None:
         self._target = target
         self._table = tables.reference
+        self._loads = tables.loads
+        own = (tables.tracking, tables.loads, tables.rejects, tables.reference)
+        self.journal_names = frozenset(
+            str(table.name) for table in (*own, tables.audit, tables.versions)
+        )
+        """Names of the journal's own tables, as the database knows them."""
 
     def upsert(self, conn: sa.Connection, load: Load, columns: Sequence[TableColumn]) -> None:
         """Write the row of the table that a load publishes, in the publishing transaction."""
+        self.write(conn, load.table, columns, load.load_id)
+
+    def write(
+        self, conn: sa.Connection, name: TableName, columns: Sequence[TableColumn], load_id: int
+    ) -> None:
+        """Write the row of a table, whether there is one or not."""
         now = self._target.now(conn)
         table = self._table
         values = {
             "columns": json.dumps([{"name": c.name, "type": str(c.type)} for c in columns]),
             "updated_at": now,
-            "load_id": load.load_id,
+            "load_id": load_id,
         }
-        changed = conn.execute(
-            sa.update(table)
-            .where(table.c.schema_name == load.table.schema, table.c.table_name == load.table.name)
-            .values(values)
-        )
+        is_it = (table.c.schema_name == name.schema, table.c.table_name == name.name)
+        changed = conn.execute(sa.update(table).where(*is_it).values(values))
         if changed.rowcount == 0:
-            identity = {"schema_name": load.table.schema, "table_name": load.table.name}
+            identity = {"schema_name": name.schema, "table_name": name.name}
             conn.execute(sa.insert(table).values(created_at=now, **identity, **values))
+
+    def delete(self, conn: sa.Connection, name: TableName) -> None:
+        """Delete the row of a table."""
+        table = self._table
+        is_it = (table.c.schema_name == name.schema, table.c.table_name == name.name)
+        conn.execute(sa.delete(table).where(*is_it))
+
+    def rows(self, conn: sa.Connection) -> list[ReferenceRow]:
+        """Return every row, by the table's name."""
+        table = self._table
+        query = sa.select(table).order_by(table.c.schema_name, table.c.table_name)
+        return [
+            ReferenceRow(
+                TableName(row["schema_name"], row["table_name"]),
+                tuple((column["name"], column["type"]) for column in json.loads(row["columns"])),
+                row["created_at"],
+                row["updated_at"],
+                row["load_id"],
+            )
+            for row in conn.execute(query).mappings()
+        ]
+
+    def last_loads(self, conn: sa.Connection) -> dict[TableName, int]:
+        """Return the last committed load of each table that a reference inbox has filled."""
+        loads = self._loads
+        query = (
+            sa.select(loads.c.schema_name, loads.c.table_name, sa.func.max(loads.c.load_id))
+            .where(
+                loads.c.is_reference_data == sa.true(),
+                loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+            )
+            .group_by(loads.c.schema_name, loads.c.table_name)
+        )
+        return {TableName(schema, name): last for schema, name, last in conn.execute(query)}
 
 
 class Audit:

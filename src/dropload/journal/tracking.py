@@ -116,13 +116,14 @@ class Tracking:
         found = conn.execute(query).mappings().first()
         return TrackedFile(**found) if found else None
 
-    def set_status(self, conn: sa.Connection, tracking_id: int, status: str, **values: Any) -> None:
-        """Write a new status and whatever else changed with it."""
-        conn.execute(
+    def set_status(self, conn: sa.Connection, tracking_id: int, status: str, **values: Any) -> bool:
+        """Write a new status and whatever else changed with it; return whether the row is there."""
+        changed = conn.execute(
             sa.update(self._table)
             .where(self._table.c.id == tracking_id)
             .values(status=status, **values)
         )
+        return changed.rowcount == 1
 
     def set_layout(self, conn: sa.Connection, tracking_id: int, layout: Layout) -> None:
         """Write what was detected."""

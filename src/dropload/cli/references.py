@@ -1,0 +1,117 @@
+"""The commands that look after the reference configuration: reference list, check, repair."""
+
+import getpass
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from dropload.cli import output
+from dropload.cli.session import Session, json_option, pass_session
+from dropload.references import (
+    Finding,
+    check_references,
+    list_references,
+    repair_references,
+)
+
+
+@click.group()
+def reference() -> None:
+    """List, check or repair what Reference_Data_Cfg says of the reference tables.
+
+    Each load of the reference area writes the row of its table. Tables that somebody dropped, made
+    or changed by hand leave rows that are not right any more.
+    """
+
+
+@reference.command("list")
+@json_option
+@pass_session
+def reference_list(session: Session, as_json: bool) -> None:
+    """List the reference tables with their columns and the load that came last."""
+    tables = list_references(session.prepared_dock)
+    if as_json:
+        for table in tables:
+            row = table.row
+            output.print_json(
+                {
+                    "table": str(row.table),
+                    "columns": [{"name": name, "type": kind} for name, kind in row.columns],
+                    "created_at": row.created_at,
+                    "updated_at": row.updated_at,
+                    "load_id": row.load_id or None,
+                    "flaw": table.finding.flaw if table.finding else None,
+                }
+            )
+        return
+    if not tables:
+        click.echo("No reference tables yet.")
+        return
+    output.print_table(
+        ["table", "columns", "since (UTC)", "when (UTC)", "load", "status"],
+        [
+            (
+                str(table.row.table),
+                len(table.row.columns),
+                table.row.created_at,
+                table.row.updated_at,
+                str(table.row.load_id or ""),
+                table.finding.flaw if table.finding else "ok",
+            )
+            for table in tables
+        ],
+    )
+
+
+@reference.command("check")
+@json_option
+@pass_session
+def reference_check(session: Session, as_json: bool) -> int:
+    """Compare the configuration with the tables; exit status 1 when they differ.
+
+    Finds rows without a table, tables of the reference schema without a row, and columns that
+    were changed, and says what `reference repair` would do.
+    """
+    findings = check_references(session.prepared_dock)
+    _show(findings, "what repair would do", as_json=as_json)
+    return 1 if findings else 0
+
+
+@reference.command("repair")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@json_option
+@pass_session
+def reference_repair(session: Session, dry_run: bool, as_json: bool) -> None:
+    """Put the configuration right: it follows the tables, no table is touched.
+
+    Goes into the audit log.
+    """
+    dock = session.prepared_dock
+    findings = check_references(dock) if dry_run else repair_references(dock, getpass.getuser())
+    _show(findings, "what repair would do" if dry_run else "what repair did", as_json=as_json)
+
+
+def _show(findings: Sequence[Finding], doing: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json({"findings": [_finding_as_json(finding) for finding in findings]})
+        return
+    if not findings:
+        click.echo("Every reference table has its row, and every row its table.")
+        return
+    output.print_table(
+        ["table", "found", doing],
+        [(str(f.table), "; ".join([f.flaw, *f.differences]), f.repair) for f in findings],
+    )
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "table": str(finding.table),
+        "flaw": finding.flaw,
+        "differences": list(finding.differences),
+        "repair": finding.repair,
+    }
+
+
+COMMANDS: tuple[click.Command, ...] = (reference,)
