@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dropload import __version__
-from dropload.cli import checks, files, loads, operate
+from dropload.cli import checks, corrections, files, loads, operate
 from dropload.cli.session import Session
 
 
@@ -37,5 +37,11 @@ def dropload(context: click.Context, config_path: Path | None) -> None:
     context.obj = Session(config_path)
 
 
-for command in (*operate.COMMANDS, *files.COMMANDS, *loads.COMMANDS, *checks.COMMANDS):
+for command in (
+    *operate.COMMANDS,
+    *files.COMMANDS,
+    *loads.COMMANDS,
+    *corrections.COMMANDS,
+    *checks.COMMANDS,
+):
     dropload.add_command(command)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
 from dropload.journal.reference import Audit, Reference
+from dropload.journal.standing import Standing, StandingLoad, created_table
 from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
 from dropload.journal.tracking import (
     HELD,
@@ -23,7 +24,9 @@ __all__ = [
     "WAITING",
     "ClaimRefused",
     "Journal",
+    "StandingLoad",
     "apply_scripts",
+    "created_table",
     "drop_from_record",
     "path_key",
     "path_of_key",
@@ -39,5 +42,6 @@ class Journal:
         tables = journal_tables(target)
         self.tracking = Tracking(target, tables)
         self.loads = Loads(target, tables, self.tracking, lease)
+        self.standing = Standing(target, tables)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
-from dropload.errors import ClaimLostError, DroploadError, HeldError
+from dropload.errors import ClaimLostError, DroploadError, HeldError, RefusedError
 from dropload.identity import is_dead_worker
 from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, WAITING, Tracking
@@ -33,6 +33,8 @@ from dropload.model import (
 )
 from dropload.targets.base import Published, Target
 
+CANCELLED_BY_PERSON = "cancelled"
+"""Category of a load that a person stopped."""
 LATE_WRITE = "late_write"
 """Category of a load whose file was written to after it had been loaded and moved."""
 UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
@@ -89,7 +91,7 @@ class Loads:
                 f"load {first.load_id} of {first.file_name} into {table} comes first",
                 table_busy=True,
             )
-        drop = _released(row, drop)
+        drop = self._released(conn, row, drop)
         open_load = self._open_load(conn, row.id)
         if open_load is None:
             load = self._insert(conn, row.id, drop, table, worker)
@@ -127,6 +129,18 @@ class Loads:
             if load.state == State.COMMITTED or load.version == drop.version:
                 return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
         return None
+
+    def _released(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> Drop:
+        """Return the drop of a released file, which nothing holds back any more.
+
+        Where a person had stopped the load, no guard rail has spoken yet: they still count.
+        """
+        if row.status != RELEASED or not row.is_version(drop.version):
+            return drop
+        last = self.row(conn, row.load_id) if row.load_id is not None else None
+        was_stopped = last is not None and last.error_category == CANCELLED_BY_PERSON
+        forced = last.forced if last is not None and was_stopped else True
+        return replace(drop, force=drop.force or forced)
 
     def _find_earlier(
         self, conn: sa.Connection, tracking_id: int, table: TableName
@@ -187,7 +201,7 @@ class Loads:
         still = self._loads.c.worker.is_(None) if holder is None else self._loads.c.worker == holder
         changed = conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == open_load.load_id, still)
+            .where(self._loads.c.load_id == open_load.load_id, still, self._is_open)
             .values(
                 state=State.CLAIMED,
                 worker=worker,
@@ -197,7 +211,9 @@ class Loads:
             )
         )
         if changed.rowcount != 1:
-            raise ClaimLostError(f"Load {open_load.load_id} was taken by another worker.")
+            raise ClaimLostError(
+                f"Load {open_load.load_id} was taken by another worker, or cancelled."
+            )
         return Load(
             open_load.load_id,
             open_load.tracking_id,
@@ -206,6 +222,10 @@ class Loads:
             worker,
             crashes=open_load.crashes,
         )
+
+    @property
+    def _is_open(self) -> sa.ColumnElement[bool]:
+        return self._loads.c.state.in_([state.value for state in OPEN_STATES])
 
     # --- on the way
 
@@ -513,6 +533,15 @@ class Loads:
         query = sa.select(self._loads).where(self._loads.c.load_id == load_id)
         return self._first(conn, query)
 
+    def existing(self, conn: sa.Connection, load_id: int) -> LoadRecord:
+        """Return the whole row of a load that a person names; raise RefusedError without one."""
+        row = self.row(conn, load_id)
+        if row is None:
+            raise RefusedError(
+                f"There is no load {load_id}.", hint="`dropload history` lists them."
+            )
+        return row
+
     def find_duplicate(self, conn: sa.Connection, load: Load, file_hash: str) -> LoadRecord | None:
         """Return the earlier load that makes this one a duplicate, None when it is not one.
 
@@ -656,12 +685,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return str(value)
-
-
-def _released(row: TrackedFile, drop: Drop) -> Drop:
-    if row.status != RELEASED or not row.is_version(drop.version):
-        return drop
-    return replace(drop, force=True)
 
 
 def _drop_values(drop: Drop, table: TableName) -> dict[str, Any]:
