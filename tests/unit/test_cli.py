@@ -43,7 +43,9 @@ def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:
     assert status == 0
     commands = re.findall(r"^  ([a-z]+) {2,}(\S.*)$", text, re.MULTILINE)
     names = {name for name, _ in commands}
-    wanted = "config health history init inspect load plan release run show status undo"
+    wanted = (
+        "cancel config health history init inspect load plan release retry run show status undo"
+    )
     assert " ".join(sorted(names)) == wanted
     for name in names:
         status, text, _ = run(name, "--help")

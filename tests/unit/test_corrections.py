@@ -1,4 +1,4 @@
-"""undo through the real command line."""
+"""undo, cancel and retry through the real command line."""
 
 import json
 import os
@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dropload.identity import person_name, worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.model import Load
+from dropload.model import Load, Verdict
 from tests.conftest import Yard
 
 ADA, BOB, CYD = "id,name\n1,Ada\n", "id,name\n2,Bob\n", "id,name\n3,Cyd\n4,Dan\n"
@@ -111,7 +113,7 @@ def test_a_load_that_is_undone_unknown_or_without_rows_is_told_apart(yard: Yard)
     claim(yard, path)
     assert "Load 3 of people.csv into dbo.people is under way" in command(yard, "undo", "1").stderr
     assert "`dropload cancel 3` stops it" in command(yard, "undo", "3").stderr
-    yard.execute('UPDATE "ref.Load_History" SET worker=NULL WHERE load_id=3')
+    assert command(yard, "cancel", "3").returncode == 0
     assert command(yard, "undo", "1").returncode == 0
     twice = command(yard, "undo", "1")
     assert twice.returncode == 1
@@ -134,3 +136,72 @@ def test_an_undo_that_is_killed_before_its_commit_has_changed_nothing(yard: Yard
     assert kills >= 2
     assert yard.table("dbo.people") == [(1, "Ada")]
     assert yard.states() == ["filed", "undone"]
+
+
+def test_a_cancelled_file_waits_for_its_release_and_says_so(yard: Yard) -> None:
+    path = yard.put("people.csv", ADA)
+    claim(yard, path)
+    done = command(yard, "cancel", "1", "--actor", "ada", "--reason", "wrong file")
+    assert done.returncode == 0, done.stderr
+    assert f"dropload release {path}" in done.stdout
+    said = command(yard, "status").stdout
+    assert f"held\tCancelled by ada ({person_name()}): wrong file." in said
+    again = command(yard, "cancel", "1")
+    assert again.returncode == 1
+    assert "is over (cancelled). Cancelled by ada" in again.stderr
+    assert yard.load(path).verdict is Verdict.HELD
+    assert command(yard, "release", str(path)).returncode == 0
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert audited(yard)[0][1:] == ("cancel", 1, "claimed. wrong file")
+
+
+def test_a_file_goes_back_from_error_and_never_over_another(yard: Yard) -> None:
+    failed = yard.drop("people.csv", "id,name\n1\n")
+    assert failed.filed_path is not None
+    other = yard.put("people.csv", ADA)
+    refused = command(yard, "retry", "1")
+    assert refused.returncode == 1
+    assert "A file stands in its place already" in refused.stderr
+    assert (other.read_text(), failed.filed_path.exists()) == (ADA, True)
+    assert audited(yard) == []
+    other.unlink()
+    done = json.loads(command(yard, "retry", "1", "--json").stdout)
+    assert done == {"load_id": 1, "file_path": str(other)}
+    assert other.read_text() == "id,name\n1\n"
+    assert not failed.filed_path.exists()
+    gone = command(yard, "retry", "1")
+    assert gone.returncode == 1
+    assert f"is not there any more: {failed.filed_path}" in gone.stderr
+    assert [row[1:3] for row in audited(yard)] == [("retry", 1)]
+    assert yard.load(other).verdict is Verdict.FAILED, "the same trouble, a load of its own"
+    assert yard.states() == ["failed", "failed"]
+    loaded = yard.drop("people.csv", ADA).load_id
+    assert "only the file of a failed load" in command(yard, "retry", str(loaded)).stderr
+
+
+@pytest.mark.parametrize("name", ["20260101T101010Z_people.csv", b"pe\xe9ple.csv"])
+def test_a_file_gets_the_name_back_that_it_was_dropped_with(yard: Yard, name: str | bytes) -> None:
+    text = os.fsdecode(name)
+    path = yard.put(text, "id,name\n1\n")
+    assert yard.load(path).verdict is Verdict.FAILED
+    assert command(yard, "retry", "1").returncode == 0
+    assert path.read_text() == "id,name\n1\n"
+
+
+def test_a_file_system_without_hard_links_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dropload.moving import move_back
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    source, taken = tmp_path / "a", tmp_path / "b"
+    source.write_text("a")
+    taken.write_text("b")
+    with pytest.raises(FileExistsError):
+        move_back(source, taken)
+    assert (source.read_text(), taken.read_text()) == ("a", "b")
+    move_back(source, tmp_path / "c")
+    assert not source.exists()

@@ -1,4 +1,4 @@
-"""The commands that set a load right afterwards: undo."""
+"""The commands that set a load right afterwards: undo, cancel, retry."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,8 +7,10 @@ import click
 
 from dropload.cli import output
 from dropload.cli.session import Session, actor_option, json_option, pass_session
+from dropload.durable import path_text
 from dropload.errors import RefusedError
 from dropload.identity import person_name
+from dropload.interventions import cancel_load, retry_load
 from dropload.reports import count_of
 from dropload.undo import UndoPlan, plan_undo, undo_load
 
@@ -108,4 +110,59 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
         click.echo(f"  The file may be dropped again: {row.filed_path}")
 
 
-COMMANDS: tuple[click.Command, ...] = (undo,)
+@click.command()
+@click.argument("load_id", type=int)
+@reason_option
+@actor_option
+@json_option
+@pass_session
+def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: bool) -> None:
+    """Stop a load that waits, is being staged or is about to be published.
+
+    Nothing of it comes into its table, and its side table is dropped. The file is held in its
+    inbox until a new version is dropped, or `dropload release` lets this one load after all. What
+    is committed cannot be cancelled: `dropload undo` takes it back.
+    """
+    done = cancel_load(session.prepared_dock, load_id, person_name(actor), reason)
+    if as_json:
+        output.print_json(
+            {
+                "load_id": load_id,
+                "file_path": done.load.file_path,
+                "table": done.load.table or None,
+                "was": done.load.state,
+                "worker_ends": done.is_ending,
+                "message": done.message,
+            }
+        )
+        return
+    click.echo(f"Load {load_id} of {done.load.file_name} is cancelled; it was {done.load.state}.")
+    if done.is_ending:
+        click.echo("  Its worker ends at its next write.")
+    if done.load.in_tree:
+        click.echo("  The file is held until a new version comes, or:")
+        click.echo(f"    dropload release {done.load.file_path}")
+
+
+@click.command()
+@click.argument("load_id", type=int)
+@reason_option
+@actor_option
+@json_option
+@pass_session
+def retry(session: Session, load_id: int, reason: str, actor: str, as_json: bool) -> None:
+    """Put the file of a failed load back into its inbox, where it is a new drop.
+
+    For a trouble that was not the file's, or that was mended: in the table, in the configuration,
+    or in the file where it stands in error/. It gets back the name that it was dropped with; the
+    report and the rejects file stay where they are.
+    """
+    done = retry_load(session.prepared_dock, load_id, person_name(actor), reason)
+    if as_json:
+        output.print_json({"load_id": load_id, "file_path": path_text(done.path)})
+        return
+    click.echo(f"Back in its inbox: {path_text(done.path)}")
+    click.echo("  It loads as any new file, when nothing has changed it for the usual checks.")
+
+
+COMMANDS: tuple[click.Command, ...] = (undo, cancel, retry)

@@ -476,6 +476,45 @@ class Loads:
         )
         self._tracking.set_status(conn, row.tracking_id, VANISHED, reason=reason, processed_at=now)
 
+    def cancel(self, conn: sa.Connection, load_id: int, reason: str) -> LoadRecord | None:
+        """End an open load because a person says so; return it as it was, None when it is over.
+
+        Its worker finds its claim gone at its next write; the file is held in its inbox.
+        """
+        row = self.row(conn, load_id)
+        now = self._target.now(conn)
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id, self._is_open)
+            .values(
+                state=State.CANCELLED,
+                finished_at=now,
+                error_category=CANCELLED_BY_PERSON,
+                error_message=reason,
+                worker=None,
+                lease_until=None,
+            )
+        )
+        if row is None or changed.rowcount != 1:
+            return None
+        self._hold_file(conn, row, reason)
+        return row
+
+    def _hold_file(self, conn: sa.Connection, row: LoadRecord, reason: str) -> None:
+        """Hold the version that was being loaded; a newer one that was seen since then waits."""
+        tracked = self._tables.tracking
+        conn.execute(
+            sa.update(tracked)
+            .where(
+                tracked.c.id == row.tracking_id,
+                tracked.c.load_id == row.load_id,
+                tracked.c.file_size == row.file_size,
+                tracked.c.mtime_ns == row.mtime_ns,
+                tracked.c.inode == row.inode,
+            )
+            .values(status=HELD if row.in_tree else State.CANCELLED, reason=reason)
+        )
+
     def free_abandoned(self, conn: sa.Connection, load_id: int, worker: str) -> None:
         """Take the dead worker's name off an open load."""
         conn.execute(
