@@ -1,9 +1,25 @@
 """Who a worker is, in a form that tells whether it is still alive."""
 
+import getpass
 import os
 import socket
 from functools import lru_cache
 from pathlib import Path
+
+_LONGEST_NAME = 200
+"""Characters that the audit log keeps of it."""
+
+
+def person_name(said: str = "") -> str:
+    """Return who asks for something, for the audit log: the system user, after who it says it is.
+
+    A user without an entry among the system's users is named by number.
+    """
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"user {os.getuid()}"
+    return f"{said} ({user})"[:_LONGEST_NAME] if said else user
 
 
 def worker_name() -> str:

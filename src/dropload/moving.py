@@ -47,6 +47,27 @@ def move_file(source: Path, destination: Path, expected: FileVersion) -> Path:
     raise _changed(source)
 
 
+def move_back(source: Path, destination: Path) -> None:
+    """Give a file another name in another folder; raise FileExistsError when that is taken.
+
+    No placeholder reserves the name: left by a crash in an inbox, it would be loaded.
+    """
+    try:
+        os.link(source, destination, follow_symlinks=False)
+    except OSError as exc:
+        if exc.errno not in _NO_HARD_LINKS:
+            raise
+        if os.path.lexists(destination):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from exc
+        source.rename(destination)
+    else:
+        # It must stand there for certain before it goes here; killed in between, it stands twice.
+        sync_folder(destination.parent)
+        source.unlink()
+    sync_folder(destination.parent)
+    sync_folder(source.parent)
+
+
 def write_text_beside(path: Path, text: str) -> Path:
     """Write a report whole or not at all, and return its path.
 

@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
 """What leaves a file where it is: its tries are not used up."""
+CANCELLED = "cancelled"
+"""Category of a file whose load a person has stopped."""
 TABLE_BUSY = "table_busy"
 """Category of a file that another one of its table comes before."""
 MAX_CRASHES = 3
@@ -131,7 +133,7 @@ class _Voyage:
             with kept_lease(self._dock.target, self._dock.journal, self._load, self._lease):
                 return self._run_to_an_end()
         except ClaimLostError as exc:
-            return self._outcome(Verdict.SKIPPED, exc)
+            return self._end_without_claim(exc)
         except NOT_THE_FILES_FAULT as exc:
             return self._let_go(exc)
 
@@ -265,8 +267,36 @@ class _Voyage:
         self._log.info("load_cancelled", reason=error.message)
         return _not_now(self._outcome(Verdict.RETRY, error), error)
 
+    def _end_without_claim(self, error: ClaimLostError) -> Outcome:
+        """Stop: another worker has the load, or a person has cancelled it."""
+        return self._find_cancelled() or self._outcome(Verdict.SKIPPED, error)
+
+    def _find_cancelled(self) -> Outcome | None:
+        """Return the outcome of a load that was cancelled under way, and clear its stage away.
+
+        None when it was not. Where the journal cannot be asked, recovery clears away.
+        """
+        dock, load = self._dock, self._load
+        try:
+            with dock.target.write() as conn:
+                row = dock.journal.loads.row(conn, load.load_id)
+                if row is None or row.state is not State.CANCELLED:
+                    return None
+                dock.target.drop_table(conn, dock.target.stage_name(load.table, load.load_id))
+        except NOT_THE_FILES_FAULT as exc:
+            self._log.debug("stage_not_dropped", reason=str(exc))
+            return None
+        self._log.info("load_stopped", reason=row.error_message)
+        verdict = Verdict.HELD if load.drop.in_tree else Verdict.SKIPPED
+        return replace(
+            self._outcome(verdict, None), message=row.error_message or "", category=CANCELLED
+        )
+
     def _let_go(self, error: DroploadError) -> Outcome:
         """Leave the file where it is; it is tried again when the trouble may be over."""
+        # A load that was cancelled may have lost its side table in the middle of a statement.
+        if cancelled := self._find_cancelled():
+            return cancelled
         self._log.warning("load_put_off", reason=str(error))
         outcome = _not_now(self._outcome(Verdict.RETRY, error), error)
         return self._give_up_claim(outcome, str(error))

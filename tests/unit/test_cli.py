@@ -44,7 +44,8 @@ def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:
     commands = re.findall(r"^  ([a-z]+) {2,}(\S.*)$", text, re.MULTILINE)
     names = {name for name, _ in commands}
     wanted = (
-        "cleanup config health history init inspect load plan reference release run show status"
+        "cancel cleanup config health history init inspect load plan reference release retry run "
+        "show status undo"
     )
     assert " ".join(sorted(names)) == wanted
     for name in names:

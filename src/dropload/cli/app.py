@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dropload import __version__
-from dropload.cli import checks, files, loads, operate, references, upkeep
+from dropload.cli import checks, corrections, files, loads, operate, references, upkeep
 from dropload.cli.session import Session
 
 
@@ -41,6 +41,7 @@ for command in (
     *operate.COMMANDS,
     *files.COMMANDS,
     *loads.COMMANDS,
+    *corrections.COMMANDS,
     *upkeep.COMMANDS,
     *references.COMMANDS,
     *checks.COMMANDS,

@@ -13,6 +13,9 @@ from dropload.journal import pending_scripts
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
 
+actor_option = click.option(
+    "--actor", default="", help="Who asks for it, where several people share one system user."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 

@@ -6,6 +6,7 @@ from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_jso
 from dropload.journal.migrations import apply_scripts, pending_scripts
 from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
+from dropload.journal.standing import Standing, StandingLoad, created_table
 from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
 from dropload.journal.tracking import (
     HELD,
@@ -28,8 +29,10 @@ __all__ = [
     "Journal",
     "KeptBackup",
     "ReferenceRow",
+    "StandingLoad",
     "Terms",
     "apply_scripts",
+    "created_table",
     "drop_from_record",
     "path_key",
     "path_of_key",
@@ -45,6 +48,7 @@ class Journal:
         tables = journal_tables(target)
         self.tracking = Tracking(target, tables)
         self.loads = Loads(target, tables, self.tracking, lease)
+        self.standing = Standing(target, tables)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
         self.retention = Retention(target, tables, self.audit)

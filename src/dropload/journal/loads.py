@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
-from dropload.errors import ClaimLostError, DroploadError, HeldError, TransientError
+from dropload.errors import ClaimLostError, DroploadError, HeldError, RefusedError, TransientError
 from dropload.identity import is_dead_worker
 from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, WAITING, Tracking
@@ -34,6 +34,8 @@ from dropload.model import (
 )
 from dropload.targets.base import Published, Target
 
+CANCELLED_BY_PERSON = "cancelled"
+"""Category of a load that a person stopped."""
 LATE_WRITE = "late_write"
 """Category of a load whose file was written to after it had been loaded and moved."""
 UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
@@ -92,7 +94,7 @@ class Loads:
                 f"load {first.load_id} of {first.file_name} into {table} comes first",
                 table_busy=True,
             )
-        drop = _released(row, drop)
+        drop = self._released(conn, row, drop)
         open_load = self._open_load(conn, row.id)
         if open_load is not None and self._is_replaced(conn, open_load, drop, worker):
             self._end_replaced(conn, open_load)
@@ -139,6 +141,18 @@ class Loads:
                 return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
         return None
 
+    def _released(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> Drop:
+        """Return the drop of a released file, which nothing holds back any more.
+
+        Where a person had stopped the load, no guard rail has spoken yet: they still count.
+        """
+        if row.status != RELEASED or not row.is_version(drop.version):
+            return drop
+        last = self.row(conn, row.load_id) if row.load_id is not None else None
+        was_stopped = last is not None and last.error_category == CANCELLED_BY_PERSON
+        forced = last.forced if last is not None and was_stopped else True
+        return replace(drop, force=drop.force or forced)
+
     def _find_earlier(
         self, conn: sa.Connection, tracking_id: int, table: TableName, drop: Drop
     ) -> LoadRecord | None:
@@ -172,22 +186,26 @@ class Loads:
         """End the load of a version that is gone: its tries and its place are not the new one's."""
         table = TableName(row.schema_name, row.table_name)
         self._target.drop_table(conn, self._target.stage_name(table, row.load_id))
-        self._end_without_rows(conn, row.load_id, "the file was replaced before it was loaded")
+        reason = "the file was replaced before it was loaded"
+        self._end_without_rows(conn, row.load_id, "file_changed", reason)
 
-    def _end_without_rows(self, conn: sa.Connection, load_id: int, reason: str) -> None:
-        """Cancel a load that nobody works on, because its file is not what it was."""
-        conn.execute(
+    def _end_without_rows(
+        self, conn: sa.Connection, load_id: int, category: str, reason: str
+    ) -> bool:
+        """Cancel an open load; return False when it is over."""
+        changed = conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == load_id)
+            .where(self._loads.c.load_id == load_id, self._is_open)
             .values(
                 state=State.CANCELLED,
                 finished_at=self._target.now(conn),
-                error_category="file_changed",
+                error_category=category,
                 error_message=reason,
                 worker=None,
                 lease_until=None,
             )
         )
+        return changed.rowcount == 1
 
     def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
         query = sa.select(self._loads).where(
@@ -234,7 +252,7 @@ class Loads:
         still = self._loads.c.worker.is_(None) if holder is None else self._loads.c.worker == holder
         changed = conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == open_load.load_id, still)
+            .where(self._loads.c.load_id == open_load.load_id, still, self._is_open)
             .values(
                 state=State.CLAIMED,
                 worker=worker,
@@ -244,7 +262,9 @@ class Loads:
             )
         )
         if changed.rowcount != 1:
-            raise ClaimLostError(f"Load {open_load.load_id} was taken by another worker.")
+            raise ClaimLostError(
+                f"Load {open_load.load_id} was taken by another worker, or cancelled."
+            )
         return Load(
             open_load.load_id,
             open_load.tracking_id,
@@ -253,6 +273,10 @@ class Loads:
             worker,
             crashes=open_load.crashes,
         )
+
+    @property
+    def _is_open(self) -> sa.ColumnElement[bool]:
+        return self._loads.c.state.in_([state.value for state in OPEN_STATES])
 
     # --- on the way
 
@@ -488,9 +512,36 @@ class Loads:
             return
         if not self.is_abandoned(conn, row):
             return
-        self._end_without_rows(conn, load_id, reason)
+        self._end_without_rows(conn, load_id, "file_changed", reason)
         now = self._target.now(conn)
         self._tracking.set_status(conn, row.tracking_id, VANISHED, reason=reason, processed_at=now)
+
+    def cancel(self, conn: sa.Connection, load_id: int, reason: str) -> LoadRecord | None:
+        """End an open load because a person says so; return it as it was, None when it is over.
+
+        Its worker finds its claim gone at its next write; the file is held in its inbox.
+        """
+        row = self.row(conn, load_id)
+        is_ended = self._end_without_rows(conn, load_id, CANCELLED_BY_PERSON, reason)
+        if row is None or not is_ended:
+            return None
+        self._hold_file(conn, row, reason)
+        return row
+
+    def _hold_file(self, conn: sa.Connection, row: LoadRecord, reason: str) -> None:
+        """Hold the version that was being loaded; a newer one that was seen since then waits."""
+        tracked = self._tables.tracking
+        conn.execute(
+            sa.update(tracked)
+            .where(
+                tracked.c.id == row.tracking_id,
+                tracked.c.load_id == row.load_id,
+                tracked.c.file_size == row.file_size,
+                tracked.c.mtime_ns == row.mtime_ns,
+                tracked.c.inode == row.inode,
+            )
+            .values(status=HELD if row.in_tree else State.CANCELLED, reason=reason)
+        )
 
     def free_abandoned(self, conn: sa.Connection, load_id: int, worker: str) -> None:
         """Take the dead worker's name off an open load."""
@@ -548,6 +599,15 @@ class Loads:
         """Return the whole row of a load."""
         query = sa.select(self._loads).where(self._loads.c.load_id == load_id)
         return self._first(conn, query)
+
+    def existing(self, conn: sa.Connection, load_id: int) -> LoadRecord:
+        """Return the whole row of a load that a person names; raise RefusedError without one."""
+        row = self.row(conn, load_id)
+        if row is None:
+            raise RefusedError(
+                f"There is no load {load_id}.", hint="`dropload history` lists them."
+            )
+        return row
 
     def find_duplicate(self, conn: sa.Connection, load: Load, file_hash: str) -> LoadRecord | None:
         """Return the earlier load that makes this one a duplicate, None when it is not one.
@@ -722,12 +782,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return str(value)
-
-
-def _released(row: TrackedFile, drop: Drop) -> Drop:
-    if row.status != RELEASED or not row.is_version(drop.version):
-        return drop
-    return replace(drop, force=True)
 
 
 def _drop_values(drop: Drop, table: TableName) -> dict[str, Any]:

@@ -49,18 +49,29 @@ class Reference:
         self, conn: sa.Connection, name: TableName, columns: Sequence[TableColumn], load_id: int
     ) -> None:
         """Write the row of a table, whether there is one or not."""
-        now = self._target.now(conn)
-        table = self._table
-        values = {
+        if not self.follow(conn, name, load_id, columns):
+            identity = {"schema_name": name.schema, "table_name": name.name}
+            values = self._values(conn, load_id, columns)
+            made = {"created_at": values["updated_at"], **identity, **values}
+            conn.execute(sa.insert(self._table).values(made))
+
+    def follow(
+        self, conn: sa.Connection, table: TableName, load_id: int, columns: Sequence[TableColumn]
+    ) -> bool:
+        """Have the row of a table speak of a load; return whether the table has a row."""
+        own = self._table.c
+        is_tables = (own.schema_name == table.schema, own.table_name == table.name)
+        values = self._values(conn, load_id, columns)
+        return conn.execute(sa.update(self._table).where(*is_tables).values(values)).rowcount > 0
+
+    def _values(
+        self, conn: sa.Connection, load_id: int, columns: Sequence[TableColumn]
+    ) -> dict[str, object]:
+        return {
             "columns": json.dumps([{"name": c.name, "type": str(c.type)} for c in columns]),
-            "updated_at": now,
+            "updated_at": self._target.now(conn),
             "load_id": load_id,
         }
-        is_it = (table.c.schema_name == name.schema, table.c.table_name == name.name)
-        changed = conn.execute(sa.update(table).where(*is_it).values(values))
-        if changed.rowcount == 0:
-            identity = {"schema_name": name.schema, "table_name": name.name}
-            conn.execute(sa.insert(table).values(created_at=now, **identity, **values))
 
     def delete(self, conn: sa.Connection, name: TableName) -> None:
         """Delete the row of a table."""

@@ -30,6 +30,11 @@ LINEAGE = (LOAD_ID, SOURCE_ROW)
 """Columns that every table made by dropload carries: which load, which record of its file."""
 
 
+_IN_THE_WAY = (
+    "Rows of another table refer to them, or a trigger forbids it: that must be changed first."
+)
+
+
 def slow_statement_error(database: str) -> TransientError:
     """Return what to say of a statement that was ended because it took too long."""
     return TransientError(
@@ -287,6 +292,10 @@ class Target(ABC):
         """
 
     @abstractmethod
+    def lock_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Keep other writers out of a table until the caller's transaction ends; readers go on."""
+
+    @abstractmethod
     def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         """Create an empty side table with all columns that the table will have, and lineage."""
 
@@ -358,6 +367,34 @@ class Target(ABC):
         A fullload keeps the replaced rows in the backup schema when `keep_backup` is set.
         """
 
+    def check_restore(
+        self, conn: sa.Connection, table: TableName, backup: TableName
+    ) -> tuple[TableInfo, TableInfo]:
+        """Return a backup and its table as they are now.
+
+        Raises TargetError when the rows of the one have no place in the other.
+        """
+        kept, now = self.reflect(conn, backup), self.reflect(conn, table)
+        if kept is None or now is None:
+            raise TargetError(f"{backup if kept is None else table} is not there any more.")
+        known = {*(column.name for column in now.columns), *now.computed}
+        homeless = [column.name for column in kept.columns if column.name not in known]
+        if homeless:
+            raise TargetError(
+                f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
+                hint="Add the column again, or copy the rows from the backup by hand.",
+            )
+        self.check_dependents(conn, table)
+        return kept, now
+
+    def check_dependents(self, conn: sa.Connection, table: TableName) -> None:
+        """Raise TargetError when rows of other tables would go or change with those of this one."""
+        if dependents := self.find_rules(conn, table).dependents:
+            raise TargetError(
+                f"Rows of other tables hang on those of {table}: {', '.join(dependents)}.",
+                hint="Change that foreign key, or take the rows out by hand.",
+            )
+
     def restore(self, conn: sa.Connection, table: TableName, backup: TableName) -> int:
         """Give a table back the rows of a backup and return how many it has now.
 
@@ -365,28 +402,15 @@ class Target(ABC):
         values read as their files wrote them under types that are wider now. The backup is left
         for the caller to drop. Raises TargetError when the rows have no place to go.
         """
-        kept, now = self.reflect(conn, backup), self.reflect(conn, table)
-        if kept is None or now is None:
-            raise TargetError(f"{backup if kept is None else table} is not there any more.")
+        kept, now = self.check_restore(conn, table, backup)
         wanted = {column.name: column.type for column in now.columns}
-        homeless = [c.name for c in kept.columns if c.name not in {*wanted, *now.computed}]
-        if homeless:
-            raise TargetError(
-                f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
-                hint="Add the column again, or copy the rows from the backup by hand.",
-            )
-        if dependents := self.find_rules(conn, table).dependents:
-            raise TargetError(
-                f"Rows of other tables hang on those of {table}: {', '.join(dependents)}.",
-                hint="Change that foreign key, or copy the rows from the backup by hand.",
-            )
         columns = [column for column in kept.columns if column.name in wanted]
         numbers = [column.name for column in kept.columns if column.name in now.numbered_always]
         lineage = LINEAGE if kept.has_lineage and now.has_lineage else ()
         values = [self.read_as(conn, backup, c, wanted[c.name]) for c in columns]
         as_they_are = [self.quoted_column(name) for name in (*numbers, *lineage)]
         names = [*(self.quoted_column(column.name) for column in columns), *as_they_are]
-        self.empty_table(conn, table)
+        self._delete_rows(conn, table, hint=_IN_THE_WAY)
         with self.accept_numbers(conn, table, [column.name for column in columns]):
             self.change_rows(
                 conn,
@@ -399,22 +423,44 @@ class Target(ABC):
     override_numbers: ClassVar[str] = ""
     """Words by which an INSERT may fill a column that the table always numbers itself."""
 
+    def count_rows_of(self, conn: sa.Connection, table: TableName, load_id: int) -> int:
+        """Return how many rows of a table with lineage a load has brought."""
+        # Not COUNT, whose result has no room for the largest tables on some servers.
+        counted = conn.exec_driver_sql(
+            f"SELECT SUM(CAST(1 AS bigint)) FROM {self.quoted(table)} {self._brought_by(load_id)}"  # noqa: S608
+        )
+        return int(counted.scalar_one() or 0)
+
+    def remove_rows(self, conn: sa.Connection, table: TableName, load_id: int) -> None:
+        """Delete the rows that a load has brought into a table with lineage.
+
+        Raises TargetError when they are not free to go.
+        """
+        self.check_dependents(conn, table)
+        self._delete_rows(conn, table, self._brought_by(load_id), hint=_IN_THE_WAY)
+
+    def _brought_by(self, load_id: int) -> str:
+        return f"WHERE {self.quoted_column(LOAD_ID)} = {load_id:d}"
+
     def empty_table(self, conn: sa.Connection, table: TableName) -> None:
         """Delete all rows of a target table.
 
         Not TRUNCATE: readers would wait for it or see nothing, and it needs more rights. Raises
         TargetError when the rows are not free to go.
         """
+        self._delete_rows(conn, table, hint=f"{_IN_THE_WAY} Or load the file as append.")
+
+    def _delete_rows(
+        self, conn: sa.Connection, table: TableName, which: str = "", *, hint: str
+    ) -> None:
         try:
-            self.change_rows(conn, f"DELETE FROM {self.quoted(table)}")  # noqa: S608
+            self.change_rows(conn, f"DELETE FROM {self.quoted(table)} {which}")  # noqa: S608
         except self.driver_errors as exc:
             error = self.translate(exc)
             if not isinstance(error, ConstraintError):
                 raise
             raise TargetError(
-                f"The rows of {table} cannot be replaced. {error.message}",
-                hint="Rows of another table refer to them, or a trigger forbids it: change that, "
-                "or load the file as append.",
+                f"The rows of {table} cannot be replaced. {error.message}", hint=hint
             ) from exc
 
     @abstractmethod

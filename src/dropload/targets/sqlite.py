@@ -357,6 +357,9 @@ class SQLiteTarget(Target):
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Do nothing: a write transaction has the whole file to itself."""
 
+    def lock_table(self, conn: sa.Connection, table: TableName) -> None:
+        """Do nothing, for the same reason."""
+
     def publish(
         self,
         conn: sa.Connection,

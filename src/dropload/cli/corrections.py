@@ -1,0 +1,168 @@
+"""The commands that set a load right afterwards: undo, cancel, retry."""
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from dropload.cli import output
+from dropload.cli.session import Session, actor_option, json_option, pass_session
+from dropload.durable import path_text
+from dropload.errors import RefusedError
+from dropload.identity import person_name
+from dropload.interventions import cancel_load, retry_load
+from dropload.reports import count_of
+from dropload.undo import UndoPlan, plan_undo, undo_load
+
+reason_option = click.option("--reason", default="", help="Why; goes into the audit log.")
+
+
+@click.command()
+@click.argument("load_id", type=int)
+@click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
+@click.option("--force", is_flag=True, help="Also delete rows that no load has brought.")
+@reason_option
+@actor_option
+@json_option
+@pass_session
+def undo(
+    session: Session,
+    load_id: int,
+    dry_run: bool,
+    force: bool,
+    reason: str,
+    actor: str,
+    as_json: bool,
+) -> int:
+    """Take back what a load has changed in its table, in one transaction.
+
+    An append: its rows go, also when later files were appended since. A fullload: the rows that it
+    replaced come back, while they are kept (the last 3 of a table, retention.backups_per_table);
+    what was loaded after it must be undone before, and the order is said. Columns that it added or
+    widened stay. Afterwards the same file may be dropped again.
+    """
+    dock = session.prepared_dock
+    plan = plan_undo(dock, load_id, force=force)
+    if not dry_run and not plan.refused:
+        plan = undo_load(dock, load_id, person_name(actor), reason=reason, force=force)
+    if as_json:
+        output.print_json(_undo_as_json(plan, undone=not (dry_run or plan.refused)))
+        return 1 if plan.refused else 0
+    if plan.refused:
+        _print_in_the_way(plan)
+        raise RefusedError(plan.refused, hint=plan.hint)
+    _print_undo(plan, dry_run=dry_run)
+    return 0
+
+
+def _undo_as_json(plan: UndoPlan, *, undone: bool) -> dict[str, Any]:
+    return {
+        "load_id": plan.load.load_id,
+        "file_name": plan.load.file_name,
+        "table": str(plan.table),
+        "load_type": plan.load.load_type,
+        "undone": undone,
+        "rows_now": plan.rows_now,
+        "rows_removed": plan.rows_removed,
+        "rows_restored": plan.rows_restored,
+        "rows_after": plan.rows_after,
+        "backup_table": str(plan.backup) if plan.backup else None,
+        "in_the_way": [asdict(load) for load in plan.in_the_way],
+        "notes": list(plan.notes),
+        "error_message": f"{plan.refused} {plan.hint}".strip() or None,
+    }
+
+
+def _print_in_the_way(plan: UndoPlan) -> None:
+    if plan.in_the_way:
+        output.print_table(
+            ["load", "when (UTC)", "file", "type", "rows"],
+            [
+                (
+                    str(load.load_id),
+                    load.committed_at,
+                    load.file_name,
+                    load.load_type,
+                    load.rows_loaded,
+                )
+                for load in plan.in_the_way
+            ],
+            title=f"To be undone before load {plan.load.load_id}, in this order",
+        )
+
+
+def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
+    row = plan.load
+    click.echo(
+        f"Load {row.load_id}, {row.load_type} of {row.file_name} into {plan.table}, "
+        f"{'would be' if dry_run else 'is'} undone:"
+    )
+    click.echo(f"  {count_of(plan.rows_removed, 'row')} removed")
+    if plan.backup is not None:
+        click.echo(f"  {count_of(plan.rows_restored, 'row')} restored, from {plan.backup}")
+    has = "would have" if dry_run else "has"
+    click.echo(
+        f"  {plan.table} {has} {count_of(plan.rows_after, 'row')}, before: {plan.rows_now:,}"
+    )
+    for note in plan.notes:
+        click.echo(f"  {note}")
+    if not dry_run and row.filed_path:
+        click.echo(f"  The file may be dropped again: {row.filed_path}")
+
+
+@click.command()
+@click.argument("load_id", type=int)
+@reason_option
+@actor_option
+@json_option
+@pass_session
+def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: bool) -> None:
+    """Stop a load that waits, is being staged or is about to be published.
+
+    Nothing of it comes into its table, and its side table is dropped. The file is held in its
+    inbox until a new version is dropped, or `dropload release` lets this one load after all. What
+    is committed cannot be cancelled: `dropload undo` takes it back.
+    """
+    done = cancel_load(session.prepared_dock, load_id, person_name(actor), reason)
+    if as_json:
+        output.print_json(
+            {
+                "load_id": load_id,
+                "file_path": done.load.file_path,
+                "table": done.load.table or None,
+                "was": done.load.state,
+                "worker_ends": done.is_ending,
+                "message": done.message,
+            }
+        )
+        return
+    click.echo(f"Load {load_id} of {done.load.file_name} is cancelled; it was {done.load.state}.")
+    if done.is_ending:
+        click.echo("  Its worker ends at its next write.")
+    if done.load.in_tree:
+        click.echo("  The file is held until a new version comes, or:")
+        click.echo(f"    dropload release {done.load.file_path}")
+
+
+@click.command()
+@click.argument("load_id", type=int)
+@reason_option
+@actor_option
+@json_option
+@pass_session
+def retry(session: Session, load_id: int, reason: str, actor: str, as_json: bool) -> None:
+    """Put the file of a failed load back into its inbox, where it is a new drop.
+
+    For a trouble that was not the file's, or that was mended: in the table, in the configuration,
+    or in the file where it stands in error/. It gets back the name that it was dropped with; the
+    report and the rejects file stay where they are.
+    """
+    done = retry_load(session.prepared_dock, load_id, person_name(actor), reason)
+    if as_json:
+        output.print_json({"load_id": load_id, "file_path": path_text(done.path)})
+        return
+    click.echo(f"Back in its inbox: {path_text(done.path)}")
+    click.echo("  It loads as any new file, when nothing has changed it for the usual checks.")
+
+
+COMMANDS: tuple[click.Command, ...] = (undo, cancel, retry)

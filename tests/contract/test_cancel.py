@@ -1,0 +1,199 @@
+"""Stopping a load, and trying a failed one's file again, the same on every target that is there."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dropload.dock import open_dock
+from dropload.errors import RefusedError, TransientError
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path, name_drop
+from dropload.interventions import Cancelled, cancel_load, retry_load
+from dropload.journal import RELEASED, apply_scripts, path_key
+from dropload.model import Drop, Load, Outcome, State, Verdict
+from dropload.pipeline import process_drop
+from dropload.recovery import recover
+from tests.conftest import make_config
+from tests.contract.test_loading import ORDERS, Site
+
+MORE = ORDERS.replace("10.50", "11.50")
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    dock = open_dock(make_config(tmp_path, database={"url": database_url}))
+    dock.tree.create()
+    apply_scripts(dock.target)
+    yield Site(dock)
+    dock.target.close()
+
+
+def put(site: Site, content: str, load_type: str = "append") -> Path:
+    [inbox] = [
+        inbox
+        for inbox in site.dock.tree.inboxes
+        if (inbox.area, inbox.load_type) == ("non-reference", load_type)
+    ]
+    path = inbox.path / "orders.csv"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def drop_of(site: Site, path: Path, *, force: bool = False) -> Drop:
+    return drop_of_path(path, site.dock.tree, None, None, force=force, requested_by="x")
+
+
+def load(site: Site, path: Path, on_step: Callable[[str, int], None]) -> Outcome:
+    return process_drop(site.dock, drop_of(site, path), worker_name(), on_step)
+
+
+def again(site: Site, path: Path) -> Outcome:
+    return load(site, path, lambda _step, _rows: None)
+
+
+def claim(site: Site, path: Path, worker: str) -> int:
+    named = name_drop(drop_of(site, path), site.dock.target)
+    with site.dock.target.write() as conn:
+        claimed = site.dock.journal.loads.claim(conn, named.drop, named.table, worker)
+    assert isinstance(claimed, Load)
+    return claimed.load_id
+
+
+def release(site: Site, path: Path) -> None:
+    """Do what the command does."""
+    tracking = site.dock.journal.tracking
+    with site.dock.target.write() as conn:
+        row = tracking.find(conn, path_key(path))
+        assert row is not None
+        assert row.status == "held"
+        tracking.set_status(conn, row.id, RELEASED)
+
+
+def stages(site: Site) -> int:
+    with site.dock.target.read() as conn:
+        return len(site.dock.target.list_stages(conn))
+
+
+@pytest.mark.parametrize("moment", ["profiling", "staging", "publishing"])
+def test_a_load_is_cancelled_at_any_moment_before_its_commit(
+    site: Site, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path = put(site, ORDERS)
+    done: list[Cancelled] = []
+
+    def stop(step: str, _rows: int = 0) -> None:
+        if step == moment and not done:
+            done.append(cancel_load(site.dock, 1, "ada", "wrong file"))
+
+    if moment == "publishing":
+        monkeypatch.setattr("dropload.pipeline.plan_filing", lambda *_a, **_k: stop("publishing"))
+    stopped = load(site, path, stop)
+    assert (stopped.verdict, stopped.category) == (Verdict.HELD, "cancelled")
+    assert stopped.message == "Cancelled by ada: wrong file."
+    assert done[0].is_ending
+    assert site.states() == ["cancelled"]
+    assert not site.exists(site.table("orders"))
+    assert stages(site) == 0
+    assert path.exists()
+    assert again(site, path).verdict is Verdict.HELD, "not offered again"
+    path.write_text(MORE, encoding="utf-8")
+    assert again(site, path).verdict is Verdict.LOADED, "a new version is"
+
+
+def test_a_side_table_that_vanished_under_a_cancelled_load_pauses_no_queue(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(site, ORDERS)
+
+    def break_off(*_: object) -> None:
+        cancel_load(site.dock, 1, "ada")
+        recover(site.dock)
+        raise TransientError("the side table is not there")
+
+    monkeypatch.setattr(site.dock.target, "write_batches", break_off)
+    # Recovery would wait for the writer's own transaction where that holds the side table.
+    monkeypatch.setattr("dropload.recovery._sweep_stages", lambda _dock: 0)
+    if site.dock.target.name == "sqlite":
+        pytest.skip("a write transaction has the whole file to itself")
+    assert again(site, path).verdict is Verdict.HELD
+    assert stages(site) == 0
+
+
+def test_a_load_that_waits_is_cancelled_with_its_side_table(site: Site) -> None:
+    path = put(site, ORDERS)
+    load_id = claim(site, path, "nobody@00000000#1#1")
+    stage = site.dock.target.stage_name(site.table("orders"), load_id)
+    site.execute(f"CREATE TABLE {site.dock.target.quoted(stage)} (n bigint)")
+    with site.dock.target.write() as conn:
+        site.dock.journal.loads.free_claim(conn, path, "nobody@00000000#1#1")
+    done = cancel_load(site.dock, load_id, "ada")
+    assert not done.is_ending
+    assert stages(site) == 0
+    assert again(site, path).message == "Cancelled by ada."
+
+
+def test_a_release_lets_a_cancelled_file_load_and_guard_rails_still_count(site: Site) -> None:
+    put(site, ORDERS)
+    again(site, put(site, ORDERS))
+    path = put(site, ORDERS)
+    load_id = claim(site, path, worker_name())
+    cancel_load(site.dock, load_id, "ada")
+    release(site, path)
+    assert again(site, path).verdict is Verdict.DUPLICATE
+    path = put(site, MORE)
+    cancel_load(site.dock, claim(site, path, worker_name()), "ada")
+    release(site, path)
+    assert again(site, path).verdict is Verdict.LOADED
+
+
+def test_what_is_committed_or_over_is_not_cancelled(site: Site) -> None:
+    loaded = again(site, put(site, ORDERS)).load_id or 0
+    with pytest.raises(RefusedError, match=r"committed: its rows are in") as refused:
+        cancel_load(site.dock, loaded, "ada")
+    assert refused.value.hint == f"`dropload undo {loaded}` takes them back."
+    path = put(site, MORE)
+    load_id = claim(site, path, worker_name())
+    cancel_load(site.dock, load_id, "ada")
+    with pytest.raises(RefusedError, match=r"is over \(cancelled\)\. Cancelled by ada\."):
+        cancel_load(site.dock, load_id, "bob")
+    with pytest.raises(RefusedError, match="There is no load 99"):
+        cancel_load(site.dock, 99, "ada")
+    assert site.states() == ["filed", "cancelled"]
+
+
+def test_a_commit_that_comes_first_wins_over_the_cancel(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def too_late(*_: object, **__: object) -> None:
+        with pytest.raises(RefusedError) as error:
+            cancel_load(site.dock, 1, "ada")
+        refused.append(error.value.message)
+        raise TransientError("the folder is away")
+
+    monkeypatch.setattr("dropload.pipeline.file_away", too_late)
+    again(site, put(site, ORDERS))
+    assert "is committed" in refused[0]
+    assert site.states() == [State.COMMITTED]
+    assert len(site.texts(site.table("orders"))) == 2
+
+
+def test_a_failed_file_goes_back_into_its_inbox_under_its_name(site: Site) -> None:
+    path = put(site, "a,b\n1\n")
+    failed = again(site, path)
+    assert failed.verdict is Verdict.FAILED
+    assert failed.filed_path is not None
+    assert failed.report_path is not None
+    failed.filed_path.write_text(ORDERS, encoding="utf-8")
+    beside = {p.name for p in failed.filed_path.parent.iterdir()} - {failed.filed_path.name}
+    assert retry_load(site.dock, failed.load_id or 0, "ada").path == path
+    assert {p.name for p in failed.filed_path.parent.iterdir()} == beside
+    assert failed.report_path.exists()
+    with site.dock.target.read() as conn:
+        row = site.dock.journal.tracking.find(conn, path_key(path))
+    assert row is not None
+    assert (row.status, row.reason) == ("waiting", "load 1 is tried again by ada")
+    assert again(site, path).verdict is Verdict.LOADED
+    assert site.states() == ["failed", "filed"]

@@ -1,0 +1,233 @@
+"""Taking a load back, the same on every target that is there."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from dropload.dock import open_dock
+from dropload.errors import RefusedError
+from dropload.journal import apply_scripts
+from dropload.model import State, TableName, Verdict
+from dropload.undo import plan_undo, undo_load
+from tests.conftest import make_config
+from tests.contract.test_loading import Site
+from tests.replay import Replay, dies_at
+
+ADA = "id,name\n1,Ada\n"
+BOB = "id,name\n2,Bob\n"
+CYD = "id,name\n3,Cyd\n4,Dan\n"
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    config = make_config(
+        tmp_path, database={"url": database_url}, retention={"backups_per_table": 99}
+    )
+    dock = open_dock(config)
+    dock.tree.create()
+    apply_scripts(dock.target)
+    yield Site(dock)
+    dock.target.close()
+
+
+def load(site: Site, content: str, load_type: str = "append", area: str = "non-reference") -> int:
+    outcome = site.drop("people.csv", content, load_type, area, force=load_type == "fullload")
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert outcome.load_id is not None
+    return outcome.load_id
+
+
+def names(site: Site) -> list[str]:
+    return sorted(row[1] or "" for row in site.texts(site.table("people")))
+
+
+def audited(site: Site) -> list[tuple[str, str, int, str]]:
+    target = site.dock.target
+    table = target.quoted(TableName(target.schemas.reference, "Audit_Log"))
+    query = f"SELECT actor, action, load_id, detail FROM {table} ORDER BY id"
+    with target.read() as conn:
+        return [tuple(row) for row in conn.exec_driver_sql(query)]
+
+
+def test_an_older_append_is_undone_below_newer_ones(site: Site) -> None:
+    first, second = load(site, ADA), load(site, BOB)
+    plan = plan_undo(site.dock, first)
+    assert (plan.rows_now, plan.rows_removed, plan.rows_restored, plan.rows_after) == (2, 1, 0, 1)
+    assert plan.notes == (f"The table {site.table('people')} was made by this load; it stays.",)
+    assert names(site) == ["Ada", "Bob"], "a plan changes nothing"
+    assert undo_load(site.dock, first, "ada", reason="wrong month") == plan
+    assert names(site) == ["Bob"]
+    assert site.states() == ["undone", "filed"]
+    undo_load(site.dock, second, "ada")
+    assert names(site) == []
+    [entry, _] = audited(site)
+    table = site.table("people")
+    assert entry == ("ada", "undo", first, f"{table}: 1 row removed, 0 restored. wrong month")
+
+
+def test_a_fullload_gives_back_what_it_replaced(site: Site) -> None:
+    load(site, ADA)
+    load(site, BOB)
+    replacing = load(site, CYD, "fullload")
+    plan = undo_load(site.dock, replacing, "ada")
+    assert (plan.rows_removed, plan.rows_restored) == (2, 2)
+    assert names(site) == ["Ada", "Bob"]
+    assert plan.backup is not None
+    assert not site.exists(plan.backup)
+    first = plan_undo(site.dock, 1)
+    assert (first.refused, first.rows_removed) == ("", 1), "its rows carry their load again"
+
+
+def test_a_fullload_that_made_its_table_leaves_it_empty(site: Site) -> None:
+    made = load(site, CYD, "fullload")
+    plan = undo_load(site.dock, made, "ada")
+    assert (plan.rows_removed, plan.backup) == (2, None)
+    assert names(site) == []
+    assert load(site, CYD, "fullload") == made + 1
+
+
+def test_what_something_later_rests_on_is_refused_with_the_order(site: Site) -> None:
+    append, full, on_top = load(site, ADA), load(site, BOB, "fullload"), load(site, CYD)
+    for load_id, order in ((append, f"{on_top}, {full}, {append}"), (full, f"{on_top}, {full}")):
+        with pytest.raises(RefusedError) as refused:
+            undo_load(site.dock, load_id, "ada")
+        assert refused.value.hint == f"Undo in this order: {order}."
+    assert [later.load_id for later in plan_undo(site.dock, append).in_the_way] == [on_top, full]
+    assert names(site) == ["Bob", "Cyd", "Dan"]
+    for load_id in (on_top, full, append):
+        undo_load(site.dock, load_id, "ada")
+    assert names(site) == []
+
+
+def test_the_same_file_can_be_dropped_again_after_an_undo(site: Site) -> None:
+    first = load(site, ADA)
+    assert site.drop("people.csv", ADA).verdict is Verdict.DUPLICATE
+    undo_load(site.dock, first, "ada")
+    load(site, ADA)
+    assert site.drop("people.csv", ADA).verdict is Verdict.DUPLICATE
+    full = load(site, CYD, "fullload")
+    undo_load(site.dock, full, "ada")
+    again = site.drop("people.csv", ADA)
+    assert again.verdict is Verdict.DUPLICATE, "its rows are in the table again"
+    assert load(site, CYD, "fullload") > full, "not what the table holds now"
+
+
+def test_bytes_that_were_forced_in_twice_stay_duplicates_until_both_are_undone(site: Site) -> None:
+    first = load(site, ADA)
+    second = site.drop("people.csv", ADA, force=True).load_id or 0
+    undo_load(site.dock, first, "ada")
+    assert site.drop("people.csv", ADA).verdict is Verdict.DUPLICATE
+    undo_load(site.dock, second, "ada")
+    assert names(site) == []
+    load(site, ADA)
+
+
+def test_columns_that_a_load_added_or_widened_stay_and_are_said(site: Site) -> None:
+    load(site, ADA)
+    wider = load(site, "id,name,city\nx,Bob,Bonn\n", "fullload")
+    plan = undo_load(site.dock, wider, "ada")
+    added, widened = plan.notes
+    assert (added, widened) == (
+        'Columns that it added stay so: "city".',
+        'Columns that it widened stay so: "id".',
+    )
+    assert site.texts(site.table("people")) == [("1", "Ada", None)]
+
+
+def test_the_reference_configuration_names_the_load_that_stands(site: Site) -> None:
+    first = load(site, ADA, "fullload", "reference")
+    second = load(site, "id,name,city\n2,Bob,Bonn\n", "fullload", "reference")
+    target = site.dock.target
+    table = target.quoted(TableName(target.schemas.reference, "Reference_Data_Cfg"))
+    query = f"SELECT load_id, columns FROM {table}"
+
+    def configured() -> tuple[int, bool]:
+        with target.read() as conn:
+            [(load_id, columns)] = conn.exec_driver_sql(query).all()
+        return load_id, "city" in columns
+
+    assert configured() == (second, True)
+    undo_load(site.dock, second, "ada")
+    assert configured() == (first, True), "the column stays, and so it is told of"
+    undo_load(site.dock, first, "ada")
+    assert configured() == (first, True), "the table stays, empty"
+
+
+def test_a_table_without_lineage_keeps_its_appends_and_gives_fullloads_back(site: Site) -> None:
+    quoted = site.dock.target.quoted(site.table("people"))
+    site.execute(f"CREATE TABLE {quoted} (id bigint, name varchar(20))")
+    append = load(site, ADA)
+    assert "does not say which load" in plan_undo(site.dock, append).refused
+    full = load(site, BOB, "fullload")
+    undo_load(site.dock, full, "ada")
+    assert names(site) == ["Ada"]
+
+
+def test_rows_that_no_load_brought_are_not_thrown_away_unasked(site: Site) -> None:
+    load(site, ADA)
+    full = load(site, CYD, "fullload")
+    quoted = site.dock.target.quoted(site.table("people"))
+    site.execute(f"INSERT INTO {quoted} (id, name, _load_id, _source_row) VALUES (9, 'X', 0, 1)")
+    with pytest.raises(RefusedError, match="holds 1 row that no load has brought"):
+        undo_load(site.dock, full, "ada")
+    assert names(site) == ["Cyd", "Dan", "X"]
+    assert undo_load(site.dock, full, "ada", force=True).rows_removed == 3
+    assert names(site) == ["Ada"]
+
+
+def test_a_backup_that_is_gone_is_said(site: Site) -> None:
+    load(site, ADA)
+    full = load(site, BOB, "fullload")
+    later = load(site, CYD, "fullload")
+    backup = site.dock.target.backup_name(site.table("people"), full)
+    with site.dock.target.write() as conn:
+        site.dock.target.drop_table(conn, backup)
+        site.dock.journal.loads.forget_backup(conn, full)
+    assert f"what load {full} replaced is not kept" in plan_undo(site.dock, 1).refused
+    undo_load(site.dock, later, "ada")
+    plan = plan_undo(site.dock, full)
+    assert plan.refused == f"The rows that load {full} replaced are not kept any more."
+    assert "retention.backups_per_table" in plan.hint
+    assert names(site) == ["Bob"]
+
+
+def test_an_undo_that_is_killed_at_any_statement_has_changed_nothing(site: Site) -> None:
+    load(site, ADA)
+    full = load(site, CYD, "fullload")
+    deaths = 0
+    for statement in range(200):
+        if not dies_at(site.dock, statement, lambda: undo_load(site.dock, full, "ada")):
+            break
+        deaths += 1
+        assert names(site) == ["Cyd", "Dan"]
+        assert site.states()[-1] == State.FILED
+        assert audited(site) == []
+    assert deaths >= 10, "a walk that never died proves nothing"
+    assert names(site) == ["Ada"]
+    assert site.states()[-1] == State.UNDONE
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_table_equals_the_replay_of_the_loads_that_stand(site: Site, seed: int) -> None:
+    target, table = site.dock.target, site.table("people")
+
+    def look() -> list[object]:
+        with target.read() as conn:
+            if not target.has_table(conn, table):
+                return []
+            return list(conn.execute(sa.text(f"SELECT n FROM {target.quoted(table)}")).scalars())
+
+    replay = Replay(
+        site.dock,
+        lambda load_type, text: site.drop(
+            "people.csv", text, load_type, force=load_type == "fullload"
+        ),
+        look,
+    )
+    chance = random.Random(seed)  # noqa: S311 - the same steps each time
+    for _ in range(20):
+        replay.take_random_step(chance)
+        replay.check()

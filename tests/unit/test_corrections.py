@@ -1,0 +1,207 @@
+"""undo, cancel and retry through the real command line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dropload.identity import person_name, worker_name
+from dropload.intake import drop_of_path, name_drop
+from dropload.model import Load, Verdict
+from tests.conftest import Yard
+
+ADA, BOB, CYD = "id,name\n1,Ada\n", "id,name\n2,Bob\n", "id,name\n3,Cyd\n4,Dan\n"
+DIES_AT_COMMIT = """
+import os, signal, sys
+from sqlalchemy.engine.default import DefaultDialect
+from dropload.cli import main
+left, commit = [int(sys.argv.pop(1))], DefaultDialect.do_commit
+def do_commit(*args):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    commit(*args)
+DefaultDialect.do_commit = do_commit
+main()
+"""
+
+
+def command(
+    yard: Yard, *arguments: str, program: tuple[str, ...] = ("-m", "dropload")
+) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "DROPLOAD_PATHS__DROPOFF": str(yard.root / "dropoff"),
+        "DROPLOAD_DATABASE__URL": f"sqlite:///{yard.root / 'dropload.db'}",
+        "DROPLOAD_LOG__LEVEL": "error",
+    }
+    return subprocess.run(
+        [sys.executable, *program, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=yard.root,
+        env=environment,
+        check=False,
+    )
+
+
+def audited(yard: Yard) -> list[tuple[object, ...]]:
+    return yard.query('SELECT actor, action, load_id, detail FROM "ref.Audit_Log" ORDER BY id')
+
+
+def claim(yard: Yard, path: Path) -> int:
+    drop = drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="x")
+    named = name_drop(drop, yard.dock.target)
+    with yard.dock.target.write() as conn:
+        claimed = yard.dock.journal.loads.claim(conn, named.drop, named.table, worker_name())
+    assert isinstance(claimed, Load)
+    return claimed.load_id
+
+
+def test_a_dry_run_shows_what_an_undo_then_does(yard: Yard) -> None:
+    yard.drop("people.csv", ADA)
+    yard.drop("people.csv", CYD, load_type="fullload")
+    dry = command(yard, "undo", "2", "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert dry.stdout.splitlines() == [
+        "Load 2, fullload of people.csv into dbo.people, would be undone:",
+        "  2 rows removed",
+        "  1 row restored, from bkp.people__2",
+        "  dbo.people would have 1 row, before: 2",
+    ]
+    assert yard.states() == ["filed", "filed"]
+    done = command(yard, "undo", "2", "--actor", "ada", "--reason", "wrong month")
+    assert done.returncode == 0, done.stderr
+    assert "is undone" in done.stdout
+    assert "may be dropped again" in done.stdout
+    assert yard.table("dbo.people") == [(1, "Ada")]
+    assert audited(yard) == [
+        (
+            f"ada ({person_name()})",
+            "undo",
+            2,
+            "dbo.people: 2 rows removed, 1 restored. wrong month",
+        )
+    ]
+
+
+def test_a_refused_undo_shows_what_is_in_the_way_and_ends_with_status_one(yard: Yard) -> None:
+    yard.drop("people.csv", ADA)
+    yard.drop("people.csv", BOB, load_type="fullload")
+    yard.drop("people.csv", CYD)
+    for options in ((), ("--dry-run",)):
+        refused = command(yard, "undo", "1", *options)
+        assert refused.returncode == 1
+        assert "To be undone before load 1, in this order" in refused.stdout
+        assert [line.split("\t")[0] for line in refused.stdout.splitlines()[2:]] == ["3", "2"]
+        assert "Undo in this order: 3, 2, 1." in refused.stderr
+    answer = json.loads(command(yard, "undo", "1", "--json").stdout)
+    assert (answer["undone"], [load["load_id"] for load in answer["in_the_way"]]) == (False, [3, 2])
+    assert "Undo in this order" in answer["error_message"]
+    assert audited(yard) == []
+
+
+def test_a_load_that_is_undone_unknown_or_without_rows_is_told_apart(yard: Yard) -> None:
+    yard.drop("people.csv", ADA)
+    yard.drop("people.csv", ADA)
+    path = yard.put("people.csv", BOB)
+    assert "There is no load 9" in command(yard, "undo", "9").stderr
+    assert "Load 2 of people.csv is duplicate" in command(yard, "undo", "2").stderr
+    claim(yard, path)
+    assert "Load 3 of people.csv into dbo.people is under way" in command(yard, "undo", "1").stderr
+    assert "`dropload cancel 3` stops it" in command(yard, "undo", "3").stderr
+    assert command(yard, "cancel", "3").returncode == 0
+    assert command(yard, "undo", "1").returncode == 0
+    twice = command(yard, "undo", "1")
+    assert twice.returncode == 1
+    assert "is undone already" in twice.stderr
+    assert command(yard, "undo", "x").returncode == 2
+
+
+def test_an_undo_that_is_killed_before_its_commit_has_changed_nothing(yard: Yard) -> None:
+    yard.drop("people.csv", ADA)
+    yard.drop("people.csv", CYD, load_type="fullload")
+    kills = 0
+    while True:
+        ended = command(yard, str(kills), "undo", "2", program=("-c", DIES_AT_COMMIT))
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        kills += 1
+        assert yard.table("dbo.people") == [(3, "Cyd"), (4, "Dan")]
+        assert (yard.states(), audited(yard)) == (["filed", "filed"], [])
+    assert kills >= 2
+    assert yard.table("dbo.people") == [(1, "Ada")]
+    assert yard.states() == ["filed", "undone"]
+
+
+def test_a_cancelled_file_waits_for_its_release_and_says_so(yard: Yard) -> None:
+    path = yard.put("people.csv", ADA)
+    claim(yard, path)
+    done = command(yard, "cancel", "1", "--actor", "ada", "--reason", "wrong file")
+    assert done.returncode == 0, done.stderr
+    assert f"dropload release {path}" in done.stdout
+    said = command(yard, "status").stdout
+    assert f"held\tCancelled by ada ({person_name()}): wrong file." in said
+    again = command(yard, "cancel", "1")
+    assert again.returncode == 1
+    assert "is over (cancelled). Cancelled by ada" in again.stderr
+    assert yard.load(path).verdict is Verdict.HELD
+    assert command(yard, "release", str(path)).returncode == 0
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert audited(yard)[0][1:] == ("cancel", 1, "claimed. wrong file")
+
+
+def test_a_file_goes_back_from_error_and_never_over_another(yard: Yard) -> None:
+    failed = yard.drop("people.csv", "id,name\n1\n")
+    assert failed.filed_path is not None
+    other = yard.put("people.csv", ADA)
+    refused = command(yard, "retry", "1")
+    assert refused.returncode == 1
+    assert "A file stands in its place already" in refused.stderr
+    assert (other.read_text(), failed.filed_path.exists()) == (ADA, True)
+    assert audited(yard) == []
+    other.unlink()
+    done = json.loads(command(yard, "retry", "1", "--json").stdout)
+    assert done == {"load_id": 1, "file_path": str(other)}
+    assert other.read_text() == "id,name\n1\n"
+    assert not failed.filed_path.exists()
+    gone = command(yard, "retry", "1")
+    assert gone.returncode == 1
+    assert f"is not there any more: {failed.filed_path}" in gone.stderr
+    assert [row[1:3] for row in audited(yard)] == [("retry", 1)]
+    assert yard.load(other).verdict is Verdict.FAILED, "the same trouble, a load of its own"
+    assert yard.states() == ["failed", "failed"]
+    loaded = yard.drop("people.csv", ADA).load_id
+    assert "only the file of a failed load" in command(yard, "retry", str(loaded)).stderr
+
+
+@pytest.mark.parametrize("name", ["20260101T101010Z_people.csv", b"pe\xe9ple.csv"])
+def test_a_file_gets_the_name_back_that_it_was_dropped_with(yard: Yard, name: str | bytes) -> None:
+    text = os.fsdecode(name)
+    path = yard.put(text, "id,name\n1\n")
+    assert yard.load(path).verdict is Verdict.FAILED
+    assert command(yard, "retry", "1").returncode == 0
+    assert path.read_text() == "id,name\n1\n"
+
+
+def test_a_file_system_without_hard_links_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dropload.moving import move_back
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    source, taken = tmp_path / "a", tmp_path / "b"
+    source.write_text("a")
+    taken.write_text("b")
+    with pytest.raises(FileExistsError):
+        move_back(source, taken)
+    assert (source.read_text(), taken.read_text()) == ("a", "b")
+    move_back(source, tmp_path / "c")
+    assert not source.exists()
