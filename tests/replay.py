@@ -126,4 +126,4 @@ class Replay:
 
     def _state(self, load_id: int) -> State:
         with self.dock.target.read() as conn:
-            return self.dock.journal.loads.existing(conn, load_id).state
+            return self.dock.journal.history.existing(conn, load_id).state

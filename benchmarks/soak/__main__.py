@@ -113,8 +113,8 @@ def is_quiet(dock: Dock) -> bool:
     if account_for_files(dock).counts["waiting"]:
         return False
     with dock.target.read() as conn:
-        loads = dock.journal.loads
-        return not (loads.open(conn) or loads.unfiled(conn) or dock.target.list_stages(conn))
+        history = dock.journal.history
+        return not (history.open(conn) or history.unfiled(conn) or dock.target.list_stages(conn))
 
 
 def report(

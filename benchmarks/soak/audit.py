@@ -20,7 +20,7 @@ def audit(dock: Dock, promises: Sequence[Promise]) -> Iterator[str]:
     with dock.target.read() as conn:
         found = {key: rows for table in tables for key, rows in _count(dock, conn, table)}
         stages = dock.target.list_stages(conn)
-        loads = dock.journal.loads.history(conn, None, 1_000_000)
+        loads = dock.journal.history.latest(conn, None, 1_000_000)
     yield from _audit_rows(promises, found, {load.file_name for load in loads if _died(load)})
     yield from _audit_fullloads(promises, found)
     for stage, load_id in stages:

@@ -85,7 +85,7 @@ def account_for_files(dock: Dock, pause: Callable[[float], None] = time.sleep) -
 
 def _compare(dock: Dock) -> Account:
     with dock.target.read() as conn:
-        loads = dock.journal.loads.ends(conn)
+        loads = dock.journal.history.ends(conn)
         tracked = dock.journal.tracking.all(conn)
     standing = scan_inboxes(dock.tree, (*ALWAYS_IGNORED, *dock.config.watch.ignore)).observations
     seen = {path_key(file.path): file for file in standing}

@@ -330,7 +330,7 @@ class Daemon:
         )
         try:
             with self._dock.target.write() as conn:
-                self._dock.journal.loads.record_crash(conn, finished.drop.path)
+                self._dock.journal.claims.record_crash(conn, finished.drop.path)
         except DroploadError as exc:
             self._outage.begin(exc)
         self._repeat_first(finished.drop, finished.table, finished.crash)
@@ -365,7 +365,7 @@ class Daemon:
             return
         with self._dock.target.write() as conn:
             for path, worker in self._unfreed:
-                self._dock.journal.loads.free_claim(conn, path, worker)
+                self._dock.journal.claims.free_claim(conn, path, worker)
         self._unfreed = []
 
     def _note_waiting(self) -> None:

@@ -188,5 +188,5 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
             examined.checks,
             dock.target.find_rules(conn, named.table),
             lambda: dock.target.list_columns(conn, named.table.schema),
-            lambda: find_comma_columns(dock.journal.loads.past_plans(conn, named.table)),
+            lambda: find_comma_columns(dock.journal.history.past_plans(conn, named.table)),
         )

@@ -135,11 +135,11 @@ def _check_pauses(heartbeat: Heartbeat | None) -> Iterator[Check]:
 def _read_journal(dock: Dock) -> tuple[list[tuple[str, int]], list[Check]]:
     with dock.target.read() as conn:
         counts = dock.journal.tracking.counts(conn)
-        late = dock.journal.loads.late_writes(conn, _LATE_SHOWN)
+        late = dock.journal.history.late_writes(conn, _LATE_SHOWN)
         unfiled = [
             row
-            for row in dock.journal.loads.unfiled(conn)
-            if row.in_tree and dock.journal.loads.is_abandoned(conn, row)
+            for row in dock.journal.history.unfiled(conn)
+            if row.in_tree and dock.journal.claims.is_abandoned(conn, row)
         ]
     checks = [Check("moves", Level.OK, "every finished file was moved")]
     if unfiled:

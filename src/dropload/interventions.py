@@ -56,10 +56,10 @@ def cancel_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Cance
 
 def _cancel(dock: Dock, conn: sa.Connection, load_id: int, actor: str, reason: str) -> Cancelled:
     message = f"Cancelled by {actor}{f': {reason}' if reason else ''}."
-    row = dock.journal.loads.cancel(conn, load_id, message)
+    row = dock.journal.claims.cancel(conn, load_id, message)
     if row is None:
-        raise _nothing_to_cancel(dock.journal.loads.existing(conn, load_id))
-    is_ending = row.worker is not None and not dock.journal.loads.is_abandoned(conn, row)
+        raise _nothing_to_cancel(dock.journal.history.existing(conn, load_id))
+    is_ending = row.worker is not None and not dock.journal.claims.is_abandoned(conn, row)
     if not is_ending:
         # Nobody writes into it; else its worker drops it, or the next recovery.
         table = TableName(row.schema_name, row.table_name)
@@ -89,7 +89,7 @@ def retry_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Return
     RefusedError when the file is gone or its place is taken.
     """
     with dock.target.write() as conn:
-        row = dock.journal.loads.existing(conn, load_id)
+        row = dock.journal.history.existing(conn, load_id)
         source = _find_failed_file(row)
         wanted = _inbox_of(dock, row).path / _dropped_name(row, source)
         _note_waiting(dock, conn, row, wanted, actor)

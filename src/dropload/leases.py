@@ -29,7 +29,7 @@ def kept_lease(
         while not over.wait(lease_seconds / _RENEWALS):
             try:
                 with target.write() as conn:
-                    journal.loads.renew(conn, load)
+                    journal.claims.renew(conn, load)
             except DroploadError as exc:
                 get_logger().debug("lease_not_renewed", load_id=load.load_id, reason=str(exc))
 

@@ -193,7 +193,7 @@ def publish_rows(
     with target.write() as conn:
         # First of all: a commit whose answer was lost may still be under way, and is over then.
         target.lock_queue(conn, plan.table)
-        done = journal.loads.row(conn, load.load_id)
+        done = journal.history.row(conn, load.load_id)
         if done is not None and done.state in (State.COMMITTED, State.FILED):
             return Published(
                 done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
@@ -219,7 +219,7 @@ def check_not_duplicate(
     target: Target, journal: Journal, conn: sa.Connection, load: Load, file_hash: str
 ) -> None:
     """Raise DuplicateError when these bytes are in the table already."""
-    earlier = journal.loads.find_duplicate(conn, load, file_hash)
+    earlier = journal.history.find_duplicate(conn, load, file_hash)
     if earlier is None or not target.has_table(conn, load.table):
         return
     raise DuplicateError(
@@ -234,7 +234,7 @@ def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> N
 
     This one was kept waiting (it could not be read, its daemon died): its rows are the older ones.
     """
-    later = journal.loads.find_later_commit(conn, load)
+    later = journal.history.find_later_commit(conn, load)
     if later is None:
         return
     said = f"{later.file_name} came later and was loaded into {load.table} before: load"
@@ -277,6 +277,6 @@ def _check_counts(plan: Plan, published: Published) -> None:
 def _drop_old_backups(
     target: Target, journal: Journal, conn: sa.Connection, load: Load, kept: int
 ) -> None:
-    for load_id, _name in journal.loads.backups(conn, load.table)[kept:]:
+    for load_id, _name in journal.history.backups(conn, load.table)[kept:]:
         target.drop_table(conn, target.backup_name(load.table, load_id))
         journal.loads.forget_backup(conn, load_id)

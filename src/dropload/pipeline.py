@@ -76,7 +76,7 @@ def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     try:
         with dock.target.write() as conn:
             check_version(named.drop.path, named.drop.version)
-            claim = dock.journal.loads.claim(conn, named.drop, named.table, worker)
+            claim = dock.journal.claims.claim(conn, named.drop, named.table, worker)
             # And again: where the file still stands after it, a load of another daemon that is over
             # had not been filed yet, and the claim was refused.
             check_version(named.drop.path, named.drop.version)
@@ -279,7 +279,7 @@ class _Voyage:
         dock, load = self._dock, self._load
         try:
             with dock.target.write() as conn:
-                row = dock.journal.loads.row(conn, load.load_id)
+                row = dock.journal.history.row(conn, load.load_id)
                 if row is None or row.state is not State.CANCELLED:
                     return None
                 dock.target.drop_table(conn, dock.target.stage_name(load.table, load.load_id))

@@ -44,9 +44,9 @@ class Recovered:
 def recover(dock: Dock) -> Recovered:
     """Do one pass over the journal; safe at any time, beside running workers too."""
     with dock.target.read() as conn:
-        loads = dock.journal.loads
-        unfiled = [row for row in loads.unfiled(conn) if loads.is_abandoned(conn, row)]
-        dead = [row for row in loads.open(conn) if loads.is_abandoned(conn, row)]
+        history, claims = dock.journal.history, dock.journal.claims
+        unfiled = [row for row in history.unfiled(conn) if claims.is_abandoned(conn, row)]
+        dead = [row for row in history.open(conn) if claims.is_abandoned(conn, row)]
     moved = [_try_filing(dock, row) for row in unfiled]
     freed = [_settle_open(dock, row) for row in dead]
     _note_late_writes(dock)
@@ -95,10 +95,10 @@ def _settle_open(dock: Dock, row: LoadRecord) -> bool | None:
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     with dock.target.write() as conn:
         if ends:
-            dock.journal.loads.cancel_abandoned(conn, row.load_id, ends)
+            dock.journal.claims.cancel_abandoned(conn, row.load_id, ends)
             log.info("load_cancelled", reason=ends)
         elif row.worker is not None:
-            dock.journal.loads.free_abandoned(conn, row.load_id, row.worker)
+            dock.journal.claims.free_abandoned(conn, row.load_id, row.worker)
             log.info("claim_freed", worker=row.worker)
     return not ends
 
@@ -121,7 +121,7 @@ def _note_late_writes(dock: Dock) -> None:
     Their writer paused for longer than the gate waits: what came later is not in the table.
     """
     with dock.target.read() as conn:
-        last = dock.journal.loads.ends(conn, _LAST_LOADS)
+        last = dock.journal.history.ends(conn, _LAST_LOADS)
         since = dock.target.now(conn) - _LATE
     for load in last:
         if load.filed_at is None or load.filed_at <= since or not load.filed_path:
@@ -152,7 +152,7 @@ def _sweep_stages(dock: Dock) -> int:
     dropped = 0
     with dock.target.write() as conn:
         for stage, load_id in dock.target.list_stages(conn):
-            row = dock.journal.loads.row(conn, load_id)
+            row = dock.journal.history.row(conn, load_id)
             if row is None or not _is_stage_of(dock, row, stage):
                 # Another's table, or another journal's side table: not ours to drop.
                 get_logger().warning("table_unknown", table=str(stage))

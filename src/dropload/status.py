@@ -68,8 +68,8 @@ def read_status(dock: Dock) -> Status:
         with dock.target.read() as conn:
             paths = [seen.path for seen in scan.observations]
             tracked = dock.journal.tracking.at_paths(conn, paths)
-            loads = [_load_status(row) for row in dock.journal.loads.open(conn) if row.worker]
-            last = dock.journal.loads.history(conn, None, _SHOWN_LAST)
+            loads = [_load_status(row) for row in dock.journal.history.open(conn) if row.worker]
+            last = dock.journal.history.latest(conn, None, _SHOWN_LAST)
     except DroploadError as exc:
         problem = str(exc)
     files = [_file_status(dock, seen, tracked, heartbeat, problem) for seen in scan.observations]

@@ -46,7 +46,9 @@ def plan_undo(dock: Dock, load_id: int, *, force: bool = False) -> UndoPlan:
     Raises RefusedError only when there is no such load.
     """
     with dock.target.read() as conn:
-        return _Undoing(dock, conn, dock.journal.loads.existing(conn, load_id), force=force).plan()
+        return _Undoing(
+            dock, conn, dock.journal.history.existing(conn, load_id), force=force
+        ).plan()
 
 
 def undo_load(
@@ -61,10 +63,10 @@ def undo_load(
 
     def undo_once() -> UndoPlan:
         with dock.target.write() as conn:
-            row = dock.journal.loads.existing(conn, load_id)
+            row = dock.journal.history.existing(conn, load_id)
             # First of all: a commit whose answer was lost may still be under way, and is over then.
             dock.target.lock_queue(conn, TableName(row.schema_name, row.table_name))
-            row = dock.journal.loads.existing(conn, load_id)
+            row = dock.journal.history.existing(conn, load_id)
             if tried and row.state is State.UNDONE:
                 return tried[-1]
             tried.append(_Undoing(dock, conn, row, force=force).carry_out(actor, reason))
@@ -113,12 +115,12 @@ class _Undoing:
     def _check_idle(self) -> None:
         """Refuse while a worker has a load of the table: it was planned for the rows of now."""
         journal, conn = self._dock.journal, self._conn
-        for other in journal.loads.open(conn):
+        for other in journal.history.open(conn):
             is_same = (other.schema_name, other.table_name) == (
                 self._table.schema,
                 self._table.name,
             )
-            if is_same and other.worker and not journal.loads.is_abandoned(conn, other):
+            if is_same and other.worker and not journal.claims.is_abandoned(conn, other):
                 raise RefusedError(
                     f"Load {other.load_id} of {other.file_name} into {self._table} is under way.",
                     hint=f"Wait until it is over, or `dropload cancel {other.load_id}`.",

@@ -289,7 +289,7 @@ class Walk:
             quoted = dock.target.quoted(table)
             query = f'SELECT "id", "name" FROM {quoted} ORDER BY "id"'
             rows = [tuple(row) for row in conn.exec_driver_sql(query)]
-            loads = dock.journal.loads.history(conn, None, 100)
+            loads = dock.journal.history.latest(conn, None, 100)
             stages = dock.target.list_stages(conn)
             [tracked] = dock.journal.tracking.at_paths(conn, [self._inbox / "t.csv"]).values()
         if rows != sorted(case.rows):

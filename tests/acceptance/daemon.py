@@ -117,7 +117,7 @@ class Daemon:
         """Return the loads in their order, none while there is no journal."""
         try:
             with self.dock.target.read() as conn:
-                return self.dock.journal.loads.history(conn, None, 9999)[::-1]
+                return self.dock.journal.history.latest(conn, None, 9999)[::-1]
         except DroploadError:
             return []
 

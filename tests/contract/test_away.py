@@ -66,7 +66,7 @@ class Strait(Site):
 
     def loads(self) -> list[LoadRecord]:
         with self.dock.target.read() as conn:
-            return self.dock.journal.loads.history(conn, None, 999)
+            return self.dock.journal.history.latest(conn, None, 999)
 
     def filed(self, folder: str) -> list[str]:
         found = self.dock.tree.root.glob(f"*/*/{folder}/*")

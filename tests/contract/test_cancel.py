@@ -55,7 +55,7 @@ def again(site: Site, path: Path) -> Outcome:
 def claim(site: Site, path: Path, worker: str) -> int:
     named = name_drop(drop_of(site, path), site.dock.target)
     with site.dock.target.write() as conn:
-        claimed = site.dock.journal.loads.claim(conn, named.drop, named.table, worker)
+        claimed = site.dock.journal.claims.claim(conn, named.drop, named.table, worker)
     assert isinstance(claimed, Load)
     return claimed.load_id
 
@@ -126,7 +126,7 @@ def test_a_load_that_waits_is_cancelled_with_its_side_table(site: Site) -> None:
     stage = site.dock.target.stage_name(site.table("orders"), load_id)
     site.execute(f"CREATE TABLE {site.dock.target.quoted(stage)} (n bigint)")
     with site.dock.target.write() as conn:
-        site.dock.journal.loads.free_claim(conn, path, "nobody@00000000#1#1")
+        site.dock.journal.claims.free_claim(conn, path, "nobody@00000000#1#1")
     done = cancel_load(site.dock, load_id, "ada")
     assert not done.is_ending
     assert stages(site) == 0

@@ -89,7 +89,7 @@ def filed(site: Site) -> list[str]:
 
 def backups(site: Site) -> list[int]:
     with site.dock.target.read() as conn:
-        rows = site.dock.journal.loads.history(conn, None, 99)
+        rows = site.dock.journal.history.latest(conn, None, 99)
         target = site.dock.target
         names = {
             row.load_id: target.backup_name(TableName(row.schema_name, row.table_name), row.load_id)

@@ -79,7 +79,7 @@ class Site:
 
     def states(self) -> list[str]:
         with self.dock.target.read() as conn:
-            return [row.state for row in reversed(self.dock.journal.loads.history(conn, None, 99))]
+            return [row.state for row in reversed(self.dock.journal.history.latest(conn, None, 99))]
 
 
 @pytest.fixture
@@ -200,12 +200,12 @@ def test_one_open_load_per_path_and_recovery_frees_the_dead(site: Site) -> None:
     named = name_drop(drop, site.dock.target)
     host, pid, _ = worker_name().rsplit("#", 2)
     with site.dock.target.write() as conn:
-        site.dock.journal.loads.claim(conn, drop, named.table, f"{host}#{pid}#1")
+        site.dock.journal.claims.claim(conn, drop, named.table, f"{host}#{pid}#1")
     with site.dock.target.write() as conn:
-        second = site.dock.journal.loads.claim(conn, drop, named.table, "elsewhere@0#1#1")
+        second = site.dock.journal.claims.claim(conn, drop, named.table, "elsewhere@0#1#1")
     assert not isinstance(second, ClaimRefused), "a dead worker's claim is taken over at once"
     with site.dock.target.write() as conn:
-        third = site.dock.journal.loads.claim(conn, drop, named.table, "third@0#1#1")
+        third = site.dock.journal.claims.claim(conn, drop, named.table, "third@0#1#1")
     assert isinstance(third, ClaimRefused)
     assert recover(site.dock) == Recovered()
 
@@ -428,7 +428,7 @@ def test_a_rejected_row_comes_back_as_its_file_wrote_it(site: Site) -> None:
     refused = site.drop("bookings.csv", text)
     assert refused.verdict is Verdict.FAILED
     with site.dock.target.read() as conn:
-        [reject] = site.dock.journal.loads.rejects(conn, refused.load_id or 0)
+        [reject] = site.dock.journal.history.rejects(conn, refused.load_id or 0)
     assert (reject.line, reject.row_text) == (2, "31.01.2024\t1.234,50")
     assert "3 digits before the point" in reject.message
 
@@ -447,7 +447,7 @@ def test_a_renamed_column_is_proposed_and_nothing_is_guessed(site: Site) -> None
     loaded = site.drop("customers.csv", "id,cust_nm,city,country\n2,x,y,z\n")
     assert loaded.verdict is Verdict.LOADED
     with site.dock.target.read() as conn:
-        record = site.dock.journal.loads.row(conn, loaded.load_id or 0)
+        record = site.dock.journal.history.row(conn, loaded.load_id or 0)
     assert record is not None
     assert '"cust_nm\\" of the file looks like \\"customer_name' in (record.plan or "")
     assert site.texts(site.table("customers"))[1] == ("2", None, "y", "z", "x")

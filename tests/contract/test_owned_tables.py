@@ -41,7 +41,7 @@ def make_table(site: Site, definition: str) -> None:
 def rejects(site: Site, outcome: Outcome) -> list[tuple[int, int, str | None, str]]:
     assert outcome.load_id is not None
     with site.dock.target.read() as conn:
-        found = site.dock.journal.loads.rejects(conn, outcome.load_id)
+        found = site.dock.journal.history.rejects(conn, outcome.load_id)
     return [(r.line, r.source_row, r.column_name, r.message) for r in found]
 
 
@@ -305,7 +305,7 @@ def test_the_plan_says_which_triggers_constraints_and_numbers_take_part(site: Si
     loaded = site.drop("orders.csv", "name,amount,note\na,1,n\n")
     assert loaded.load_id is not None
     with site.dock.target.read() as conn:
-        record = site.dock.journal.loads.row(conn, loaded.load_id)
+        record = site.dock.journal.history.row(conn, loaded.load_id)
     assert record is not None
     notes = " ".join(json.loads(record.plan or "{}")["notes"])
     assert 'Triggers fire for the rows that are inserted: "noting".' in notes

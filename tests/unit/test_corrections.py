@@ -56,7 +56,7 @@ def claim(yard: Yard, path: Path) -> int:
     drop = drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="x")
     named = name_drop(drop, yard.dock.target)
     with yard.dock.target.write() as conn:
-        claimed = yard.dock.journal.loads.claim(conn, named.drop, named.table, worker_name())
+        claimed = yard.dock.journal.claims.claim(conn, named.drop, named.table, worker_name())
     assert isinstance(claimed, Load)
     return claimed.load_id
 

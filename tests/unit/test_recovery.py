@@ -29,7 +29,7 @@ def drop_of(yard: Yard, path: Path) -> Drop:
 def claim(yard: Yard, path: Path, worker: str) -> Load | ClaimRefused:
     named = name_drop(drop_of(yard, path), yard.dock.target)
     with yard.dock.target.write() as conn:
-        return yard.dock.journal.loads.claim(conn, named.drop, named.table, worker)
+        return yard.dock.journal.claims.claim(conn, named.drop, named.table, worker)
 
 
 def dead_worker() -> str:
@@ -191,7 +191,7 @@ def test_the_third_death_of_a_worker_on_one_file_is_the_files_fault(yard: Yard) 
     for _ in range(3):
         claim(yard, path, dead_worker())
         with yard.dock.target.write() as conn:
-            yard.dock.journal.loads.record_crash(conn, path)
+            yard.dock.journal.claims.record_crash(conn, path)
     outcome = yard.load(path)
     assert outcome.verdict is Verdict.FAILED
     assert "died on this file 3 times" in outcome.message
@@ -334,7 +334,7 @@ def test_a_command_that_was_killed_leaves_no_load_open(yard: Yard) -> None:
     )
     named = name_drop(drop, yard.dock.target)
     with yard.dock.target.write() as conn:
-        yard.dock.journal.loads.claim(conn, named.drop, named.table, dead_worker())
+        yard.dock.journal.claims.claim(conn, named.drop, named.table, dead_worker())
     assert recover(yard.dock) == Recovered(cancelled=1)
     assert recover(yard.dock) == Recovered()
 

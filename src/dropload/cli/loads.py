@@ -138,7 +138,7 @@ def history(session: Session, table: str | None, limit: int, as_json: bool) -> N
     """
     dock = session.prepared_dock
     with dock.target.read() as conn:
-        rows = dock.journal.loads.history(conn, table, limit)
+        rows = dock.journal.history.latest(conn, table, limit)
     if as_json:
         for row in rows:
             output.print_json(output.load_as_json(row))
@@ -184,8 +184,8 @@ def show(session: Session, load_id: int, as_json: bool) -> None:
     """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
     dock = session.prepared_dock
     with dock.target.read() as conn:
-        row = dock.journal.loads.row(conn, load_id)
-        rejects = dock.journal.loads.rejects(conn, load_id) if row else []
+        row = dock.journal.history.row(conn, load_id)
+        rejects = dock.journal.history.rejects(conn, load_id) if row else []
     if row is None:
         raise RefusedError(f"There is no load {load_id}.", hint="`dropload history` lists them.")
     answer = output.load_as_json(row) | {

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from dropload.journal.loads import ClaimRefused, Loads, drop_from_record, to_json
+from dropload.journal.claims import ClaimRefused, Claims
+from dropload.journal.history import History
+from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
 from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
@@ -47,7 +49,9 @@ class Journal:
     def __init__(self, target: Target, lease: timedelta) -> None:
         tables = journal_tables(target)
         self.tracking = Tracking(target, tables)
-        self.loads = Loads(target, tables, self.tracking, lease)
+        self.history = History(target, tables)
+        self.claims = Claims(target, tables, self.tracking, self.history, lease)
+        self.loads = Loads(target, tables, self.tracking, self.history, lease)
         self.standing = Standing(target, tables)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)

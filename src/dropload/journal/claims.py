@@ -1,0 +1,369 @@
+"""Who may load a file: claims with a lease, taking them over, and taking them away."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.durable import path_text
+from dropload.errors import ClaimLostError, TransientError
+from dropload.identity import is_dead_worker
+from dropload.journal.history import UNFILED, History
+from dropload.journal.tables import JournalTables, path_key, path_of_key
+from dropload.journal.tracking import HELD, RELEASED, VANISHED, Tracking
+from dropload.model import (
+    OPEN_STATES,
+    Area,
+    Drop,
+    FileVersion,
+    Load,
+    LoadRecord,
+    LoadType,
+    State,
+    TableName,
+    TrackedFile,
+)
+from dropload.targets.base import Target
+
+CANCELLED_BY_PERSON = "cancelled"
+"""Category of a load that a person stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRefused:
+    """Why a drop is not loaded now."""
+
+    reason: str
+    held: bool = False
+    unfiled: bool = False
+    """The load is over and only its file has not been moved yet."""
+    table_busy: bool = False
+    """Another file of the table came first: those of one table keep their order."""
+
+
+class Claims:
+    """Gives loads to workers and takes them back, always in the caller's transaction."""
+
+    def __init__(
+        self,
+        target: Target,
+        tables: JournalTables,
+        tracking: Tracking,
+        history: History,
+        lease: timedelta,
+    ) -> None:
+        self._target = target
+        self._tables = tables
+        self._loads = tables.loads
+        self._tracking = tracking
+        self._history = history
+        self._lease = lease
+
+    def claim(
+        self, conn: sa.Connection, drop: Drop, table: TableName, worker: str
+    ) -> Load | ClaimRefused:
+        """Return the load that `worker` now owns, or why it may not have the file.
+
+        A claim that nobody holds any more (released, its lease run out, its process gone) is
+        taken over in one statement that only one worker can win.
+        """
+        row = self._tracking.ensure(conn, drop.path, drop.area, drop.load_type, drop.version)
+        refused = self._refusal(conn, row, drop)
+        if refused is not None:
+            return refused
+        # Two daemons may claim two files of one table in the same moment.
+        self._target.lock_queue(conn, TableName(f"claim.{table.schema}", table.name))
+        first = self._find_earlier(conn, row.id, table, drop) if drop.in_tree else None
+        if first is not None:
+            return ClaimRefused(
+                f"load {first.load_id} of {first.file_name} into {table} comes first",
+                table_busy=True,
+            )
+        drop = self._released(conn, row, drop)
+        open_load = self._open_load(conn, row.id)
+        if open_load is not None and self._is_replaced(conn, open_load, drop, worker):
+            self._end_replaced(conn, open_load)
+            open_load = None
+        if open_load is None:
+            load = self._insert(conn, row.id, drop, table, worker)
+        elif open_load.forced and open_load.version == drop.version and not drop.force:
+            # Released, or forced by a person, and put off since then.
+            return self.claim(conn, replace(drop, force=True), table, worker)
+        elif open_load.worker == worker or self.is_abandoned(conn, open_load):
+            load = self._take_over(conn, open_load, drop, table, worker)
+        else:
+            return ClaimRefused(f"it is being loaded by {open_load.worker}", table_busy=True)
+        is_there = self._tracking.set_status(
+            conn,
+            row.id,
+            State.CLAIMED,
+            load_id=load.load_id,
+            table_name=str(table) if table.name else None,
+            file_size=drop.version.size_bytes,
+            mtime_ns=drop.version.mtime_ns,
+            inode=drop.version.inode,
+            load_type=drop.load_type.value,
+            error_message=None,
+            reason=None,
+        )
+        if not is_there:
+            # A cleanup took the path for one that nobody uses any more, in the same moment.
+            raise TransientError(
+                f"The journal forgot {path_text(drop.path.name)} while it was claimed."
+            )
+        return load
+
+    def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:
+        if row.status == HELD and row.is_version(drop.version) and not drop.force:
+            return ClaimRefused(row.reason or "held", held=True)
+        query = sa.select(self._loads).where(
+            self._loads.c.tracking_id == row.id,
+            self._loads.c.state.in_([state.value for state in UNFILED]),
+            self._loads.c.filed_at.is_(None),
+        )
+        for load in self._history.all(conn, query):
+            if load.state == State.COMMITTED or load.version == drop.version:
+                return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
+        return None
+
+    def _released(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> Drop:
+        """Return the drop of a released file, which nothing holds back any more.
+
+        Where a person had stopped the load, no guard rail has spoken yet: they still count.
+        """
+        if row.status != RELEASED or not row.is_version(drop.version):
+            return drop
+        last = self._history.row(conn, row.load_id) if row.load_id is not None else None
+        was_stopped = last is not None and last.error_category == CANCELLED_BY_PERSON
+        forced = last.forced if last is not None and was_stopped else True
+        return replace(drop, force=drop.force or forced)
+
+    def _find_earlier(
+        self, conn: sa.Connection, tracking_id: int, table: TableName, drop: Drop
+    ) -> LoadRecord | None:
+        """Return the load of another file into the table that must come first.
+
+        One that a worker has, of whatever daemon; and, where one of the two replaces all rows, one
+        that was put off and whose file still waits: the order decides what the table holds.
+        """
+        query = sa.select(self._loads).where(
+            self._loads.c.schema_name == table.schema,
+            self._loads.c.table_name == table.name,
+            self._loads.c.tracking_id != tracking_id,
+            self._loads.c.in_tree == sa.true(),
+            self._history.is_open,
+        )
+        others = (
+            self._history.all(conn, query.order_by(self._loads.c.load_id)) if table.name else []
+        )
+        return next((row for row in others if self._comes_first(conn, row, drop)), None)
+
+    def _comes_first(self, conn: sa.Connection, row: LoadRecord, drop: Drop) -> bool:
+        if row.worker is not None and not self.is_abandoned(conn, row):
+            return True
+        replaces = LoadType.FULLLOAD.value in (row.load_type, drop.load_type.value)
+        return replaces and not drop.force and _still_waits(row)
+
+    def _is_replaced(self, conn: sa.Connection, row: LoadRecord, drop: Drop, worker: str) -> bool:
+        """Return whether an open load is of an older version, and nobody works on it any more."""
+        idle = row.worker == worker or self.is_abandoned(conn, row)
+        return row.version != drop.version and idle
+
+    def _end_replaced(self, conn: sa.Connection, row: LoadRecord) -> None:
+        """End the load of a version that is gone: its tries and its place are not the new one's."""
+        table = TableName(row.schema_name, row.table_name)
+        self._target.drop_table(conn, self._target.stage_name(table, row.load_id))
+        reason = "the file was replaced before it was loaded"
+        self._end_without_rows(conn, row.load_id, "file_changed", reason)
+
+    def _end_without_rows(
+        self, conn: sa.Connection, load_id: int, category: str, reason: str
+    ) -> bool:
+        """Cancel an open load; return False when it is over."""
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id, self._history.is_open)
+            .values(
+                state=State.CANCELLED,
+                finished_at=self._target.now(conn),
+                error_category=category,
+                error_message=reason,
+                worker=None,
+                lease_until=None,
+            )
+        )
+        return changed.rowcount == 1
+
+    def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
+        query = sa.select(self._loads).where(
+            self._loads.c.tracking_id == tracking_id,
+            self._history.is_open,
+        )
+        return self._history.first(conn, query)
+
+    def is_abandoned(self, conn: sa.Connection, row: LoadRecord) -> bool:
+        """Return whether nobody works on a load any more."""
+        holder, lease_until = row.worker, row.lease_until
+        if holder is None or is_dead_worker(holder):
+            return True
+        return lease_until is None or bool(lease_until < self._target.now(conn))
+
+    def _insert(
+        self, conn: sa.Connection, tracking_id: int, drop: Drop, table: TableName, worker: str
+    ) -> Load:
+        now = self._target.now(conn)
+        values = {
+            "tracking_id": tracking_id,
+            "state": State.CLAIMED,
+            "claimed_at": now,
+            "worker": worker,
+            "lease_until": now + self._lease,
+            "attempts": 1,
+            "crashes": 0,
+            **_drop_values(drop, table),
+        }
+        result = conn.execute(sa.insert(self._loads).values(values))
+        assert result.inserted_primary_key is not None  # noqa: S101 - one row was inserted
+        return Load(int(result.inserted_primary_key[0]), tracking_id, drop, table, worker)
+
+    def _take_over(
+        self,
+        conn: sa.Connection,
+        open_load: LoadRecord,
+        drop: Drop,
+        table: TableName,
+        worker: str,
+    ) -> Load:
+        now = self._target.now(conn)
+        holder = open_load.worker
+        still = self._loads.c.worker.is_(None) if holder is None else self._loads.c.worker == holder
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == open_load.load_id, still, self._history.is_open)
+            .values(
+                state=State.CLAIMED,
+                worker=worker,
+                lease_until=now + self._lease,
+                attempts=open_load.attempts + 1,
+                **_drop_values(drop, table),
+            )
+        )
+        if changed.rowcount != 1:
+            raise ClaimLostError(
+                f"Load {open_load.load_id} was taken by another worker, or cancelled."
+            )
+        return Load(
+            open_load.load_id,
+            open_load.tracking_id,
+            drop,
+            table,
+            worker,
+            crashes=open_load.crashes,
+        )
+
+    def renew(self, conn: sa.Connection, load: Load) -> None:
+        """Move the end of the lease, if the claim still is this worker's."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load.load_id, self._loads.c.worker == load.worker)
+            .values(lease_until=self._target.now(conn) + self._lease)
+        )
+
+    def cancel_abandoned(self, conn: sa.Connection, load_id: int, reason: str) -> None:
+        """End an open load whose file is gone."""
+        row = self._history.row(conn, load_id)
+        if row is None or row.state not in OPEN_STATES:
+            return
+        if not self.is_abandoned(conn, row):
+            return
+        self._end_without_rows(conn, load_id, "file_changed", reason)
+        now = self._target.now(conn)
+        self._tracking.set_status(conn, row.tracking_id, VANISHED, reason=reason, processed_at=now)
+
+    def cancel(self, conn: sa.Connection, load_id: int, reason: str) -> LoadRecord | None:
+        """End an open load because a person says so; return it as it was, None when it is over.
+
+        Its worker finds its claim gone at its next write; the file is held in its inbox.
+        """
+        row = self._history.row(conn, load_id)
+        is_ended = self._end_without_rows(conn, load_id, CANCELLED_BY_PERSON, reason)
+        if row is None or not is_ended:
+            return None
+        self._hold_file(conn, row, reason)
+        return row
+
+    def _hold_file(self, conn: sa.Connection, row: LoadRecord, reason: str) -> None:
+        """Hold the version that was being loaded; a newer one that was seen since then waits."""
+        tracked = self._tables.tracking
+        conn.execute(
+            sa.update(tracked)
+            .where(
+                tracked.c.id == row.tracking_id,
+                tracked.c.load_id == row.load_id,
+                tracked.c.file_size == row.file_size,
+                tracked.c.mtime_ns == row.mtime_ns,
+                tracked.c.inode == row.inode,
+            )
+            .values(status=HELD if row.in_tree else State.CANCELLED, reason=reason)
+        )
+
+    def free_abandoned(self, conn: sa.Connection, load_id: int, worker: str) -> None:
+        """Take the dead worker's name off an open load."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(
+                self._loads.c.load_id == load_id,
+                self._loads.c.worker == worker,
+                self._history.is_open,
+            )
+            .values(worker=None, lease_until=None)
+        )
+
+    def free_claim(self, conn: sa.Connection, path: Path, worker: str) -> None:
+        """Take the name of a worker off the loads of a path, which it could not do itself."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.file_path == path_key(path), self._loads.c.worker == worker)
+            .values(worker=None, lease_until=None)
+        )
+
+    def record_crash(self, conn: sa.Connection, path: Path) -> None:
+        """Count a worker process that died on this file, and let the next one have it."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(
+                self._loads.c.file_path == path_key(path),
+                self._history.is_open,
+            )
+            .values(crashes=self._loads.c.crashes + 1, worker=None, lease_until=None)
+        )
+
+
+def _still_waits(row: LoadRecord) -> bool:
+    """Return whether the file of a load that was put off still stands where it was dropped."""
+    try:
+        return FileVersion.from_stat(path_of_key(row.file_path).lstat()) == row.version
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # a folder that is closed to us just now says nothing about the file
+
+
+def _drop_values(drop: Drop, table: TableName) -> dict[str, Any]:
+    return {
+        "file_path": path_key(drop.path),
+        "forced": drop.force,
+        "file_name": Path(path_text(drop.path)).name,
+        "file_size": drop.version.size_bytes,
+        "mtime_ns": drop.version.mtime_ns,
+        "inode": drop.version.inode,
+        "schema_name": table.schema,
+        "table_name": table.name,
+        "load_type": drop.load_type.value,
+        "is_reference_data": drop.area is Area.REFERENCE,
+        "in_tree": drop.in_tree,
+        "requested_by": drop.requested_by,
+        "error_message": None,
+    }
