@@ -16,7 +16,7 @@ from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
-from dropload.journal import RELEASED
+from dropload.journal import RELEASED, path_key
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
@@ -67,6 +67,8 @@ class Daemon:
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
         self._said_ready = False
+        self._tree_problem = ""
+        """Why the tree is not whole; tried again until it is."""
         self._turn_problem = ""
         """What nobody foresaw in the last turn; empty when it ended well."""
         self._housekeeper = Housekeeper(dock, clock)
@@ -116,21 +118,44 @@ class Daemon:
         self._watcher.wake()
 
     def _prepare(self) -> None:
-        try:
-            self._dock.tree.create()
-            self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-            for problem in self._dock.tree.check():
-                self._log.error("folder_unusable", problem=problem.message)
-        except (OSError, ConfigError) as exc:
-            # A share that is not mounted yet: the scan says so until it is there.
-            self._log.error("tree_not_made", reason=str(exc))
         self._outage.probe(at_once=True)
+        self._make_tree()
         self._log.info(
             "daemon_started",
             dropoff=str(self._dock.tree.root),
             gate=f"{self._gate.checks} x {self._gate.interval_seconds:g} s",
             workers=self._dock.config.workers.count,
         )
+
+    def _make_tree(self) -> None:
+        """Make what is missing of the tree, unless it is a share that is not mounted yet.
+
+        Then the scan says so until it is there.
+        """
+        tree = self._dock.tree
+        try:
+            if not any(inbox.path.is_dir() for inbox in tree.inboxes) and self._was_there():
+                raise ConfigError(
+                    f"The drop tree {tree.root} was there before and is gone.",
+                    hint="Mount the share that it is on; `dropload init` makes an empty one.",
+                )
+            tree.create()
+            self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            for problem in tree.check():
+                self._log.error("folder_unusable", problem=problem.message)
+        except (OSError, DroploadError) as exc:
+            if str(exc) != self._tree_problem:
+                self._log.error("tree_not_made", reason=str(exc))
+            self._tree_problem = str(exc)
+        else:
+            self._tree_problem = ""
+
+    def _was_there(self) -> bool:
+        """Return whether the journal knows files in the tree, or cannot be asked."""
+        if not self._outage.is_over:
+            return True
+        with self._dock.target.read() as conn:
+            return self._dock.journal.tracking.knows_files_below(conn, self._dock.tree.root)
 
     def _shut_down(self) -> None:
         self._manager.tell_stopping()
@@ -147,7 +172,8 @@ class Daemon:
             return
         self._manager.tell_reloading()
         self._read_and_apply(self._read_config)
-        self._manager.tell_ready(self._state())
+        if self._said_ready:
+            self._manager.tell_ready(self._state())
 
     def _read_and_apply(self, read_config: Callable[[], Config]) -> None:
         try:
@@ -330,7 +356,9 @@ class Daemon:
         )
         try:
             with self._dock.target.write() as conn:
-                self._dock.journal.claims.record_crash(conn, finished.drop.path)
+                self._dock.journal.claims.record_crash(
+                    conn, finished.drop.path, timed_out=finished.timed_out
+                )
         except DroploadError as exc:
             self._outage.begin(exc)
         self._repeat_first(finished.drop, finished.table, finished.crash)
@@ -407,13 +435,15 @@ class Daemon:
         with self._dock.target.read() as conn:
             rows = self._dock.journal.tracking.with_status(conn, RELEASED)
         released = {row.file_path for row in rows}
-        for path in [path for path in self._held if path_text(path) in released]:
+        for path in [path for path in self._held if path_key(path) in released]:
             self._enqueue(self._held.pop(path))
 
     def _recover_when_due(self) -> None:
         if self._clock() < self._next_recovery:
             return
         self._next_recovery = self._clock() + RECOVERY_SECONDS
+        if self._tree_problem:
+            self._make_tree()
         done = recover(self._dock)
         if done.moved or done.freed or done.cancelled or done.stages_dropped:
             self._log.info(

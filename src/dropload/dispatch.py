@@ -32,6 +32,8 @@ class Finished:
     outcome: Outcome | None
     crash: str = ""
     """How the worker ended when there is no outcome; empty when it was cut off by us."""
+    timed_out: bool = False
+    """It was ended because its load took longer than a load may."""
 
 
 @dataclass(slots=True)
@@ -191,7 +193,7 @@ class Dispatcher:
             return Finished(drop, table, future.result())
         if isinstance(error, TimeoutError):
             limit = self._config.workers.load_timeout_seconds
-            return Finished(drop, table, None, f"it took longer than {limit:,.0f} s")
+            return Finished(drop, table, None, f"it took longer than {limit:,.0f} s", True)
         return Finished(drop, table, None, f"{type(error).__name__}: {error}")
 
     # --- looking

@@ -2,9 +2,11 @@
 
 import getpass
 import os
+import re
 import socket
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 _LONGEST_NAME = 200
 """Characters that the audit log keeps of it."""
@@ -23,16 +25,20 @@ def person_name(said: str = "") -> str:
 
 
 def worker_name() -> str:
-    """Return `machine@boot#pid#start`.
+    """Return `machine@boot.container#pid#start`.
 
     The start time tells a process from a later one of the same id.
     """
     pid = os.getpid()
-    return f"{_host()}#{pid}#{_started(pid)}"
+    found = _process(pid)
+    return f"{_host()}#{pid}#{found.started if found else None}"
 
 
 def is_dead_worker(name: str) -> bool:
-    """Return whether the named worker ran on this machine and is certainly gone."""
+    """Return whether the named worker ran on this machine and is certainly gone.
+
+    Of one in another container nothing can be said from here.
+    """
     host, _, rest = name.partition("#")
     pid, _, started = rest.partition("#")
     machine, _, boot = host.partition("@")
@@ -40,29 +46,49 @@ def is_dead_worker(name: str) -> bool:
     if machine != own_machine or not pid.isdigit():
         return False
     if boot != own_boot:
-        return True
-    now_running = _started(int(pid))
-    return now_running is None or str(now_running) != started
+        return boot.partition(".")[0] != own_boot.partition(".")[0]
+    found = _process(int(pid))
+    return found is None or str(found.started) != started
+
+
+def is_own_worker(name: str) -> bool:
+    """Return whether the named worker lives and is a child of this process."""
+    host, _, rest = name.partition("#")
+    pid = rest.partition("#")[0]
+    if host != _host() or not pid.isdigit() or is_dead_worker(name):
+        return False
+    found = _process(int(pid))
+    return found is not None and found.parent == os.getpid()
 
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """Return `machine@boot`: after a reboot, process ids begin again."""
+    """Return `machine@boot.container`: in each, process ids begin again.
+
+    The container is the number of its process namespace (pid_namespaces(7)).
+    """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
+        container = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
-        boot = ""
-    return f"{socket.gethostname()}@{boot}"
+        boot, container = "", ""
+    return f"{socket.gethostname()}@{boot}.{container}"
 
 
-def _started(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when there is none.
+class _Process(NamedTuple):
+    parent: int
+    started: int
+    """In clock ticks since boot."""
 
-    Field 22 of /proc/PID/stat (proc(5)); a zombie counts as gone.
+
+def _process(pid: int) -> _Process | None:
+    """Return fields 4 and 22 of /proc/PID/stat (proc(5)); None when there is no such process.
+
+    A zombie counts as gone.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+    return None if fields[0] == "Z" else _Process(int(fields[1]), int(fields[19]))

@@ -245,14 +245,12 @@ def _finish_copy(source: Path, moved: Path) -> bool:
 def _put_back(reserved: Path, source: Path) -> None:
     """Return a version that was moved by mistake to where it was dropped; always raises."""
     try:
-        fd = os.open(source, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o660)
+        move_back(reserved, source)
     except FileExistsError as exc:
         raise FileChangedError(
             f"{path_text(source)} was replaced twice while it was moved.",
             hint=f"The version in between was not loaded and is kept as {path_text(reserved)}.",
         ) from exc
-    os.close(fd)
-    reserved.replace(source)
     raise _changed(source)
 
 

@@ -16,17 +16,15 @@ from pathlib import Path
 
 from dropload.answers import repeat_answer
 from dropload.dock import Dock
-from dropload.errors import FileChangedError
-from dropload.filing import file_away
+from dropload.errors import FileChangedError, TargetError
+from dropload.filing import file_away, plan_filing
 from dropload.folders import find_path
-from dropload.journal import drop_from_record, path_of_key
+from dropload.journal import LATE_WRITE, drop_from_record, path_of_key
 from dropload.logs import get_logger
-from dropload.model import OPEN_STATES, FileVersion, LoadEnd, LoadRecord, State, TableName
+from dropload.model import OPEN_STATES, Drop, FileVersion, LoadEnd, LoadRecord, State, TableName
 
 _LATE = timedelta(minutes=10)
 """So long after it was moved a file is looked at for a writer that had only paused."""
-_LAST_LOADS = 2_000
-"""Loads that are looked at for that, however many there were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def _try_filing(dock: Dock, row: LoadRecord) -> bool:
 def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
     """Move a file whose load is over; return whether it is filed now."""
     drop = drop_from_record(row)
-    filed_path = Path(row.filed_path) if row.filed_path else None
+    filed_path = Path(row.filed_path) if row.filed_path else _choose_filed_path(dock, row, drop)
     report = repeat_answer(dock, row, filed_path)
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     try:
@@ -85,6 +83,14 @@ def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
         return True
     log.info("file_moved_late", filed_path=str(moved))
     return True
+
+
+def _choose_filed_path(dock: Dock, row: LoadRecord, drop: Drop) -> Path | None:
+    """Return where a file goes that was gone and is back, None for one outside the tree."""
+    chosen = plan_filing(dock.tree, drop, failed=row.state is State.FAILED)
+    with dock.target.write() as conn:
+        dock.journal.loads.note_filed_path(conn, row.load_id, chosen)
+    return chosen
 
 
 def _settle_open(dock: Dock, row: LoadRecord) -> bool | None:
@@ -121,12 +127,9 @@ def _note_late_writes(dock: Dock) -> None:
     Their writer paused for longer than the gate waits: what came later is not in the table.
     """
     with dock.target.read() as conn:
-        last = dock.journal.history.ends(conn, _LAST_LOADS)
-        since = dock.target.now(conn) - _LATE
-    for load in last:
-        if load.filed_at is None or load.filed_at <= since or not load.filed_path:
-            continue
-        if load.state is not State.FILED or load.error_category:
+        filed = dock.journal.history.filed_lately(conn, _LATE)
+    for load in filed:
+        if load.error_category == LATE_WRITE or not load.filed_path:
             continue
         try:
             size = find_path(load.filed_path).lstat().st_size
@@ -149,17 +152,28 @@ def _note_late_write(dock: Dock, load: LoadEnd, size: int) -> None:
 
 
 def _sweep_stages(dock: Dock) -> int:
-    dropped = 0
-    with dock.target.write() as conn:
-        for stage, load_id in dock.target.list_stages(conn):
+    with dock.target.read() as conn:
+        stages = list(dock.target.list_stages(conn))
+    return sum(_sweep_stage(dock, stage, load_id) for stage, load_id in stages)
+
+
+def _sweep_stage(dock: Dock, stage: TableName, load_id: int) -> bool:
+    """Drop a side table whose load is over; one that cannot be dropped keeps nobody waiting."""
+    log = get_logger().bind(table=str(stage))
+    try:
+        with dock.target.write() as conn:
             row = dock.journal.history.row(conn, load_id)
             if row is None or not _is_stage_of(dock, row, stage):
                 # Another's table, or another journal's side table: not ours to drop.
-                get_logger().warning("table_unknown", table=str(stage))
-            elif row.state not in OPEN_STATES:
-                dock.target.drop_table(conn, stage)
-                dropped += 1
-    return dropped
+                log.warning("table_unknown")
+                return False
+            if row.state in OPEN_STATES:
+                return False
+            dock.target.drop_table(conn, stage)
+    except TargetError as exc:
+        log.warning("stage_not_dropped", reason=str(exc))
+        return False
+    return True
 
 
 def _is_stage_of(dock: Dock, row: LoadRecord, stage: TableName) -> bool:

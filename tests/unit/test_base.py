@@ -12,7 +12,7 @@ import structlog
 
 from dropload.config import LogConfig, RetryConfig
 from dropload.errors import FileChangedError, TransientError
-from dropload.identity import is_dead_worker, worker_name
+from dropload.identity import is_dead_worker, is_own_worker, worker_name
 from dropload.logs import configure_logs, get_logger, mask_secrets
 from dropload.mounts import file_system_type, is_network
 from dropload.resources import resource_folder
@@ -61,6 +61,27 @@ def test_a_worker_of_this_machine_before_its_last_boot_is_dead() -> None:
     host, pid, started = worker_name().rsplit("#", 2)
     machine = host.partition("@")[0]
     assert is_dead_worker(f"{machine}@00000000#{pid}#{started}")
+
+
+def test_only_living_children_are_own_workers() -> None:
+    code = "from dropload.identity import worker_name; print(worker_name(), flush=True); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with child:
+        assert child.stdout is not None
+        name = child.stdout.readline().strip()
+        assert is_own_worker(name)
+        assert not is_own_worker(worker_name()), "this process is not its own child"
+        child.communicate("\n")
+    assert not is_own_worker(name)
+    assert is_dead_worker(name)
+
+
+def test_nobody_can_say_whether_a_worker_in_another_container_is_alive() -> None:
+    host, _pid, started = worker_name().rsplit("#", 2)
+    elsewhere = f"{host.rpartition('.')[0]}.1"
+    assert not is_dead_worker(f"{elsewhere}#1#{started}")
 
 
 def test_nobody_can_say_whether_a_worker_elsewhere_is_alive() -> None:

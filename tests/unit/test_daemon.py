@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +10,8 @@ import sqlalchemy as sa
 from dropload import daemon as module
 from dropload import watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
-from tests.conftest import Yard
+from dropload.dock import open_dock
+from tests.conftest import Yard, make_config
 
 
 class Clock:
@@ -55,6 +57,36 @@ def test_an_idle_daemon_asks_its_database_nothing_but_when_recovery_is_due(
     clock.now += interval
     daemon._take_turn(woken=False)
     assert statements, "recovery looked for what was cut off"
+
+
+def test_a_tree_that_was_there_before_is_not_made_anew_where_its_share_is_not_mounted(
+    yard: Yard, daemon: Daemon, clock: Clock
+) -> None:
+    """A3"""
+    root = yard.dock.tree.root
+    yard.drop("orders.csv", "id\n1\n")
+    root.rename(yard.root / "share")
+    root.mkdir()
+    starting = Daemon(yard.dock, clock=clock)
+    starting._prepare()
+    starting._take_turn(woken=True)
+    found = [path.name for path in root.iterdir()]
+    assert found == [".dropload"], "only what tells the health check of it"
+    root.rename(yard.root / "bare")
+    (yard.root / "share").rename(root)
+    clock.now += RECOVERY_SECONDS
+    starting._take_turn(woken=True)
+    assert starting._tree_problem == ""
+    starting._shut_down()
+
+
+def test_a_tree_that_nobody_has_used_yet_is_made(tmp_path: Path, clock: Clock) -> None:
+    dock = open_dock(make_config(tmp_path))
+    fresh = Daemon(dock, clock=clock)
+    fresh._prepare()
+    assert all(folder.is_dir() for folder in dock.tree.folders())
+    fresh._shut_down()
+    dock.target.close()
 
 
 def test_an_idle_daemon_scans_once_an_interval_and_sleeps_in_between(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dropload.accounts import account_for_files
+from dropload.errors import TargetError
 from dropload.health import check_health
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
@@ -196,6 +197,85 @@ def test_the_third_death_of_a_worker_on_one_file_is_the_files_fault(yard: Yard) 
     assert outcome.verdict is Verdict.FAILED
     assert "died on this file 3 times" in outcome.message
     assert "workers.memory_limit_mb" in outcome.hint
+
+
+def crashes(yard: Yard) -> list[tuple[int, str | None]]:
+    return yard.query('SELECT crashes, worker FROM "ref.Load_History" ORDER BY load_id')
+
+
+def test_a_claim_that_another_daemons_worker_has_taken_over_stays_its_own(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    claim(yard, path, "elsewhere@0#1#1")
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.claims.record_crash(conn, path)
+    assert crashes(yard) == [(0, "elsewhere@0#1#1")]
+
+
+def test_running_out_of_time_counts_while_the_file_is_read_and_not_while_it_is_written(
+    yard: Yard,
+) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    claim(yard, path, dead_worker())
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.claims.record_crash(conn, path, timed_out=True)
+    assert crashes(yard) == [(1, None)]
+    load = claim(yard, path, dead_worker())
+    assert isinstance(load, Load)
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.loads.advance(conn, load, State.PUBLISHING)
+        yard.dock.journal.claims.record_crash(conn, path, timed_out=True)
+    assert crashes(yard) == [(1, None)]
+
+
+def test_a_loaded_file_that_was_gone_and_is_back_is_moved_and_not_loaded_again(yard: Yard) -> None:
+    """C3: the share went away between the commit and the move."""
+    path = yard.put("orders.csv", ORDERS)
+    yard.load(path)
+    [filed] = list((path.parent / "processed").iterdir())
+    filed.rename(yard.root / "elsewhere")
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, worker=NULL")
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert yard.states() == ["filed"]
+    (yard.root / "elsewhere").rename(path)
+    yard.execute('UPDATE "ref.Load_History" SET once_key=NULL')  # nor is it a duplicate
+    assert yard.load(path).verdict is Verdict.SKIPPED
+    assert recover(yard.dock) == Recovered(moved=1)
+    assert len(yard.table("dbo.orders")) == 2
+    [moved] = list((path.parent / "processed").iterdir())
+    assert yard.query('SELECT state, filed_path FROM "ref.Load_History"') == [("filed", str(moved))]
+    assert account_for_files(yard.dock).missing == ()
+
+
+def test_a_stage_that_cannot_be_dropped_keeps_nothing_else_from_being_recovered(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, logs: io.StringIO
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        load = yard.drop(name, ORDERS)
+        yard.execute(f'CREATE TABLE "stg.{name[0]}__{load.load_id}" (n)')
+    drop_table = yard.dock.target.drop_table
+
+    def refuse_one(conn: Any, table: Any) -> None:
+        if table.name.startswith("a__"):
+            raise TargetError("no right to drop it")
+        drop_table(conn, table)
+
+    monkeypatch.setattr(yard.dock.target, "drop_table", refuse_one)
+    assert recover(yard.dock) == Recovered(stages_dropped=1)
+    assert "no right to drop it" in logs.getvalue()
+
+
+def test_a_duplicate_that_grows_after_it_was_moved_is_said(yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    again = yard.drop("orders.csv", ORDERS)
+    assert again.verdict is Verdict.DUPLICATE
+    assert again.filed_path is not None
+    with again.filed_path.open("a") as file:
+        file.write("3,Eve\n")
+    recover(yard.dock)
+    said = "SELECT error_message FROM \"ref.Load_History\" WHERE error_category = 'late_write'"
+    [(message,)] = yard.query(said)
+    assert message.startswith("The same bytes")
+    assert "was written to after" in message
 
 
 def test_a_file_that_changes_between_the_two_reads_is_not_loaded(yard: Yard) -> None:

@@ -81,7 +81,6 @@ def load(
     --load-type. Be sure that nobody is still writing it.
     """
     dock = session.dock
-    dock.tree.create()
     apply_scripts(dock.target)
     drop = drop_of_path(
         file,

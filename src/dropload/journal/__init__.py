@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from dropload.journal.claims import ClaimRefused, Claims
-from dropload.journal.history import History
+from dropload.journal.history import LATE_WRITE, History
 from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import apply_scripts, pending_scripts
 from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
@@ -22,6 +22,7 @@ from dropload.targets.base import Target
 __all__ = [
     "FILE_PATH_LENGTH",
     "HELD",
+    "LATE_WRITE",
     "NO_LOAD",
     "RELEASED",
     "VANISHED",

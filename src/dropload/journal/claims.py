@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from dropload.durable import path_text
 from dropload.errors import ClaimLostError, TransientError
-from dropload.identity import is_dead_worker
+from dropload.identity import is_dead_worker, is_own_worker
 from dropload.journal.history import UNFILED, History
 from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, Tracking
@@ -126,7 +126,30 @@ class Claims:
         for load in self._history.all(conn, query):
             if load.state == State.COMMITTED or load.version == drop.version:
                 return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
+        if self._take_up_again(conn, row, drop):
+            return ClaimRefused("it is loaded and is back: it only has to be moved", unfiled=True)
         return None
+
+    def _take_up_again(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> bool:
+        """Let a file be moved that was loaded and then gone, as with a share that went away.
+
+        Without that it would be a drop of its own, and its rows in the table twice.
+        """
+        own = self._loads.c
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(
+                own.tracking_id == row.id,
+                own.state == State.FILED,
+                own.filed_path.is_(None),
+                own.in_tree == sa.true(),
+                own.file_size == drop.version.size_bytes,
+                own.mtime_ns == drop.version.mtime_ns,
+                own.inode == drop.version.inode,
+            )
+            .values(state=State.COMMITTED, filed_at=None)
+        )
+        return changed.rowcount > 0
 
     def _released(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> Drop:
         """Return the drop of a released file, which nothing holds back any more.
@@ -237,11 +260,13 @@ class Claims:
         worker: str,
     ) -> Load:
         now = self._target.now(conn)
-        holder = open_load.worker
-        still = self._loads.c.worker.is_(None) if holder is None else self._loads.c.worker == holder
         changed = conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == open_load.load_id, still, self._history.is_open)
+            .where(
+                self._loads.c.load_id == open_load.load_id,
+                self._is_held_by(open_load.worker),
+                self._history.is_open,
+            )
             .values(
                 state=State.CLAIMED,
                 worker=worker,
@@ -329,16 +354,30 @@ class Claims:
             .values(worker=None, lease_until=None)
         )
 
-    def record_crash(self, conn: sa.Connection, path: Path) -> None:
-        """Count a worker process that died on this file, and let the next one have it."""
-        conn.execute(
-            sa.update(self._loads)
-            .where(
-                self._loads.c.file_path == path_key(path),
-                self._history.is_open,
-            )
-            .values(crashes=self._loads.c.crashes + 1, worker=None, lease_until=None)
+    def record_crash(self, conn: sa.Connection, path: Path, *, timed_out: bool = False) -> None:
+        """Count a worker of this daemon that ended on this file, and let the next one have it.
+
+        What another daemon's worker has taken over meanwhile stays its own. A load that ran out of
+        time while it wrote (`timed_out`) waited for the database, which is not the file's fault.
+        """
+        query = sa.select(self._loads).where(
+            self._loads.c.file_path == path_key(path), self._history.is_open
         )
+        for row in self._history.all(conn, query):
+            holder = row.worker
+            if holder is not None and not (is_dead_worker(holder) or is_own_worker(holder)):
+                continue
+            counts = not timed_out or row.state is State.CLAIMED
+            still = self._is_held_by(holder)
+            conn.execute(
+                sa.update(self._loads)
+                .where(self._loads.c.load_id == row.load_id, still)
+                .values(crashes=row.crashes + counts, worker=None, lease_until=None)
+            )
+
+    def _is_held_by(self, holder: str | None) -> sa.ColumnElement[bool]:
+        own = self._loads.c.worker
+        return own.is_(None) if holder is None else own == holder
 
 
 def _still_waits(row: LoadRecord) -> bool:

@@ -144,11 +144,19 @@ class History:
             query = query.where(self._loads.c.schema_name == schema) if schema else query
         return self.all(conn, query)
 
-    def ends(self, conn: sa.Connection, limit: int | None = None) -> list[LoadEnd]:
-        """Return of every load, or of so many of the last, where its file went."""
-        names = [field.name for field in fields(LoadEnd)]
-        columns = (self._loads.c[name] for name in names)
-        query = sa.select(*columns).order_by(self._loads.c.load_id.desc()).limit(limit)
+    def ends(self, conn: sa.Connection) -> list[LoadEnd]:
+        """Return of every load where its file went, newest first."""
+        return self._ends(conn, sa.true())
+
+    def filed_lately(self, conn: sa.Connection, since: timedelta) -> list[LoadEnd]:
+        """Return the loads whose files were moved into processed/ in the last time."""
+        own = self._loads.c
+        moved = own.filed_at > self._target.now(conn) - since
+        return self._ends(conn, own.state.in_([State.FILED, State.DUPLICATE]) & moved)
+
+    def _ends(self, conn: sa.Connection, condition: sa.ColumnElement[bool]) -> list[LoadEnd]:
+        columns = (self._loads.c[field.name] for field in fields(LoadEnd))
+        query = sa.select(*columns).where(condition).order_by(self._loads.c.load_id.desc())
         found = conn.execute(query).mappings()
         return [LoadEnd(**{**row, "state": State(row["state"])}) for row in found]
 
@@ -162,7 +170,7 @@ class History:
         """Return the loads of the last time whose files were written to afterwards."""
         query = sa.select(self._loads).where(
             self._loads.c.error_category == LATE_WRITE,
-            self._loads.c.claimed_at > self._target.now(conn) - since,
+            self._loads.c.filed_at > self._target.now(conn) - since,
         )
         return self.all(conn, query)
 

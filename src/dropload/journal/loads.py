@@ -223,6 +223,11 @@ class Loads:
         else:
             conn.execute(sa.update(self._loads).where(*held_by_us).values(freed))
 
+    def note_filed_path(self, conn: sa.Connection, load_id: int, filed_path: Path | None) -> None:
+        """Write where the file of a load that is over will be moved."""
+        change = sa.update(self._loads).where(self._loads.c.load_id == load_id)
+        conn.execute(change.values(filed_path=_optional_text(filed_path)))
+
     def mark_filed(
         self, conn: sa.Connection, load_id: int, filed_path: Path | None, report: Path | None
     ) -> None:
@@ -252,10 +257,11 @@ class Loads:
 
     def note_late_write(self, conn: sa.Connection, load_id: int, message: str) -> None:
         """Note of a load that is over that its file was written to afterwards."""
+        before = sa.func.coalesce(self._loads.c.error_message + " ", "")
         conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == load_id)
-            .values(error_category=LATE_WRITE, error_message=message)
+            .values(error_category=LATE_WRITE, error_message=before + message)
         )
 
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dropload.durable import path_text
 from dropload.journal.tables import JournalTables, path_key
 from dropload.model import (
     OPEN_STATES,
@@ -148,6 +149,11 @@ class Tracking:
     def all(self, conn: sa.Connection) -> list[TrackedFile]:
         """Return the row of every path that was ever seen."""
         return [TrackedFile(**row) for row in conn.execute(sa.select(self._table)).mappings()]
+
+    def knows_files_below(self, conn: sa.Connection, folder: Path) -> bool:
+        """Return whether a file anywhere below a folder was ever seen."""
+        below = self._table.c.file_path.startswith(f"{path_text(folder)}/", autoescape=True)
+        return conn.execute(sa.select(self._table.c.id).where(below).limit(1)).first() is not None
 
     def counts(self, conn: sa.Connection) -> dict[str, int]:
         """Return how many paths are in each state."""
