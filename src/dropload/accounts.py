@@ -24,8 +24,9 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.folders import DONE_SUFFIX, ignore_rule, numbered_paths
 from dropload.journal import HELD, path_key
-from dropload.model import LoadEnd, Observation, State, TrackedFile
-from dropload.reports import rejects_path, report_path
+from dropload.model import FileVersion, LoadEnd, Observation, State, TrackedFile
+from dropload.moving import is_placeholder
+from dropload.reports import path_of_report, rejects_path, report_path
 from dropload.watcher import scan_inboxes
 
 COUNTED = ("loaded", "error", "duplicate", "waiting", "held", "withdrawn")
@@ -92,7 +93,7 @@ def _compare(dock: Dock) -> Account:
     over = [load for load in loads if load.state in _OF_STATE and load.in_tree]
     counts = Counter(dict.fromkeys(COUNTED, 0))
     counts.update(_OF_STATE[load.state] for load in over)
-    unmoved = {load.file_path for load in over if load.filed_at is None}
+    unmoved = {(load.file_path, load.version) for load in over if load.filed_at is None}
     counts.update(_count_standing(seen, tracked, unmoved))
     counts["withdrawn"] += sum(_is_withdrawn(row, seen) for row in tracked)
     lost = list(_find_lost(over, seen))
@@ -104,7 +105,9 @@ def _compare(dock: Dock) -> Account:
 
 
 def _count_standing(
-    seen: dict[str, Observation], tracked: Iterable[TrackedFile], unmoved: set[str]
+    seen: dict[str, Observation],
+    tracked: Iterable[TrackedFile],
+    unmoved: set[tuple[str, FileVersion]],
 ) -> Iterator[str]:
     """Yield what each file in an inbox is; those that only have to be moved are counted already."""
     held = {row.file_path: row for row in tracked if row.status == HELD}
@@ -112,7 +115,7 @@ def _count_standing(
         row = held.get(key)
         if row is not None and row.is_version(file.version):
             yield "held"
-        elif key not in unmoved:
+        elif (key, file.version) not in unmoved:
             yield "waiting"
 
 
@@ -136,25 +139,27 @@ def _find_lost(
 
 def _find_unnamed(dock: Dock, loads: Iterable[LoadEnd]) -> Iterator[Missing]:
     """Yield what stands in processed/ and error/ and no load put there."""
-    named = {name for load in loads if load.filed_path for name in _names_of(load)}
+    named = {name for load in loads for name in _names_of(load)}
     is_ignored = ignore_rule(ALWAYS_IGNORED)
     for inbox in dock.tree.inboxes:
         for folder in (dock.tree.processed(inbox), dock.tree.error(inbox)):
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if not is_ignored(path.name) and path_text(path) not in named:
-                    yield Missing(
-                        path_text(path), f"stands in {folder.name}/ and no load put it there"
-                    )
+                if is_ignored(path.name) or path_text(path) in named or is_placeholder(path):
+                    continue
+                reason = f"stands in {folder.name}/ and no load put it there"
+                yield Missing(path_text(path), reason)
 
 
 def _names_of(load: LoadEnd) -> Iterator[str]:
     """Yield the paths of a filed file and of what may stand beside it."""
-    filed = Path(load.filed_path or "")
-    yield str(filed)
-    yield f"{filed}{DONE_SUFFIX}"
     if load.report_path:
         yield load.report_path
-    for path in (report_path(filed), rejects_path(filed)):
+    filed = load.filed_path or path_of_report(load.report_path)
+    if not filed:
+        return
+    yield filed
+    yield f"{filed}{DONE_SUFFIX}"
+    for path in (report_path(Path(filed)), rejects_path(Path(filed))):
         yield from map(str, _variants(path))
 
 

@@ -569,12 +569,19 @@ class LoadEnd:
     file_path: str
     file_name: str
     file_size: int
+    mtime_ns: int
+    inode: int
     state: State
     in_tree: bool
     filed_at: datetime | None
     filed_path: str | None
     report_path: str | None
     error_category: str | None
+
+    @property
+    def version(self) -> FileVersion:
+        """Return the version of the file that was claimed."""
+        return FileVersion(self.file_size, self.mtime_ns, self.inode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,18 @@ class Findings:
         return self.profile.rejects if self.profile else ()
 
 
+_REPORT_SUFFIX = ".report.txt"
+
+
 def report_path(filed_path: Path) -> Path:
     """Return where the report of a filed file stands."""
-    return filed_path.with_name(filed_path.name + ".report.txt")
+    return filed_path.with_name(filed_path.name + _REPORT_SUFFIX)
+
+
+def path_of_report(report: str | None) -> str:
+    """Return the filed path that a report was written for; empty without a report."""
+    # Where the name was taken it is `….report-2.txt`, and which file it was for is not to be seen.
+    return (report or "").removesuffix(_REPORT_SUFFIX)
 
 
 def rejects_path(filed_path: Path) -> Path:

@@ -18,7 +18,7 @@ from dropload.errors import DroploadError
 from dropload.model import Area, LoadRecord, TableName
 from tests.conftest import make_config
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """Only a broken daemon waits this long; nothing is measured with it."""
 
 

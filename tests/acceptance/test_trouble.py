@@ -243,13 +243,21 @@ def count_big(daemon: Daemon) -> list[tuple[int, int]]:
     return daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"')
 
 
+def worker_of_the_load(daemon: Daemon) -> int:
+    [(name,)] = daemon.query('SELECT worker FROM "ref.Load_History"')
+    return int(name.split("#")[1])
+
+
 def test_a_load_over_its_time_is_ended_and_goes_on_behind_what_it_has_staged(
     tmp_path: Path,
 ) -> None:
-    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="1.5")
+    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="20")
     try:
         daemon.start()
         wait_for_a_load_to_stage(daemon, 600_000)
+        staged = 'SELECT 1 FROM "ref.Load_History" WHERE rows_staged > 0'
+        daemon.wait_for(lambda: bool(daemon.query(staged)), "for the first rows")
+        os.kill(worker_of_the_load(daemon), signal.SIGSTOP)
         daemon.wait_for(lambda: bool(daemon.events("worker_died")), "for the limit")
         assert "took longer than" in daemon.events("worker_died")[0]["reason"]
         daemon.stop()

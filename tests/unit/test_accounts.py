@@ -85,6 +85,27 @@ def test_a_file_in_processed_that_no_load_put_there_is_missing(yard: Yard) -> No
     assert missing.path == str(theirs)
 
 
+def test_a_new_version_above_one_that_only_has_to_be_moved_waits(yard: Yard) -> None:
+    yard.drop("orders.csv", "id\n1\n")
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL")
+    yard.put("orders.csv", "id\n1\n2\n")
+    account = account_for_files(yard.dock, lambda _seconds: None)
+    assert (account.counts["loaded"], account.counts["waiting"]) == (1, 1)
+    assert account.missing == ()
+
+
+def test_what_a_crash_left_reserved_and_the_answer_to_a_replaced_file_are_not_missing(
+    yard: Yard,
+) -> None:
+    yard.drop("orders.csv", "id,name\n1\n")
+    yard.execute('UPDATE "ref.Load_History" SET filed_path=NULL')
+    [filed] = (yard.inbox().path / "error").glob("*_orders.csv")
+    filed.unlink()
+    reserved = yard.inbox().path / "processed" / "20261120T101500Z_other.csv"
+    reserved.write_bytes(b"dropload keeps this name free for /somewhere/other.csv\n")
+    assert account_for_files(yard.dock, lambda _seconds: None).missing == ()
+
+
 def test_a_file_that_arrives_where_it_belongs_while_we_look_is_not_missing(yard: Yard) -> None:
     outcome = yard.drop("orders.csv", ORDERS)
     assert outcome.filed_path is not None

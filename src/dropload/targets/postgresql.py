@@ -150,10 +150,8 @@ class PostgreSQLTarget(ServerTarget):
 
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
-        """Open a transaction whose statements wait for a lock no longer than configured."""
+        """Open a transaction; locks are taken by its statements, on what they write."""
         with self.engine.connect() as conn, conn.begin():
-            wait = round(self.database.busy_timeout_seconds * 1000)
-            conn.exec_driver_sql(f"SET LOCAL lock_timeout = {wait}")
             yield conn
 
     def translate(self, exc: Exception) -> DroploadError:
@@ -375,7 +373,8 @@ class PostgreSQLTarget(ServerTarget):
 
 def _session_options(settings: DatabaseConfig) -> list[str]:
     limit = round(settings.statement_timeout_seconds * 1000)
-    return [*_OPTIONS.split(), f"statement_timeout={limit}"]
+    wait = round(settings.busy_timeout_seconds * 1000)
+    return [*_OPTIONS.split(), f"statement_timeout={limit}", f"lock_timeout={wait}"]
 
 
 def _commit_for_good(connection: Any, _record: Any) -> None:
