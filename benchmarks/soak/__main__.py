@@ -1,9 +1,10 @@
 """Run a soak: `python -m benchmarks.soak --minutes N --target sqlite|postgresql|URL --seed S`.
 
 Three writers copy slowly, rename into place, rewrite, drop the same bytes again, drop broken files
-and take files away; a fourth replaces one table again and again. Two daemons load; they and their
-workers are killed, ended and stopped at random, and the database is locked or crashes. In the end
-every row and every file is compared with what was written. Exit status 1 when one is wrong.
+and take files away; a fourth replaces one table again and again, a fifth replaces and appends. Two
+daemons load; they and their workers are killed, ended and stopped at random, and the database is
+locked or crashes. In the end every row and file is compared with what was written. Exit status 1
+when one is wrong.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from tests.acceptance.daemon import Daemon
 from benchmarks.soak.audit import audit
 from benchmarks.soak.mischief import Mischief
 from benchmarks.soak.places import Place, open_place
-from benchmarks.soak.writers import FullloadWriter, Promise, Writer
+from benchmarks.soak.writers import FullloadWriter, MixedWriter, Promise, Writer
 from dropload.accounts import Account, account_for_files
 from dropload.dock import Dock
 from dropload.errors import DroploadError
@@ -59,7 +60,9 @@ def soak(folder: Path, place: Place, seconds: float, seed: int) -> int:
             daemon.start()
         gate = GATE_CHECKS * GATE_INTERVAL_SECONDS
         writers: list[Writer] = [Writer(n, inbox, seed, gate) for n in range(3)]
-        writers.append(FullloadWriter(3, daemons[0].inbox(kind="fullload"), seed, gate))
+        fullload = daemons[0].inbox(kind="fullload")
+        writers.append(FullloadWriter(3, fullload, seed, gate))
+        writers.append(MixedWriter(4, inbox, fullload, seed, gate))
         threads: list[Writer | Mischief] = [*writers, mischief]
         for thread in threads:
             thread.start()

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import sqlalchemy as sa
 
-from benchmarks.soak.writers import Promise, file_name
+from benchmarks.soak.writers import MIXED_APPEND, MIXED_FULLLOAD, Promise, file_name
 from dropload.accounts import account_for_files
 from dropload.dock import Dock
+from dropload.journal import HELD
 from dropload.model import OPEN_STATES, Area, TableName
 
+_REPLACING = ("fullload", MIXED_APPEND, MIXED_FULLLOAD)
 Key = tuple[int, int, int]
 """Writer, file, version."""
 
@@ -21,8 +23,10 @@ def audit(dock: Dock, promises: Sequence[Promise]) -> Iterator[str]:
         found = {key: rows for table in tables for key, rows in _count(dock, conn, table)}
         stages = dock.target.list_stages(conn)
         loads = dock.journal.history.latest(conn, None, 1_000_000)
+        held = {row.file_name for row in dock.journal.tracking.with_status(conn, HELD)}
     yield from _audit_rows(promises, found, {load.file_name for load in loads if _died(load)})
     yield from _audit_fullloads(promises, found)
+    yield from _audit_mixed(promises, found, held)
     for stage, load_id in stages:
         yield f"side table {stage} of load {load_id} is left over"
     for load in loads:
@@ -55,7 +59,7 @@ def _audit_rows(
     expected: dict[Key, int] = {}
     copies = Counter(p.same_as for p in promises if p.same_as)
     for promise in promises:
-        if promise.kind == "fullload" or promise.same_as:
+        if promise.kind in _REPLACING or promise.same_as:
             continue
         last = len(promise.rows) - 1
         for version, rows in enumerate(promise.rows):
@@ -70,7 +74,7 @@ def _audit_rows(
             may_lack = has_copy or file_name(promise) in died
             if not there and version == last and promise.must_load and not may_lack:
                 yield f"{promise.kind} {key}: its {rows:,} rows are not in {promise.table}"
-    full = {(p.writer, p.file, 0) for p in promises if p.kind == "fullload"}
+    full = {(p.writer, p.file, 0) for p in promises if p.kind in _REPLACING}
     for key in set(found) - set(expected) - full:
         yield f"rows of {key} were never written as whole rows"
 
@@ -86,3 +90,21 @@ def _audit_fullloads(
         wanted = (last.writer, last.file, 0)
         if keys != [wanted] or found[wanted] != (last.rows[0], last.rows[0]):
             yield f"{table} holds {[(k, found[k]) for k in keys]} instead of {wanted}"
+
+
+def _audit_mixed(
+    promises: Sequence[Promise], found: dict[Key, tuple[int, int]], held: set[str]
+) -> Iterator[str]:
+    """Yield tables that do not hold the last fullload and what was appended after it.
+
+    What came too late for its place is held, and a person decides.
+    """
+    for table in sorted({p.table for p in promises if p.kind == MIXED_FULLLOAD}):
+        judged = [p for p in promises if p.table == table and file_name(p) not in held]
+        last = max((p.file for p in judged if p.kind == MIXED_FULLLOAD), default=-1)
+        for promise in judged:
+            key = (promise.writer, promise.file, 0)
+            rows = promise.rows[0] if promise.file >= last else 0
+            if found.get(key, (0, 0)) != (rows, rows):
+                what = f"{promise.kind} {key} of {table}, whose last fullload is {last}"
+                yield f"{what}: {found.get(key)} instead of {rows:,} rows"

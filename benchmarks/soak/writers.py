@@ -10,6 +10,7 @@ from pathlib import Path
 TABLES = 4
 LONGEST_PAUSE_SECONDS = 0.1
 """Between two pieces of a slow copy; the gate waits far longer."""
+MIXED_APPEND, MIXED_FULLLOAD = "mixed append", "mixed fullload"
 HEADER = "writer,file,version,row,text\n"
 BROKEN = (
     "writer,file,version,row,text\n1,2,3\n",
@@ -152,6 +153,33 @@ class FullloadWriter(Writer):
         self._put(promise, self._text(promise.file, 0, rows))
         while self._path(promise).exists() and not self.over.is_set():
             time.sleep(0.05)
+
+
+class MixedWriter(Writer):
+    """Replaces the rows of one table and appends to it, without waiting for what went before."""
+
+    def __init__(
+        self, number: int, append: Path, fullload: Path, seed: int, gate_seconds: float
+    ) -> None:
+        super().__init__(number, append, seed, gate_seconds)
+        self._folders = {MIXED_APPEND: append, MIXED_FULLLOAD: fullload}
+        self._ways = [self._add, self._add, self._replace]
+
+    def _add(self) -> None:
+        self._drop(MIXED_APPEND)
+
+    def _replace(self) -> None:
+        self._drop(MIXED_FULLLOAD)
+
+    def _drop(self, kind: str) -> None:
+        promise = self._promise(kind, f"mixed{self.number}")
+        promise.rows.append(self._random.randrange(1000, 1500))
+        self._put(promise, self._text(promise.file, 0, promise.rows[0]))
+        # Files that are dropped in one moment have no order.
+        self.over.wait(self._gate_seconds * (0.5 + self._random.random()))
+
+    def _path(self, promise: Promise) -> Path:
+        return self._folders[promise.kind] / file_name(promise)
 
 
 def file_name(promise: Promise) -> str:
