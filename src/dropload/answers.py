@@ -20,9 +20,6 @@ from dropload.profiling import open_hashed
 from dropload.reports import Findings, rejects_path, render_report, report_path, write_rejects
 from dropload.row_checks import RowCheck
 
-_LARGEST_READ_AGAIN_BYTES = 50 * 2**20
-"""A larger file gets the short answer after a crash: it would be read in the daemon's thread."""
-
 
 def explain_failure(load: Load, problem: str, advice: str, examined: Examined | None) -> Findings:
     """Return what there is to say about a file of which nothing was loaded."""
@@ -84,10 +81,12 @@ def write_answer(
         return None
 
 
-def repeat_answer(dock: Dock, row: LoadRecord, filed_path: Path | None) -> Path | None:
+def repeat_answer(
+    dock: Dock, row: LoadRecord, filed_path: Path | None, *, in_short: bool = False
+) -> Path | None:
     """Return the report of a load that is over, written now if a crash came before it.
 
-    The file is read again, as far as it still stands where it was dropped.
+    The file is read again, as far as it still stands where it was dropped; not `in_short`.
     """
     has_answer = row.state is State.FAILED or bool(row.rows_rejected)
     if filed_path is None or not has_answer:
@@ -98,9 +97,8 @@ def repeat_answer(dock: Dock, row: LoadRecord, filed_path: Path | None) -> Path 
     if written.exists():
         return written
     load = _load_of(row)
-    # What workers died of must not happen to the daemon, and what takes long must not stop it.
-    harmless = not row.crashes and row.file_size <= _LARGEST_READ_AGAIN_BYTES
-    examined = _examine_again(dock, load) if harmless else None
+    # What workers died of would end this process too.
+    examined = None if in_short or row.crashes else _examine_again(dock, load)
     if row.state is State.FAILED:
         findings = explain_failure(load, row.error_message or "", "", examined)
     elif examined is not None:

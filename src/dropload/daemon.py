@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
-from dropload.recovery import recover
+from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.retries import back_off_seconds
 from dropload.service import ServiceManager
 from dropload.watcher import Scan, Watcher, scan_inboxes
@@ -222,6 +222,9 @@ class Daemon:
             self._take_configuration()
         for finished in self._dispatcher.collect():
             self._settle_safely(finished)
+        filed = self._dispatcher.collect_filing()
+        if filed is not None:
+            self._say_recovered(filed)
         if self._is_scan_due(woken=woken):
             self._look()
         self._requeue_later()
@@ -444,15 +447,14 @@ class Daemon:
         self._next_recovery = self._clock() + RECOVERY_SECONDS
         if self._tree_problem:
             self._make_tree()
-        done = recover(self._dock)
-        if done.moved or done.freed or done.cancelled or done.stages_dropped:
-            self._log.info(
-                "recovered",
-                moved=done.moved,
-                freed=done.freed,
-                cancelled=done.cancelled,
-                stages_dropped=done.stages_dropped,
-            )
+        self._say_recovered(settle_claims(self._dock))
+        if is_filing_due(self._dock):
+            self._dispatcher.start_filing()
+
+    def _say_recovered(self, done: Recovered) -> None:
+        found = {name: number for name, number in asdict(done).items() if number}
+        if found.keys() - {"stuck"}:
+            self._log.info("recovered", **found)
 
     def _clean_up(self) -> None:
         """Do a share of the day's cleanup, after everything that somebody waits for."""

@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pebble import ProcessPool
 
@@ -17,8 +18,10 @@ from dropload.config import Config
 from dropload.durable import path_text
 from dropload.logs import get_logger
 from dropload.model import Drop, Outcome
-from dropload.workers import start_worker, work
+from dropload.recovery import Recovered
+from dropload.workers import file_late_here, start_worker, work
 
+_T = TypeVar("_T")
 _MAX_REPLACEMENTS = 3
 """Pools that may break in a row before the workers are left alone for a while."""
 
@@ -66,6 +69,9 @@ class Dispatcher:
         """Pools made anew since a load last came back."""
         self.problem = ""
         """Why no worker can be started; empty when they can."""
+        self._filing: Future[Recovered] | None = None
+        self._filing_in_short = False
+        """The last try to move files late died, perhaps of reading one of them again."""
         self._pool = self._make_pool()
         self._retired: list[ProcessPool] = []
         """Pools that only finish what runs in them."""
@@ -124,7 +130,7 @@ class Dispatcher:
 
     def _start(self, table: str, drop: Drop) -> None:
         try:
-            future = self._schedule(drop)
+            future = self._schedule(work, args=[drop])
         except RuntimeError as exc:
             self._queues[table].drops.appendleft(drop)
             self._rest(str(exc))
@@ -133,10 +139,10 @@ class Dispatcher:
         self._running[table] = (drop, future)
         future.add_done_callback(lambda _: self._wake())
 
-    def _schedule(self, drop: Drop) -> "Future[Outcome]":
-        timeout = self._config.workers.load_timeout_seconds
+    def _schedule(self, task: Callable[..., _T], **arguments: Any) -> "Future[_T]":
+        arguments["timeout"] = self._config.workers.load_timeout_seconds
         try:
-            return self._pool.schedule(work, args=[drop], timeout=timeout)
+            return self._pool.schedule(task, **arguments)
         except RuntimeError:
             # The pool breaks when an idle worker is killed: what it ran comes back as cut off.
             self._replacements += 1
@@ -146,7 +152,7 @@ class Dispatcher:
             # Its workers end in join(), which waits for them: not in the daemon's thread.
             threading.Thread(target=self._pool.join, daemon=True).start()
             self._pool = self._make_pool()
-            return self._pool.schedule(work, args=[drop], timeout=timeout)
+            return self._pool.schedule(task, **arguments)
 
     def _rest(self, reason: str) -> None:
         """Leave the workers alone for a while: they cannot even start (limits, no memory)."""
@@ -196,6 +202,34 @@ class Dispatcher:
             return Finished(drop, table, None, f"it took longer than {limit:,.0f} s", True)
         return Finished(drop, table, None, f"{type(error).__name__}: {error}")
 
+    # --- moving files late
+
+    def start_filing(self) -> None:
+        """Have a worker move the files whose loads are over, unless one is at it."""
+        if self._filing is not None:
+            return
+        in_short = {"in_short": self._filing_in_short}
+        try:
+            self._filing = self._schedule(file_late_here, kwargs=in_short)
+        except RuntimeError as exc:
+            self._rest(str(exc))
+            return
+        self._filing.add_done_callback(lambda _: self._wake())
+
+    def collect_filing(self) -> Recovered | None:
+        """Return what was moved late, None when nothing was or it is under way."""
+        future = self._filing
+        if future is None or not future.done():
+            return None
+        self._filing = None
+        error = None if future.cancelled() else future.exception()
+        if future.cancelled() or error is not None:
+            self._filing_in_short = error is not None
+            get_logger().warning("filing_broke_off", reason=f"{type(error).__name__}: {error}")
+            return None
+        self._filing_in_short = False
+        return future.result()
+
     # --- looking
 
     @property
@@ -212,7 +246,12 @@ class Dispatcher:
     def is_at_rest(self) -> bool:
         """Return whether nothing runs, and what is queued, if anything, waits for an owner."""
         queues = [queue for queue in self._queues.values() if queue.drops]
-        return not self._running and all(queue.reason and queue.for_owner for queue in queues)
+        return not self._is_working and all(queue.reason and queue.for_owner for queue in queues)
+
+    @property
+    def _is_working(self) -> bool:
+        is_filing = self._filing is not None and not self._filing.done()
+        return bool(self._running) or is_filing
 
     def paused(self) -> Iterator[tuple[str, str]]:
         """Yield table and reason of every queue that pauses."""
@@ -229,12 +268,12 @@ class Dispatcher:
         """
         deadline = self._clock() + timeout_seconds
         finished = self.collect()
-        while self._running and self._clock() < deadline:
+        while self._is_working and self._clock() < deadline:
             time.sleep(0.05)
             finished += self.collect()
         pools = [self._pool, *self._retired]
         for pool in pools:
-            if self._running:
+            if self._is_working:
                 pool.stop()
             else:
                 pool.close()

@@ -10,7 +10,7 @@
 | a stage whose load is not open                | dropped                                       |
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,40 +38,66 @@ class Recovered:
     cancelled: int = 0
     stages_dropped: int = 0
 
+    def __add__(self, other: "Recovered") -> "Recovered":
+        """Return what two passes did together."""
+        return Recovered(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
 
 def recover(dock: Dock) -> Recovered:
-    """Do one pass over the journal; safe at any time, beside running workers too."""
+    """Do one whole pass over the journal; safe at any time, beside running workers too."""
+    return file_late(dock) + settle_claims(dock)
+
+
+def is_filing_due(dock: Dock) -> bool:
+    """Return whether a file stands where it was dropped although its load is over."""
+    return bool(_find_unfiled(dock))
+
+
+def file_late(dock: Dock, *, in_short: bool = False) -> Recovered:
+    """Move the files whose loads are over, with their answers.
+
+    That takes as long as reading and copying them does: it is done in a worker. `in_short` no file
+    is read again for its answer.
+    """
+    moved = [_try_filing(dock, row, in_short=in_short) for row in _find_unfiled(dock)]
+    return Recovered(moved=moved.count(True), stuck=moved.count(False))
+
+
+def _find_unfiled(dock: Dock) -> list[LoadRecord]:
+    with dock.target.read() as conn:
+        unfiled = dock.journal.history.unfiled(conn)
+        return [row for row in unfiled if dock.journal.claims.is_abandoned(conn, row)]
+
+
+def settle_claims(dock: Dock) -> Recovered:
+    """Free or end what dead workers had, drop what they left over, and note late writers."""
     with dock.target.read() as conn:
         history, claims = dock.journal.history, dock.journal.claims
-        unfiled = [row for row in history.unfiled(conn) if claims.is_abandoned(conn, row)]
         dead = [row for row in history.open(conn) if claims.is_abandoned(conn, row)]
-    moved = [_try_filing(dock, row) for row in unfiled]
     freed = [_settle_open(dock, row) for row in dead]
     _note_late_writes(dock)
     return Recovered(
-        moved=moved.count(True),
-        stuck=moved.count(False),
         freed=freed.count(True),
         cancelled=freed.count(False),
         stages_dropped=_sweep_stages(dock),
     )
 
 
-def _try_filing(dock: Dock, row: LoadRecord) -> bool:
+def _try_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
     """Finish one filing; a folder that refuses must not keep the other files from theirs."""
     try:
-        return _finish_filing(dock, row)
+        return _finish_filing(dock, row, in_short=in_short)
     except Exception as exc:  # noqa: BLE001 - one file must not keep the others from theirs
         log = get_logger().bind(load_id=row.load_id, file=row.file_name)
         log.warning("file_not_moved", reason=str(exc))
         return False
 
 
-def _finish_filing(dock: Dock, row: LoadRecord) -> bool:
+def _finish_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
     """Move a file whose load is over; return whether it is filed now."""
     drop = drop_from_record(row)
     filed_path = Path(row.filed_path) if row.filed_path else _choose_filed_path(dock, row, drop)
-    report = repeat_answer(dock, row, filed_path)
+    report = repeat_answer(dock, row, filed_path, in_short=in_short)
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     try:
         moved = file_away(dock.target, dock.journal, row.load_id, drop, filed_path, report)

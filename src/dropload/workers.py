@@ -14,6 +14,7 @@ from dropload.identity import worker_name
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, Outcome
 from dropload.pipeline import process_drop
+from dropload.recovery import Recovered, file_late
 
 _PARENT_CHECK_SECONDS = 1.0
 
@@ -57,6 +58,13 @@ def work(drop: Drop) -> Outcome:
         # Told in words: not every exception survives the way back through a pipe.
         get_logger().exception("load_broke_off", file=path_text(drop.path.name))
         raise WorkerError(f"{type(exc).__name__}: {exc}") from None
+
+
+def file_late_here(*, in_short: bool) -> Recovered:
+    """Move the files whose loads are over; called in a worker process, as `work` is."""
+    if _dock is None:
+        raise WorkerError("the worker was not started")
+    return file_late(_dock, in_short=in_short)
 
 
 def _end_with_parent(parent: int) -> None:
