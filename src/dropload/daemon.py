@@ -134,11 +134,8 @@ class Daemon:
         """
         tree = self._dock.tree
         try:
-            if not any(inbox.path.is_dir() for inbox in tree.inboxes) and self._was_there():
-                raise ConfigError(
-                    f"The drop tree {tree.root} was there before and is gone.",
-                    hint="Mount the share that it is on; `dropload init` makes an empty one.",
-                )
+            if not any(inbox.path.is_dir() for inbox in tree.inboxes):
+                self._check_new()
             tree.create()
             self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             for problem in tree.check():
@@ -150,12 +147,20 @@ class Daemon:
         else:
             self._tree_problem = ""
 
-    def _was_there(self) -> bool:
-        """Return whether the journal knows files in the tree, or cannot be asked."""
-        if not self._outage.is_over:
-            return True
-        with self._dock.target.read() as conn:
-            return self._dock.journal.tracking.knows_files_below(conn, self._dock.tree.root)
+    def _check_new(self) -> None:
+        """Raise ConfigError where the tree was, or may have been, there before."""
+        root = self._dock.tree.root
+        hint = "Mount the share that it is on; `dropload init` makes an empty one."
+        if self._outage.is_over:
+            with self._dock.target.read() as conn:
+                if self._dock.journal.tracking.knows_files_below(conn, root):
+                    raise ConfigError(f"The drop tree {root} was there and is gone.", hint=hint)
+        elif root.is_dir():
+            # A mount point stands there also when nothing is mounted on it.
+            raise ConfigError(
+                f"{root} is empty; the database, which would tell whether it always was, is away.",
+                hint=hint,
+            )
 
     def _shut_down(self) -> None:
         self._manager.tell_stopping()

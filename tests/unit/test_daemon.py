@@ -80,11 +80,21 @@ def test_a_tree_that_was_there_before_is_not_made_anew_where_its_share_is_not_mo
     starting._shut_down()
 
 
-def test_a_tree_that_nobody_has_used_yet_is_made(tmp_path: Path, clock: Clock) -> None:
-    dock = open_dock(make_config(tmp_path))
+@pytest.mark.parametrize(
+    ("away", "mount_point", "made"),
+    [(False, True, True), (False, False, True), (True, False, True), (True, True, False)],
+)
+def test_a_tree_that_nobody_has_used_yet_is_made(
+    tmp_path: Path, clock: Clock, *, away: bool, mount_point: bool, made: bool
+) -> None:
+    url = "postgresql://somebody@127.0.0.1:1/away" if away else f"sqlite:///{tmp_path}/x.db"
+    dock = open_dock(make_config(tmp_path, database={"url": url}))
+    if mount_point:
+        dock.tree.root.mkdir()
     fresh = Daemon(dock, clock=clock)
     fresh._prepare()
-    assert all(folder.is_dir() for folder in dock.tree.folders())
+    assert all(folder.is_dir() for folder in dock.tree.folders()) is made
+    assert bool(fresh._tree_problem) is not made
     fresh._shut_down()
     dock.target.close()
 
