@@ -29,6 +29,11 @@ STATE_STYLES = {
     "waiting": "blue",
 }
 
+_NOT_TOLD = frozenset(
+    {"layout", "plan", "schema_name", "table_name", "tracking_id", "once_key", "inode"}
+    # How far a load is under way is told by `status`.
+    | {"step", "rows_done", "bytes_read", "rows_per_second", "progress_at"}
+)
 _NEVER_WRAPPED = ("load", "when (UTC)", "state", "status", "rows", "type")
 """Short columns that are read at a glance; long texts beside them make room."""
 
@@ -79,8 +84,7 @@ def shown(cell: object) -> str:
 
 def load_as_json(record: LoadRecord) -> dict[str, Any]:
     """Return a load under the keys that scripts rely on."""
-    hidden = ("layout", "plan", "schema_name", "table_name", "tracking_id", "once_key", "inode")
-    values = {key: value for key, value in asdict(record).items() if key not in hidden}
+    values = {key: value for key, value in asdict(record).items() if key not in _NOT_TOLD}
     return {"load_id": record.load_id, "table": record.table or None, **values}
 
 
