@@ -151,6 +151,11 @@ class History:
         )
         return [(row.load_id, row.backup_table) for row in conn.execute(query)]
 
+    def outcomes(self, conn: sa.Connection, limit: int) -> list[LoadRecord]:
+        """Return the latest loads that are over, newest first, without their layouts and plans."""
+        query = self._briefly().where(~self.is_open).order_by(self._loads.c.load_id.desc())
+        return self.all(conn, query.limit(limit))
+
     def latest(self, conn: sa.Connection, table: str | None, limit: int) -> list[LoadRecord]:
         """Return the latest loads, newest first, without their layouts and plans.
 
