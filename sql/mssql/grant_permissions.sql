@@ -1,5 +1,5 @@
--- The rights of a least-privilege user for dropload, after 0001_journal.sql has been run by the
--- database's owner.
+-- The rights of a least-privilege user for dropload, after the numbered scripts have been run by
+-- the database's owner.
 --
 -- Make the user first: CREATE LOGIN ingest_user WITH PASSWORD = '...'; and, in the database,
 -- CREATE USER ingest_user FOR LOGIN ingest_user; then put its name in the place of ingest_user here,

@@ -1,5 +1,5 @@
--- The rights of a least-privilege user for dropload, after 0001_journal.sql has been run by the
--- database's owner.
+-- The rights of a least-privilege user for dropload, after the numbered scripts have been run by
+-- the database's owner.
 --
 -- Make the user first: CREATE ROLE ingest_user LOGIN PASSWORD '...'; then put its name in the place
 -- of ingest_user here, and the names of your schemas in the place of ref, bkp, stg and public where

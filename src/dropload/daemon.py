@@ -1,10 +1,9 @@
 """The daemon: look, wait until files are whole, hand them to workers, keep the journal current."""
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dropload.config import ALWAYS_IGNORED, Config
@@ -13,7 +12,7 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import ConfigError, DroploadError, FileError
 from dropload.gate import Gate, WaitingFile
-from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
+from dropload.heartbeat import remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import RELEASED, path_key
@@ -24,6 +23,7 @@ from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.retries import back_off_seconds
 from dropload.service import ServiceManager
+from dropload.telling import PutOffDrop, make_heartbeat
 from dropload.watcher import Scan, Watcher, scan_inboxes
 
 RECOVERY_SECONDS = 30.0
@@ -35,8 +35,8 @@ TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
 NEEDS_RESTART = ("paths", "database", "schemas")
 """Sections of the configuration that are read once: the tree and the database are open."""
-SHOWN_REASONS = 500
-"""Files whose reason for waiting is told in full; beyond that, status works it out."""
+MIN_BEAT_GAP_SECONDS = 1.0
+"""The heartbeat follows every scan; in between, it tells of loads that began or ended."""
 
 
 Noted = tuple[Path, Inbox, FileVersion, str]
@@ -77,13 +77,16 @@ class Daemon:
         self._scan: Scan | None = None
         self._scan_seconds = 0.0
         self._last_scan = float("-inf")
+        self._has_news = False
+        """Something happened that the heartbeat does not tell yet."""
+        self._last_beat = float("-inf")
         self._next_recovery = float("-inf")
         self._unnoted: list[WaitingFile] = []
         self._unnoted_gone: list[Path] = []
         """Files that came and went, of which the journal has not been told yet."""
         self._held: dict[Path, Drop] = {}
-        self._later: list[tuple[float, Drop]] = []
-        """Drops to be tried again, with the time from which on."""
+        self._later: list[PutOffDrop] = []
+        """Drops to be tried again."""
         self._unfreed: list[tuple[Path, str]] = []
         """Claims of workers that could not give them up, because the database was away."""
         self._failures: dict[Path, int] = {}
@@ -220,23 +223,27 @@ class Daemon:
             self._turn_problem = f"the daemon's turn fails: {type(exc).__name__}: {exc}"
         else:
             self._turn_problem = ""
+        self._beat_when_due()
 
     def _take_turn(self, *, woken: bool) -> None:
         """Collect results, look, offer what is whole, start loads: in this order, one way."""
         if self._reloading:
             self._take_configuration()
         for finished in self._dispatcher.collect():
+            self._has_news = True
             self._settle_safely(finished)
         filed = self._dispatcher.collect_filing()
         if filed is not None:
             self._say_recovered(filed)
         if self._is_scan_due(woken=woken):
             self._look()
+            # Before the journal is written, which may take its time with 100,000 new files.
+            self._beat_when_due()
         self._requeue_later()
         if self._outage.probe():
             self._keep_journal()
         if self._outage.is_over:
-            self._dispatcher.start_loads()
+            self._has_news = self._dispatcher.start_loads() or self._has_news
             self._clean_up()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
@@ -265,7 +272,6 @@ class Daemon:
             self._enqueue(drop_of_observation(observation))
         self._say_watching(self._watcher.ensure_alive())
         self._say_problems(scan)
-        self._beat(scan)
         self._manager.tell_alive(self._state())
 
     def _enqueue(self, drop: Drop) -> None:
@@ -275,15 +281,15 @@ class Daemon:
 
     def _requeue_later(self) -> None:
         now = self._clock()
-        due = [drop for at, drop in self._later if at <= now]
-        self._later = [(at, drop) for at, drop in self._later if at > now]
-        for drop in due:
-            self._enqueue(drop)
+        due = [later for later in self._later if later.at <= now]
+        self._later = [later for later in self._later if later.at > now]
+        for later in due:
+            self._enqueue(later.drop)
 
     def _seconds_to_next_turn(self) -> float:
         now = self._clock()
         times = [self._last_scan + self._seconds_between_scans()]
-        times += [at for at, _ in self._later]
+        times += [later.at for later in self._later]
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
         next_check = self._gate.next_due()
@@ -297,7 +303,7 @@ class Daemon:
             self._outage.is_over
             and self._dispatcher.is_at_rest
             and not self._housekeeper.is_busy
-            and all(self._is_given_up(drop) for _, drop in self._later)
+            and all(self._is_given_up(later.drop) for later in self._later)
             and self._scan is not None
             and self._gate.waiting_count == 0
         )
@@ -350,7 +356,8 @@ class Daemon:
             self._outage.probe(at_once=True)
         else:
             # Only this file is in trouble: those behind it need not wait.
-            self._later.append((self._clock() + self._wait_seconds(drop), drop))
+            at = self._clock() + self._wait_seconds(drop)
+            self._later.append(PutOffDrop(at, drop, outcome.message))
 
     def _settle_crash(self, finished: Finished) -> None:
         """Count the death of a worker against its file; the third one is the file's fault."""
@@ -482,8 +489,9 @@ class Daemon:
     def _say_left_undone(self) -> None:
         for table, reason in self._dispatcher.paused():
             self._log.warning("left_undone", table=table, reason=reason)
-        for _, drop in self._later:
-            self._log.warning("left_undone", file=path_text(drop.path.name))
+        for later in self._later:
+            name = path_text(later.drop.path.name)
+            self._log.warning("left_undone", file=name, reason=later.reason)
 
     def _say_watching(self, message: str | None) -> None:
         if message:
@@ -501,32 +509,30 @@ class Daemon:
                 self._log.warning("tree_problem", problem=problem)
         self._said_problems = tuple(problems)
 
-    def _beat(self, scan: Scan) -> None:
-        config = self._dock.config
-        next_try = self._outage.next_try_at
-        heartbeat = Heartbeat(
-            scanned_at=datetime.now(UTC).isoformat(),
-            started_at=self._started_at.isoformat(),
-            scan_seconds=round(self._scan_seconds, 4),
+    def _beat_when_due(self) -> None:
+        """Tell what is going on: after a scan always, else soon after something happened."""
+        if self._scan is None:
+            return
+        is_scan_told = self._last_scan <= self._last_beat
+        gap = self._clock() - self._last_beat
+        if is_scan_told and not (self._has_news and gap >= MIN_BEAT_GAP_SECONDS):
+            return
+        self._has_news, self._last_beat = False, self._clock()
+        heartbeat = make_heartbeat(
+            scan=self._scan,
+            scanned_at=datetime.now(UTC) - timedelta(seconds=self._last_beat - self._last_scan),
+            started_at=self._started_at,
+            scan_seconds=self._scan_seconds,
             scan_interval_seconds=self._seconds_between_scans(),
-            gate_checks=self._gate.checks,
-            gate_interval_seconds=self._gate.interval_seconds,
-            waiting=self._gate.waiting_count,
-            waiting_reasons={
-                path_text(file.path): file.reason(self._clock())
-                for file in itertools.islice(self._gate.waiting(), SHOWN_REASONS)
-            },
-            workers_problem=self._dispatcher.problem or self._turn_problem,
-            queued=self._dispatcher.queued,
-            running=self._dispatcher.running,
-            database_problem=self._outage.problem,
-            database_next_try=next_try.isoformat() if next_try else "",
-            paused_tables=dict(self._dispatcher.paused()),
-            folder_problems=list(scan.failed.values()),
-            strays=scan.stray_count,
+            gate=self._gate,
+            dispatcher=self._dispatcher,
+            outage=self._outage,
+            later=self._later,
+            problem=self._turn_problem,
+            now=self._last_beat,
         )
         try:
-            write_heartbeat(config.state_folder, heartbeat)
+            write_heartbeat(self._dock.config.state_folder, heartbeat)
         except OSError as exc:
             self._log.debug("heartbeat_not_written", reason=str(exc))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from pebble import ProcessPool
 
 from dropload.config import Config
 from dropload.durable import path_text
+from dropload.heartbeat import TableQueue
 from dropload.logs import get_logger
 from dropload.model import Drop, Outcome
 from dropload.recovery import Recovered
@@ -106,8 +108,16 @@ class Dispatcher:
         queue.not_before, queue.reason = self._clock() + seconds, reason
         queue.for_owner = for_owner
 
-    def start_loads(self) -> None:
-        """Give every idle worker the next drop of a table that is neither busy nor paused."""
+    def start_loads(self) -> bool:
+        """Give every idle worker the next drop of a table that is neither busy nor paused.
+
+        Returns whether there was one.
+        """
+        before = len(self._running)
+        self._start_loads()
+        return len(self._running) > before
+
+    def _start_loads(self) -> None:
         now = self._clock()
         if now < self._rest_until:
             return
@@ -252,6 +262,23 @@ class Dispatcher:
     def _is_working(self) -> bool:
         is_filing = self._filing is not None and not self._filing.done()
         return bool(self._running) or is_filing
+
+    def queues(self, most: int) -> Iterator[TableQueue]:
+        """Yield what waits for each table, and what runs; `most` drops are named in all."""
+        now, wall = self._clock(), time.time()
+        for table in {**self._queues, **self._running}:
+            queue = self._queues.get(table, _Queue(deque()))
+            running = self._running.get(table)
+            files = [path_text(drop.path) for drop in islice(queue.drops, most)]
+            most -= len(files)
+            yield TableQueue(
+                table=table,
+                count=len(queue.drops),
+                files=files,
+                running=path_text(running[0].path) if running else "",
+                reason=queue.reason,
+                until=wall + queue.not_before - now if queue.reason else 0.0,
+            )
 
     def paused(self) -> Iterator[tuple[str, str]]:
         """Yield table and reason of every queue that pauses."""

@@ -19,6 +19,8 @@ from dropload.profiling import profile_file
 from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
 
+OnProgress = Callable[[int, int], None]
+"""Gets the records and the bytes of the file that were read so far."""
 _CONTRADICTED = 0.1
 """Share of refused rows from which the layout itself is in doubt."""
 _LAYOUT_MAY_BE_WRONG = frozenset({"unbalanced_quote", "record_too_long"})
@@ -45,7 +47,7 @@ def find_layout(path: Path) -> tuple[Parser, Layout]:
     return parser, parser.detect(path)
 
 
-def examine(dock: Dock, drop: Drop, on_progress: Callable[[int], None] | None = None) -> Examined:
+def examine(dock: Dock, drop: Drop, on_progress: OnProgress | None = None) -> Examined:
     """Detect the layout and read the whole file once; nothing is written."""
     check_version(drop.path, drop.version)
     parser, layout = find_layout(drop.path)
@@ -59,7 +61,7 @@ def examine_in(
     drop: Drop,
     parser: Parser,
     layout: Layout,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Examined:
     """Read the whole file in a layout; when the file contradicts it, look again and compare."""
     check_width(layout.width, _MOST_COLUMNS)
@@ -91,7 +93,7 @@ def _examine_again(
     drop: Drop,
     parser: Parser,
     layout: Layout,
-    on_progress: Callable[[int], None] | None,
+    on_progress: OnProgress | None,
 ) -> Examined | None:
     """Return what a more thorough look finds; None when it is nothing else, or unreadable, too."""
     try:
@@ -112,7 +114,7 @@ def examine_for_table(
     dock: Dock,
     named: NamedDrop,
     examined: Examined,
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Examined:
     """Read the file once more where the known table may not hold every value of it.
 
@@ -147,7 +149,7 @@ def examine_as(
     parser: Parser,
     layout: Layout,
     checks: tuple[CheckedColumn, ...] = (),
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Examined:
     """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
     settings = dock.config.load

@@ -27,14 +27,11 @@ class WaitingFile:
     change: str
     """How it differed from what was seen before: `appeared`, `grew`, `shrank` or `changed`."""
 
-    def reason(self, now: float) -> str:
-        """Return why the file is still waiting, for people."""
-        following = (self.checks_needed - self.checks_done - 1) * self.interval_seconds
-        left = max(0.0, self.next_check_at - now) + following
-        if self.checks_done == 0 and self.change != "appeared":
-            ago = max(0.0, now - self.changed_at)
-            return f"{self.change} {ago:.0f} s ago, {left:.0f} s left if it stays as it is"
-        return f"{self.checks_done} of {self.checks_needed} checks, {left:.0f} s left"
+    @property
+    def whole_at(self) -> float:
+        """Return when the last check is due, if nothing changes."""
+        following = self.checks_needed - self.checks_done - 1
+        return self.next_check_at + following * self.interval_seconds
 
 
 class _Slot:

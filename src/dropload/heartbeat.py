@@ -3,7 +3,8 @@
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,50 @@ FILE_NAME = "heartbeat.json"
 
 
 @dataclass(frozen=True, slots=True)
+class AtGate:
+    """A file that is not known to be whole yet; times are seconds since 1970, UTC."""
+
+    path: str
+    checks_done: int
+    change: str
+    """How it differed from what was seen before: `appeared`, `grew`, `shrank` or `changed`."""
+    changed_at: float
+    whole_at: float
+    """When the last check is due, if nothing changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableQueue:
+    """The files of one table that wait for their turn."""
+
+    table: str
+    count: int
+    files: list[str]
+    """Paths of the first ones, in their order."""
+    running: str = ""
+    """Path of the file that is being loaded into the table by this daemon; empty: none."""
+    reason: str = ""
+    """Why it pauses; empty when it does not."""
+    until: float = 0.0
+    """When it goes on, in seconds since 1970; 0 when it does not pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A file that is tried again later; those behind it do not wait for it."""
+
+    path: str
+    reason: str
+    until: float
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """What the daemon says of itself; times are ISO 8601, UTC."""
+    """What the daemon says of itself; times are ISO 8601, UTC, where they are no numbers.
+
+    Of files that wait the first ones are named, and all are counted.
+    """
 
     scanned_at: str
     started_at: str
@@ -28,8 +71,10 @@ class Heartbeat:
     database_next_try: str = ""
     paused_tables: dict[str, str] = field(default_factory=dict)
     folder_problems: list[str] = field(default_factory=list)
-    waiting_reasons: dict[str, str] = field(default_factory=dict)
-    """Why files wait at the gate, by path, of the first ones only."""
+    at_gate: list[AtGate] = field(default_factory=list)
+    queues: list[TableQueue] = field(default_factory=list)
+    put_off: list[PutOff] = field(default_factory=list)
+    put_off_count: int = 0
     workers_problem: str = ""
     strays: int = 0
     pid: int = field(default_factory=os.getpid)
@@ -55,9 +100,23 @@ def read_heartbeat(folder: Path) -> Heartbeat | None:
     """Return the last heartbeat, None when there is none or it cannot be read."""
     try:
         values: dict[str, Any] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
-        return Heartbeat(**values)
-    except (OSError, ValueError, TypeError):
+        return _heartbeat(values)
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _heartbeat(values: dict[str, Any]) -> Heartbeat:
+    # The daemon may be of a later version, and say more.
+    known = _known(Heartbeat, [values])[0]
+    lists: dict[str, type] = {"at_gate": AtGate, "queues": TableQueue, "put_off": PutOff}
+    for name, kind in lists.items():
+        known[name] = [kind(**entry) for entry in _known(kind, known.get(name, []))]
+    return Heartbeat(**known)
+
+
+def _known(kind: type, entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = {entry.name for entry in fields(kind)}
+    return [{key: value for key, value in entry.items() if key in names} for entry in entries]
 
 
 def remove_heartbeat(folder: Path) -> None:

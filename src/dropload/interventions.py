@@ -25,7 +25,7 @@ class Cancelled:
     """As it was before."""
     message: str
     is_ending: bool
-    """A worker had it, and ends at its next write."""
+    """A worker had it, and ends within seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from dropload.logs import get_logger
 from dropload.model import Area, FileVersion, Kind, Load, LoadType, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
+from dropload.progress import ProgressMeter
 from dropload.row_checks import RowCheck
 from dropload.targets.base import Published, Target
 
@@ -48,9 +49,13 @@ def stage_rows(
     plan: Plan,
     parser: Parser,
     settings: LoadConfig,
-    on_progress: Callable[[int], None] | None = None,
+    meter: ProgressMeter,
+    on_progress: Callable[[int, int], None],
 ) -> None:
-    """Write every good record to the side table; `on_progress` gets the rows taken so far.
+    """Write every good record to the side table.
+
+    `on_progress` gets the rows taken and the bytes read so far; what the meter has then is written
+    down beside the rows.
 
     Goes on behind the last row that an earlier try has staged, when it had the same plan.
     Raises FileChangedError when the bytes read now are not those that were profiled.
@@ -69,7 +74,7 @@ def stage_rows(
             journal.loads.advance(conn, load, State.STAGING)
     if staged:
         get_logger().info("staging_resumed", rows=staged)
-    writer = _StageWriter(target, journal, load, plan, settings, last_row or 0)
+    writer = _StageWriter(target, journal, load, plan, settings, meter, last_row or 0)
     # Without rejects there is nothing to sift: the bytes are those that were profiled.
     checks = plan.checks if plan.profile.rejected_rows else ()
     check = RowCheck(checks, plan.layout, target.refusal)
@@ -81,8 +86,7 @@ def stage_rows(
             ):
                 good = check.sift(batch)
                 writer.add(replace(good, records=rewrite_columns(good.records, notations)))
-                if on_progress is not None:
-                    on_progress(writer.rows_taken)
+                on_progress(writer.rows_taken, stream.size_bytes)
         except UnfaithfulError as exc:
             raise FileChangedError("The file reads differently than a moment ago.") from exc
         same_bytes = stream.hexdigest() == plan.profile.file_hash
@@ -109,6 +113,7 @@ class _StageWriter:
         load: Load,
         plan: Plan,
         settings: LoadConfig,
+        meter: ProgressMeter,
         last_row: int,
     ) -> None:
         """`last_row`: the rows up to this record of the file are in the side table already."""
@@ -116,6 +121,7 @@ class _StageWriter:
         self._journal = journal
         self._load = load
         self._plan = plan
+        self._meter = meter
         self._batch_rows = settings.batch_rows
         self._stage = target.stage_name(plan.table, load.load_id)
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
@@ -153,7 +159,9 @@ class _StageWriter:
         with self._target.write() as conn:
             self._write(conn)
             times = {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
-            self._journal.loads.advance(conn, self._load, state, rows_staged=staged, **times)
+            self._journal.loads.advance(
+                conn, self._load, state, self._meter.take(), rows_staged=staged, **times
+            )
         self._written = staged
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 

@@ -413,6 +413,30 @@ OPEN_STATES = (State.CLAIMED, State.STAGING, State.PUBLISHING)
 """A worker has it: at most one load of a path may be in one of these (or committed)."""
 
 
+class Step(StrEnum):
+    """What a worker does that takes its time with a large file."""
+
+    PROFILING = "profiling"
+    """The file is read once, and nothing is written."""
+    CHECKING = "checking"
+    """It is read once more, against the columns of a known table."""
+    STAGING = "staging"
+    """Its rows go to the side table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a load is."""
+
+    step: Step
+    rows_done: int
+    """Rows that this step has dealt with."""
+    bytes_read: int
+    """Bytes of the file that this step has read."""
+    rows_per_second: float | None
+    """In the last seconds; None while that cannot be told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """One attempt to put one version of one file into one table."""
@@ -549,6 +573,13 @@ class LoadRecord:
     once_key: str | None
     commit_no: int | None
     """Order of the commits of one table, from 1; clocks may be set back, this is not."""
+    step: str | None = None
+    """The step that was told of last, null for a load that was over within a moment."""
+    rows_done: int | None = None
+    bytes_read: int | None = None
+    """Of the file, in this step; packed bytes of a packed file."""
+    rows_per_second: float | None = None
+    progress_at: datetime | None = None
 
     @property
     def table(self) -> str:

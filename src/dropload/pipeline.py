@@ -1,7 +1,9 @@
 """The way of one file: the order of the steps, and what each outcome does to the file."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +29,12 @@ from dropload.examination import Examined, examine, examine_for_table, plan_load
 from dropload.filing import file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.journal import ClaimRefused
-from dropload.leases import kept_lease
+from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
 from dropload.logs import get_logger
-from dropload.model import Drop, Load, Outcome, Plan, Profile, State, Verdict
+from dropload.model import Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
 from dropload.parsers.base import Parser
+from dropload.progress import ProgressMeter
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
 
@@ -125,12 +128,13 @@ class _Voyage:
         # The claim may have turned a released file into a forced one.
         self._named = replace(named, drop=load.drop)
         self._examined: Examined | None = None
+        self._meter = ProgressMeter()
         self._log = get_logger()
 
     def run(self) -> Outcome:
         """Walk the steps; turn each kind of error into what it means for the file."""
         try:
-            with kept_lease(self._dock.target, self._dock.journal, self._load, self._lease):
+            with self._keep_lease() as self._lease:
                 return self._run_to_an_end()
         except ClaimLostError as exc:
             return self._end_without_claim(exc)
@@ -162,11 +166,10 @@ class _Voyage:
             raise self._named.error
         self._check_crashes()
 
-        def on_progress(rows: int) -> None:
-            self._on_step("profiling", rows)
-
+        on_progress = partial(self._note_progress, Step.PROFILING)
         examined = self._examined = examine(self._dock, self._load.drop, on_progress)
         self._check_duplicate(examined.profile)
+        on_progress = partial(self._note_progress, Step.CHECKING)
         examined = examine_for_table(self._dock, self._named, examined, on_progress)
         self._examined = examined
         plan = plan_load(self._dock, self._named, examined)
@@ -200,7 +203,8 @@ class _Voyage:
             plan,
             parser,
             dock.config.load,
-            lambda rows: self._on_step("staging", rows),
+            self._meter,
+            partial(self._note_progress, Step.STAGING),
         )
 
     def _publish(self, plan: Plan, examined: Examined) -> Outcome:
@@ -351,9 +355,16 @@ class _Voyage:
     def _path(self) -> Path:
         return self._load.drop.path
 
-    @property
-    def _lease(self) -> float:
-        return self._dock.config.workers.lease_seconds
+    def _keep_lease(self) -> AbstractContextManager[Lease]:
+        dock = self._dock
+        seconds = dock.config.workers.lease_seconds
+        return kept_lease(dock.target, dock.journal, self._load, seconds, self._meter)
+
+    def _note_progress(self, step: Step, rows_done: int, bytes_read: int) -> None:
+        """Tell how far a step is; a load that was cancelled ends here."""
+        self._meter.note(step, rows_done, bytes_read)
+        self._on_step(step.value, rows_done)
+        self._lease.check()
 
     @property
     def _counts_once(self) -> bool:

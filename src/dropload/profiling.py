@@ -95,14 +95,14 @@ def profile_file(
     max_record_bytes: int,
     check: RowCheck | None = None,
     hints: Hints = Hints(),  # noqa: B008 - it cannot be changed
-    on_progress: Callable[[int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Profile:
     """Return what one streaming read of the whole file finds; memory does not grow with it.
 
     The first reader of the parser that is faithful to the file does it; when one finds out half
     way that it is not, the next starts again. `hints` settle columns that can be read in two
-    ways. `on_progress` is called with the records read so far, good and bad. With a `check`, rows
-    that it refuses are rejects.
+    ways. `on_progress` is called with the records, good and bad, and the bytes read so far. With a
+    `check`, rows that it refuses are rejects.
 
     Raises what the parser raises: FileError for an unreadable file.
     """
@@ -114,7 +114,7 @@ def profile_file(
                 for batch in batches:
                     tally.add(batch if check is None else check.sift(batch))
                     if on_progress is not None:
-                        on_progress(tally.rows)
+                        on_progress(tally.rows, stream.size_bytes)
             except UnfaithfulError:
                 continue
             return tally.profile(stream, reader)

@@ -1,20 +1,39 @@
 """Answer what is waiting and why, what is loading, and how it ended last."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import heapq
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import sqlalchemy as sa
 
 from dropload.config import ALWAYS_IGNORED
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import DroploadError
+from dropload.errors import DroploadError, TransientError
 from dropload.heartbeat import Heartbeat, read_heartbeat
-from dropload.journal import HELD, WAITING, path_key
-from dropload.model import OPEN_STATES, LoadRecord, Observation, State, TrackedFile
-from dropload.watcher import scan_inboxes
+from dropload.journal import HELD, RELEASED, WAITING, path_key, pending_scripts
+from dropload.model import LoadRecord, Observation, TrackedFile
+from dropload.progress import LoadProgress, judge_progress
+from dropload.reasons import (
+    Reason,
+    Situation,
+    WaitsFor,
+    clock,
+    explain_wait,
+    find_daemon_problem,
+    make_situation,
+)
+from dropload.watcher import Scan, scan_inboxes
 
 _SHOWN_LAST = 10
-_OVER = (State.COMMITTED, State.FAILED, State.DUPLICATE)
+DATABASE_SECONDS = 5.0
+"""So long the database may take to answer before the rest is told without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +45,26 @@ class FileStatus:
     load_type: str
     size_bytes: int
     status: str
-    reason: str
+    why: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class LoadStatus:
-    """One load under way."""
+    """One load under way, whoever's."""
 
-    load_id: int
-    file_name: str
+    load: LoadRecord
+    progress: LoadProgress
+    is_abandoned: bool
+    """Its worker is gone; another one takes it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class PausedTable:
+    """A table whose files wait for something that is wrong with it."""
+
     table: str
-    state: str
-    rows_staged: int
-    rows_read: int | None
-    """None until the file has been read once."""
-    started_at: datetime
+    reason: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,111 +72,223 @@ class Status:
     """The whole answer."""
 
     daemon: Heartbeat | None
+    daemon_problem: str
     files: tuple[FileStatus, ...]
+    files_total: int
+    """More than `files` has where only the first ones were asked for."""
     loads: tuple[LoadStatus, ...]
     last: tuple[LoadRecord, ...]
     strays: tuple[str, ...]
+    stray_count: int
+    lonely_companions: tuple[str, ...]
     folder_problems: tuple[str, ...]
+    paused: tuple[PausedTable, ...] = ()
     database_problem: str = ""
 
+    def problems(self) -> Iterator[str]:
+        """Yield what is wrong, the worst first."""
+        if self.daemon_problem:
+            yield self.daemon_problem[0].upper() + self.daemon_problem[1:]
+        yield from self.folder_problems
+        beat = self.daemon
+        if beat is not None and not self.daemon_problem:
+            if beat.database_problem:
+                at = beat.database_next_try
+                tried = f", next try {clock(datetime.fromisoformat(at))}" if at else ""
+                yield f"database away{tried}: {beat.database_problem}"
+            if beat.workers_problem:
+                yield beat.workers_problem
+        if self.database_problem and not (beat and beat.database_problem):
+            yield f"database away: {self.database_problem}"
+        for pause in self.paused:
+            yield f"{pause.table} is paused until {clock(pause.until)}: {pause.reason}"
+        for path in self.lonely_companions:
+            yield f"no file for the companion {path}"
 
-def read_status(dock: Dock) -> Status:
-    """Look at the tree and the journal; works, with less to tell, while the database is away."""
-    heartbeat = read_heartbeat(dock.config.state_folder)
-    scan = scan_inboxes(dock.tree, (*ALWAYS_IGNORED, *dock.config.watch.ignore))
-    problem = ""
-    tracked: dict[str, TrackedFile] = {}
-    loads: list[LoadStatus] = []
-    last: list[LoadRecord] = []
-    try:
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the journal says."""
+
+    now: datetime | None = None
+    tracked: Mapping[str, TrackedFile] = field(default_factory=dict)
+    loads: tuple[LoadStatus, ...] = ()
+    last: tuple[LoadRecord, ...] = ()
+    problem: str = ""
+
+
+class StatusReader:
+    """Reads the status, again and again; keeps its patience with the database short."""
+
+    def __init__(self, dock: Dock, *, most_files: int | None = None) -> None:
+        """`most_files`: no more are listed, those first that need somebody; None: all are."""
+        self._dock = dock
+        self._most_files = most_files
+        self._asking: threading.Thread | None = None
+
+    def read(self) -> Status:
+        """Look at tree, heartbeat and journal; works, with less to tell, without a database."""
+        config = self._dock.config
+        heartbeat = read_heartbeat(config.state_folder)
+        is_gone = heartbeat is not None and _is_gone(heartbeat)
+        problem = find_daemon_problem(config, heartbeat, is_process_gone=is_gone)
+        situation = make_situation(config, heartbeat, problem, datetime.now(UTC))
+        scan = scan_inboxes(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
+        try:
+            chosen, answer = self._ask(lambda: self._read_journal(scan, situation))
+        except DroploadError as exc:
+            chosen, answer = self._choose(scan, situation, set()), _Answer(problem=str(exc))
+        situation = replace(
+            situation,
+            database_problem=answer.problem,
+            journal_now=answer.now,
+            loads=tuple(found.load for found in answer.loads if not found.is_abandoned),
+        )
+        return Status(
+            daemon=heartbeat,
+            daemon_problem=problem,
+            files=_describe_files(situation, chosen, answer),
+            files_total=len(scan.observations),
+            loads=answer.loads,
+            last=answer.last,
+            strays=tuple(path_text(path) for path in scan.strays),
+            stray_count=scan.stray_count,
+            lonely_companions=tuple(path_text(path) for path in scan.companions_without_file),
+            folder_problems=tuple(scan.failed.values()),
+            paused=() if problem else _paused_tables(heartbeat),
+            database_problem=answer.problem,
+        )
+
+    # --- the journal
+
+    def _ask(
+        self, action: Callable[[], tuple[Sequence[Observation], _Answer]]
+    ) -> tuple[Sequence[Observation], _Answer]:
+        """Return what the action returns, unless it takes too long: drivers may hang for long."""
+        unanswered = TransientError(f"it has not answered within {DATABASE_SECONDS:g} s.")
+        if self._asking is not None and self._asking.is_alive():
+            raise unanswered
+        answers: SimpleQueue[tuple[Sequence[Observation], _Answer] | Exception] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(action())
+            except Exception as exc:  # noqa: BLE001 - raised again where it was asked for
+                answers.put(exc)
+
+        self._asking = threading.Thread(target=ask, name="status", daemon=True)
+        self._asking.start()
+        try:
+            answer = answers.get(timeout=DATABASE_SECONDS)
+        except Empty:
+            raise unanswered from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _read_journal(
+        self, scan: Scan, situation: Situation
+    ) -> tuple[Sequence[Observation], _Answer]:
+        dock = self._dock
+        if missing := pending_scripts(dock.target):
+            names = ", ".join(path.name for path in missing)
+            raise TransientError(
+                f"it is not prepared ({names}).",
+                hint="`dropload init` or the daemon's next start does it.",
+            )
         with dock.target.read() as conn:
-            paths = [seen.path for seen in scan.observations]
-            tracked = dock.journal.tracking.at_paths(conn, paths)
-            loads = [_load_status(row) for row in dock.journal.history.open(conn) if row.worker]
-            last = dock.journal.history.latest(conn, None, _SHOWN_LAST)
-    except DroploadError as exc:
-        problem = str(exc)
-    files = [_file_status(dock, seen, tracked, heartbeat, problem) for seen in scan.observations]
-    return Status(
-        daemon=heartbeat,
-        files=tuple(sorted(files, key=lambda file: (file.status, file.path))),
-        loads=tuple(loads),
-        last=tuple(last),
-        strays=tuple(path_text(path) for path in scan.strays),
-        folder_problems=tuple(scan.failed.values()),
-        database_problem=problem,
+            now = dock.target.now(conn)
+            loads = tuple(
+                LoadStatus(
+                    row, judge_progress(row, now), dock.journal.claims.is_abandoned(conn, row)
+                )
+                for row in dock.journal.history.under_way(conn)
+            )
+            special = self._find_special(conn) | {found.load.file_path for found in loads}
+            chosen = self._choose(scan, situation, special)
+            tracked = dock.journal.tracking.at_paths(conn, [seen.path for seen in chosen])
+            last = tuple(dock.journal.history.outcomes(conn, _SHOWN_LAST))
+        return chosen, _Answer(now, tracked, loads, last)
+
+    def _find_special(self, conn: sa.Connection) -> set[str]:
+        """Return the paths that somebody has to look at."""
+        if self._most_files is None:
+            return set()
+        journal = self._dock.journal
+        held = journal.tracking.with_status(conn, HELD, RELEASED)
+        unmoved = journal.history.unfiled(conn)
+        return {row.file_path for row in held} | {load.file_path for load in unmoved}
+
+    def _choose(self, scan: Scan, situation: Situation, special: set[str]) -> Sequence[Observation]:
+        """Return the files to tell of: what is special, then the first in turn."""
+        most = self._most_files
+        if most is None or len(scan.observations) <= most:
+            return scan.observations
+        known = (special, situation.put_off, situation.at_gate, situation.queued)
+
+        def rank(seen: Observation) -> tuple[int, int, str]:
+            # Not path_text(): there may be 100,000 files.
+            text = f"{seen.inbox.path}/{seen.name}"
+            place = next((place for place, paths in enumerate(known) if text in paths), len(known))
+            return place, seen.mtime_ns, seen.name
+
+        return heapq.nsmallest(most, scan.observations, key=rank)
+
+
+def read_status(dock: Dock, *, most_files: int | None = None) -> Status:
+    """Return the status once."""
+    return StatusReader(dock, most_files=most_files).read()
+
+
+def _is_gone(heartbeat: Heartbeat) -> bool:
+    """Return whether the daemon ran on this machine and its process is not there any more."""
+    if heartbeat.host != socket.gethostname():
+        return False
+    try:
+        os.kill(heartbeat.pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _paused_tables(heartbeat: Heartbeat | None) -> tuple[PausedTable, ...]:
+    queues = heartbeat.queues if heartbeat else []
+    return tuple(
+        PausedTable(queue.table, queue.reason, datetime.fromtimestamp(queue.until, UTC))
+        for queue in queues
+        if queue.reason
     )
 
 
-def _load_status(row: LoadRecord) -> LoadStatus:
-    return LoadStatus(
-        load_id=row.load_id,
-        file_name=row.file_name,
-        table=f"{row.schema_name}.{row.table_name}",
-        state=row.state,
-        rows_staged=row.rows_staged or 0,
-        rows_read=row.rows_read,
-        started_at=row.claimed_at,
-    )
+def _describe_files(
+    situation: Situation, chosen: Sequence[Observation], answer: _Answer
+) -> tuple[FileStatus, ...]:
+    order = {waits_for: place for place, waits_for in enumerate(WaitsFor)}
+    described = [(seen, _describe_file(situation, seen, answer.tracked)) for seen in chosen]
+
+    def rank(pair: tuple[Observation, FileStatus]) -> tuple[int, int, float, int, str]:
+        seen, file = pair
+        place, _ = situation.queued.get(file.path, (0, None))
+        until = file.why.until.timestamp() if file.why.until else 0.0
+        return order[file.why.waits_for], place, until, seen.mtime_ns, file.path
+
+    return tuple(file for _, file in sorted(described, key=rank))
 
 
-def _file_status(
-    dock: Dock,
-    seen: Observation,
-    tracked: Mapping[str, TrackedFile],
-    heartbeat: Heartbeat | None,
-    problem: str,
+def _describe_file(
+    situation: Situation, seen: Observation, tracked: Mapping[str, TrackedFile]
 ) -> FileStatus:
-    row = tracked.get(path_key(seen.path))
+    path: Path = seen.path
+    row = tracked.get(path_key(path))
     if row is not None and not row.is_version(seen.version):
         row = None
-    status = row.status if row else WAITING
-    reason = next(_reasons(dock, path_text(seen.path), row, heartbeat, problem))
     return FileStatus(
-        path_text(seen.path),
+        path_text(path),
         seen.inbox.area.value,
         seen.inbox.load_type.value,
         seen.size_bytes,
-        status,
-        reason,
+        row.status if row else WAITING,
+        explain_wait(situation, path, row),
     )
-
-
-def _reasons(
-    dock: Dock, path: str, row: TrackedFile | None, heartbeat: Heartbeat | None, problem: str
-) -> Iterator[str]:
-    """Yield why a file is not loaded yet, the most telling reason first."""
-    if row is not None and row.status == HELD:
-        yield row.reason or "held"
-    if heartbeat is None:
-        yield "no daemon is running: start it with `dropload run`"
-    elif heartbeat.age_seconds > dock.config.health.heartbeat_critical_seconds:
-        yield "the daemon hangs or was killed: see `dropload health`"
-    if problem:
-        yield f"database away: {problem}"
-    if heartbeat is not None and path in heartbeat.waiting_reasons:
-        yield heartbeat.waiting_reasons[path]
-    if row is None:
-        yield "new: the daemon will see it at its next scan"
-        return
-    if row.status in _OVER:
-        yield f"its load is over ({row.status}); it is moved as soon as its folder allows"
-    paused = heartbeat.paused_tables.get(row.table_name or "") if heartbeat else None
-    if paused:
-        yield f"the table's queue pauses: {paused}"
-    if row.status in OPEN_STATES:
-        yield f"being loaded ({row.status})"
-    yield _gate_reason(dock, row)
-
-
-def _gate_reason(dock: Dock, row: TrackedFile) -> str:
-    gate = dock.config.gate
-    now = datetime.now(UTC).replace(tzinfo=None)
-    age = (now - (row.changed_at or row.created_at)).total_seconds()
-    checks = min(gate.checks, int(age // gate.interval_seconds))
-    if checks < gate.checks:
-        left = gate.checks * gate.interval_seconds - age
-        return f"check {checks} of {gate.checks}, {left:.0f} s left"
-    if row.load_id is not None and row.reason:
-        return str(row.reason)
-    return "complete, its turn comes after the files before it"

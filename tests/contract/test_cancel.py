@@ -1,5 +1,7 @@
 """Stopping a load, and trying a failed one's file again, the same on every target that is there."""
 
+import io
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import Cancelled, cancel_load, retry_load
 from dropload.journal import RELEASED, apply_scripts, path_key
-from dropload.model import Drop, Load, Outcome, State, Verdict
+from dropload.model import Drop, Load, LoadRecord, Outcome, State, Verdict
 from dropload.pipeline import process_drop
 from dropload.recovery import recover
 from tests.conftest import make_config
@@ -99,6 +101,66 @@ def test_a_load_is_cancelled_at_any_moment_before_its_commit(
     assert again(site, path).verdict is Verdict.HELD, "not offered again"
     path.write_text(MORE, encoding="utf-8")
     assert again(site, path).verdict is Verdict.LOADED, "a new version is"
+
+
+@pytest.mark.parametrize("moment", ["profiling", "staging"])
+def test_a_cancel_is_noticed_in_the_middle_of_a_large_file(
+    site: Site, monkeypatch: pytest.MonkeyPatch, logs: io.StringIO, moment: str
+) -> None:
+    """Not only when the file has been read, at the next write."""
+    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.01)
+    # No write of the load itself may be what notices it.
+    monkeypatch.setattr(type(site.dock.target), "commit_bytes", 1 << 40)
+    rows = 400_000
+    path = put(site, "id,text\n" + "1,some more text in each row\n" * rows)
+    seen: list[tuple[str, int]] = []
+
+    def stop(step: str, done: int) -> None:
+        seen.append((step, done))
+        if step == moment and "claim_lost" not in logs.getvalue():
+            if [name for name, _ in seen].count(moment) == 1:
+                cancel_load(site.dock, 1, "ada")
+            wait_until(lambda: "claim_lost" in logs.getvalue())
+
+    stopped = load(site, path, stop)
+    assert (stopped.verdict, stopped.category) == (Verdict.HELD, "cancelled")
+    assert seen[-1][0] == moment
+    assert seen[-1][1] < rows
+    assert stages(site) == 0
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_how_far_a_load_is_can_be_read_from_anywhere(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.01)
+    path = put(site, ORDERS)
+    seen: list[LoadRecord] = []
+
+    def look(step: str, _rows: int) -> None:
+        def is_told() -> bool:
+            with site.dock.target.read() as conn:
+                seen.extend(site.dock.journal.history.under_way(conn))
+            return seen[-1].step == step
+
+        wait_until(is_told)
+
+    assert load(site, path, look).verdict is Verdict.LOADED
+    profiled = next(row for row in seen if row.step == "profiling")
+    assert (profiled.rows_done, profiled.bytes_read) == (2, path_size(ORDERS))
+    assert profiled.state is State.CLAIMED
+    assert profiled.progress_at is not None
+    assert seen[-1].step == "staging"
+
+
+def path_size(content: str) -> int:
+    return len(content.encode())
 
 
 def test_a_side_table_that_vanished_under_a_cancelled_load_pauses_no_queue(

@@ -12,7 +12,7 @@ from dropload.dock import Dock, open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.journal import ClaimRefused, apply_scripts, path_key
+from dropload.journal import ClaimRefused, apply_scripts, path_key, pending_scripts
 from dropload.model import Area, FileVersion, LoadType, Outcome, TableInfo, TableName, Verdict
 from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
@@ -305,7 +305,7 @@ def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path
     )
     dock = open_dock(config)
     dock.tree.create()
-    assert apply_scripts(dock.target) == ["0001_journal.sql"]
+    assert apply_scripts(dock.target) == ["0001_journal.sql", "0002_progress.sql"]
     assert apply_scripts(dock.target) == []
     site = Site(dock)
     loaded = site.drop("orders.csv", ORDERS)
@@ -314,6 +314,23 @@ def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path
     assert loaded.verdict is Verdict.LOADED, loaded
     assert replaced.verdict is Verdict.LOADED, replaced
     assert "Sales 'n'" in loaded.table
+
+
+def test_a_journal_of_an_earlier_version_gets_what_is_new(
+    database_url: str, tmp_path: Path
+) -> None:
+    from dropload.journal.migrations import scripts_of
+
+    dock = open_dock(make_config(tmp_path, database={"url": database_url}))
+    dock.tree.create()
+    [(_, first), *later] = scripts_of(dock.target)
+    with dock.target.write() as conn:
+        dock.target.run_script(conn, first.read_text(encoding="utf-8"))
+    assert [path.name for path in pending_scripts(dock.target)] == [path.name for _, path in later]
+    assert apply_scripts(dock.target) == [path.name for _, path in later]
+    loaded = Site(dock).drop("orders.csv", ORDERS)
+    dock.target.close()
+    assert loaded.verdict is Verdict.LOADED, loaded
 
 
 def test_types_that_only_a_server_has_take_their_texts(site: Site) -> None:

@@ -342,7 +342,7 @@ def test_an_unforeseen_error_is_one_line_and_no_traceback(
     def explode(*_: object) -> None:
         raise RuntimeError("postgresql://me:geheim@db went wrong")
 
-    monkeypatch.setattr("dropload.cli.loads.read_status", explode)
+    monkeypatch.setattr("dropload.cli.status.StatusReader.read", explode)
     status, _, errors = run("status")
     assert status == 1
     assert "internal error: RuntimeError" in errors

@@ -142,15 +142,15 @@ def test_reopening_a_file_that_nobody_knows_does_nothing() -> None:
     assert len(list(gate.waiting())) == 1
 
 
-def test_a_waiting_file_says_how_many_checks_and_seconds_are_left() -> None:
+def test_a_waiting_file_says_how_many_checks_are_done_and_when_it_is_whole() -> None:
     gate = Gate(6, 15)
     for now in (0, 15, 30, 45):
         gate.observe([seen()], now)
     [waiting] = gate.waiting()
     assert waiting.path == INBOX.path / "a.csv"
     assert waiting.version == seen().version
-    assert waiting.reason(58) == "3 of 6 checks, 32 s left"
-    assert waiting.reason(300) == "3 of 6 checks, 30 s left"
+    assert (waiting.checks_done, waiting.change) == (3, "appeared")
+    assert waiting.whole_at == 90
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_waiting_file_says_what_happened_to_it(change: dict[str, Any], word: s
     gate.observe([seen()], 0)
     gate.observe([seen(**change)], 15)
     [waiting] = gate.waiting()
-    assert waiting.reason(27) == f"{word} 12 s ago, 78 s left if it stays as it is"
+    assert (waiting.change, waiting.changed_at, waiting.whole_at) == (word, 15, 105)
 
 
 def test_a_file_that_never_settles_stays_visible_for_ever() -> None:

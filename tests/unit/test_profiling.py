@@ -100,20 +100,20 @@ def test_a_fault_at_the_end_of_a_long_file_changes_the_reader_and_nothing_else(
     assert rough.columns == smooth.columns
 
 
-def test_progress_is_told_in_records(tmp_path: Path) -> None:
+def test_progress_is_told_in_records_and_bytes(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * 500_000 + b"3\n")
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
     profile_file(
         path,
         layout("a", "b"),
         DelimitedParser(),
         hash_algorithm="sha256",
         max_record_bytes=1 << 20,
-        on_progress=seen.append,
+        on_progress=lambda rows, size: seen.append((rows, size)),
     )
     assert len(seen) > 2
-    assert seen[-1] == 500_001
+    assert seen[-1] == (500_001, path.stat().st_size)
 
 
 def test_what_no_reader_can_read_is_the_files_fault(tmp_path: Path) -> None:

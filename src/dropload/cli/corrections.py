@@ -138,7 +138,7 @@ def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: boo
         return
     click.echo(f"Load {load_id} of {done.load.file_name} is cancelled; it was {done.load.state}.")
     if done.is_ending:
-        click.echo("  Its worker ends at its next write.")
+        click.echo("  Its worker ends within a few seconds.")
     if done.load.in_tree:
         click.echo("  The file is held until a new version comes, or:")
         click.echo(f"    dropload release {done.load.file_path}")

@@ -1,17 +1,19 @@
 """Print answers: tables for people on a terminal, plain lines elsewhere, JSON for scripts."""
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +31,14 @@ STATE_STYLES = {
     "waiting": "blue",
 }
 
-_NEVER_WRAPPED = ("load", "when (UTC)", "state", "status", "rows", "type")
+_NOT_TOLD = frozenset(
+    {"layout", "plan", "schema_name", "table_name", "tracking_id", "once_key", "inode"}
+    # How far a load is under way is told by `status`.
+    | {"step", "rows_done", "bytes_read", "rows_per_second", "progress_at"}
+)
+BAR = "progress"
+"""Name of a column of bars, which only a terminal shows."""
+_NEVER_WRAPPED = ("load", "done", "left", "when (UTC)", "state", "status", "rows", "type")
 """Short columns that are read at a glance; long texts beside them make room."""
 
 
@@ -43,25 +52,94 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows under a header; cells are values, or a bar that only a terminal can show."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    title: str = ""
+    one_line: bool = False
+    """A terminal shows each row on one line, and cuts what has no room there."""
+
+    def as_table(self) -> Table:
+        """Return it as people on a terminal see it."""
+        title = Text(self.title) if self.title else None
+        table = Table(title=title, title_justify="left", title_style="bold", box=None)
+        for column in self.columns:
+            whole = column in _NEVER_WRAPPED
+            table.add_column(column, overflow="fold", no_wrap=whole, header_style="dim")
+        for row in self.rows:
+            table.add_row(*(_as_renderable(cell, one_line=self.one_line) for cell in row))
+        return table
+
+    def as_lines(self) -> Iterator[str]:
+        """Yield it as other programs like it: cells between tabs."""
+        if self.title:
+            yield f"# {self.title}"
+        kept = [place for place, name in enumerate(self.columns) if name != BAR]
+        for row in [self.columns, *self.rows]:
+            yield "\t".join(re.sub(r"[\t\n]", " ", shown(row[place])) for place in kept)
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
 ) -> None:
     """Print rows as a table on a terminal, else as lines of tab-separated cells under a header."""
-    texts = [[shown(cell) for cell in row] for row in rows]
-    if not is_terminal():
-        if title:
-            click.echo(f"# {title}")
-        for row in [list(columns), *texts]:
-            click.echo("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+    print_listing(Listing(columns, list(rows), title))
+
+
+def print_listing(listing: Listing) -> None:
+    """Print a listing as a table on a terminal, else as lines."""
+    if is_terminal():
+        Console().print(listing.as_table())
         return
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=None)
-    for column in columns:
-        whole = column in _NEVER_WRAPPED
-        table.add_column(column, overflow="fold", no_wrap=whole, header_style="dim")
-    for row in texts:
-        # Text, not str: a file's name must not be read as markup.
-        table.add_row(*(Text(cell, style=STATE_STYLES.get(cell, "")) for cell in row))
-    Console().print(table)
+    for line in listing.as_lines():
+        click.echo(line)
+
+
+def _as_renderable(cell: object, *, one_line: bool) -> Text | ProgressBar:
+    if isinstance(cell, ProgressBar):
+        return cell
+    # Text, not str: a file's name must not be read as markup.
+    text = shown(cell)
+    # Of the cell, not of the column: what is read at a glance keeps its width.
+    overflow: Literal["ellipsis"] | None = "ellipsis" if one_line else None
+    return Text(text, STATE_STYLES.get(text, ""), no_wrap=one_line or None, overflow=overflow)
+
+
+def loads_listing(
+    rows: Sequence[LoadRecord], title: str = "", *, brief: bool = False, one_line: bool = False
+) -> Listing:
+    """Return loads with how they ended; `brief` where there is little room."""
+    wide = [
+        (
+            str(row.load_id),
+            row.committed_at or row.finished_at or row.claimed_at,
+            row.file_name,
+            row.table,
+            row.load_type,
+            row.state,
+            row.rows_loaded,
+            row.rows_rejected,
+            _first_sentence(row.error_message or ""),
+        )
+        for row in rows
+    ]
+    columns = ("load", "when (UTC)", "file", "table", "type", "state", "rows", "rejected", "why")
+    kept = (0, 1, 2, 5, 6, 8) if brief else range(len(columns))
+    return Listing(
+        [columns[place] for place in kept],
+        [[row[place] for place in kept] for row in wide],
+        title,
+        one_line=one_line,
+    )
+
+
+def _first_sentence(text: str) -> str:
+    """Return what fits into a list; `show` tells the rest."""
+    end = re.search(r"\.(?=\s+[A-Z])", text)
+    return text[: end.end()] if end else text
 
 
 def shown(cell: object) -> str:
@@ -79,8 +157,7 @@ def shown(cell: object) -> str:
 
 def load_as_json(record: LoadRecord) -> dict[str, Any]:
     """Return a load under the keys that scripts rely on."""
-    hidden = ("layout", "plan", "schema_name", "table_name", "tracking_id", "once_key", "inode")
-    values = {key: value for key, value in asdict(record).items() if key not in hidden}
+    values = {key: value for key, value in asdict(record).items() if key not in _NOT_TOLD}
     return {"load_id": record.load_id, "table": record.table or None, **values}
 
 

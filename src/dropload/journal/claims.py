@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dropload.durable import path_text
 from dropload.errors import ClaimLostError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker
-from dropload.journal.history import UNFILED, History
+from dropload.journal.history import UNFILED, History, progress_values
 from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import HELD, RELEASED, VANISHED, Tracking
 from dropload.model import (
@@ -21,6 +21,7 @@ from dropload.model import (
     Load,
     LoadRecord,
     LoadType,
+    Progress,
     State,
     TableName,
     TrackedFile,
@@ -288,13 +289,18 @@ class Claims:
             crashes=open_load.crashes,
         )
 
-    def renew(self, conn: sa.Connection, load: Load) -> None:
-        """Move the end of the lease, if the claim still is this worker's."""
-        conn.execute(
+    def renew(self, conn: sa.Connection, load: Load, progress: Progress | None = None) -> bool:
+        """Move the end of the lease and write how far the load is.
+
+        Returns False, and writes nothing, when the claim is not this worker's any more.
+        """
+        now = self._target.now(conn)
+        changed = conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == load.load_id, self._loads.c.worker == load.worker)
-            .values(lease_until=self._target.now(conn) + self._lease)
+            .values(lease_until=now + self._lease, **progress_values(progress, now))
         )
+        return changed.rowcount == 1
 
     def cancel_abandoned(self, conn: sa.Connection, load_id: int, reason: str) -> None:
         """End an open load whose file is gone."""
@@ -310,7 +316,7 @@ class Claims:
     def cancel(self, conn: sa.Connection, load_id: int, reason: str) -> LoadRecord | None:
         """End an open load because a person says so; return it as it was, None when it is over.
 
-        Its worker finds its claim gone at its next write; the file is held in its inbox.
+        Its worker finds its claim gone within seconds; the file is held in its inbox.
         """
         row = self._history.row(conn, load_id)
         is_ended = self._end_without_rows(conn, load_id, CANCELLED_BY_PERSON, reason)

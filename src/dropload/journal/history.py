@@ -1,7 +1,7 @@
 """Looking back: what the load history says of loads, files and tables."""
 
-from dataclasses import fields
-from datetime import timedelta
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from dropload.model import (
     LoadEnd,
     LoadRecord,
     LoadType,
+    Progress,
     RejectRecord,
     State,
     TableName,
@@ -122,6 +123,21 @@ class History:
         query = sa.select(self._loads).where(self.is_open).order_by(self._loads.c.load_id)
         return self.all(conn, query)
 
+    def under_way(self, conn: sa.Connection) -> list[LoadRecord]:
+        """Return the loads that a worker has, oldest first, without their layouts and plans."""
+        own = self._loads.c
+        query = self._briefly().where(self.is_open, own.worker.is_not(None)).order_by(own.load_id)
+        return self.all(conn, query)
+
+    def _briefly(self) -> "sa.Select[Any]":
+        """Return a query for rows without what may be large in them."""
+        large = ("layout", "plan")
+        columns = [
+            sa.null().label(column.name) if column.name in large else column
+            for column in self._loads.c
+        ]
+        return sa.select(*columns)
+
     def backups(self, conn: sa.Connection, table: TableName) -> list[tuple[int, str]]:
         """Return load id and backup of each fullload of a table that has one, newest first."""
         query = (
@@ -135,9 +151,17 @@ class History:
         )
         return [(row.load_id, row.backup_table) for row in conn.execute(query)]
 
+    def outcomes(self, conn: sa.Connection, limit: int) -> list[LoadRecord]:
+        """Return the latest loads that are over, newest first, without their layouts and plans."""
+        query = self._briefly().where(~self.is_open).order_by(self._loads.c.load_id.desc())
+        return self.all(conn, query.limit(limit))
+
     def latest(self, conn: sa.Connection, table: str | None, limit: int) -> list[LoadRecord]:
-        """Return the latest loads, newest first; `table` is `name` or `schema.name`."""
-        query = sa.select(self._loads).order_by(self._loads.c.load_id.desc()).limit(limit)
+        """Return the latest loads, newest first, without their layouts and plans.
+
+        `table` is `name` or `schema.name`.
+        """
+        query = self._briefly().order_by(self._loads.c.load_id.desc()).limit(limit)
         if table:
             schema, _, name = table.rpartition(".")
             query = query.where(self._loads.c.table_name == name)
@@ -186,6 +210,11 @@ class History:
 
 def _record(row: sa.RowMapping) -> LoadRecord:
     return LoadRecord(**{**row, "state": State(row["state"])})
+
+
+def progress_values(progress: Progress | None, now: datetime) -> dict[str, Any]:
+    """Return the columns that say how far a load is, none where there is nothing new to say."""
+    return {**asdict(progress), "progress_at": now} if progress else {}
 
 
 def once_key(load: Load, file_hash: str) -> str:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dropload.durable import path_text
 from dropload.errors import ClaimLostError, DroploadError, HeldError
-from dropload.journal.history import LATE_WRITE, History, once_key
+from dropload.journal.history import LATE_WRITE, History, once_key, progress_values
 from dropload.journal.tables import JournalTables, path_of_key
 from dropload.journal.tracking import HELD, WAITING, Tracking
 from dropload.model import (
@@ -23,6 +23,7 @@ from dropload.model import (
     LoadType,
     Plan,
     Profile,
+    Progress,
     Reject,
     State,
     TableName,
@@ -51,7 +52,14 @@ class Loads:
         self._history = history
         self._lease = lease
 
-    def advance(self, conn: sa.Connection, load: Load, state: State, **values: Any) -> None:
+    def advance(
+        self,
+        conn: sa.Connection,
+        load: Load,
+        state: State,
+        progress: Progress | None = None,
+        **values: Any,
+    ) -> None:
         """Write a new state and renew the lease; raise ClaimLostError if the claim is gone."""
         now = self._target.now(conn)
         changed = conn.execute(
@@ -61,7 +69,12 @@ class Loads:
                 self._loads.c.worker == load.worker,
                 self._history.is_open,
             )
-            .values(state=state, lease_until=now + self._lease, **values)
+            .values(
+                state=state,
+                lease_until=now + self._lease,
+                **progress_values(progress, now),
+                **values,
+            )
         )
         if changed.rowcount != 1:
             raise ClaimLostError(f"Load {load.load_id} was taken over or cancelled.")

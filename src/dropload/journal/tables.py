@@ -179,4 +179,9 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("requested_by", sa.Unicode(200)),
         sa.Column("once_key", sa.Unicode(500)),
         sa.Column("commit_no", sa.BigInteger),
+        sa.Column("step", sa.Unicode(20)),
+        sa.Column("rows_done", sa.BigInteger),
+        sa.Column("bytes_read", sa.BigInteger),
+        sa.Column("rows_per_second", sa.Float),
+        sa.Column("progress_at", sa.DateTime),
     ]

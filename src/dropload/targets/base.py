@@ -138,6 +138,22 @@ class Target(ABC):
             raise self.translate(exc) from exc
 
     @contextmanager
+    def write_soon(self) -> Iterator[sa.Connection]:
+        """Run a block in one write transaction that nobody has to wait for.
+
+        Raises TransientError at once where another writer has the whole database.
+        """
+        try:
+            with self.begin_write_soon() as conn:
+                yield conn
+        except self.driver_errors as exc:
+            raise self.translate(exc) from exc
+
+    def begin_write_soon(self) -> AbstractContextManager[sa.Connection]:
+        """Open a transaction for `write_soon`; where rows are locked singly, any will do."""
+        return self.begin_write()
+
+    @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Run a block that only reads, in one transaction."""
         try:

@@ -43,6 +43,7 @@ from dropload.targets.base import (
 
 _WRITE = "dropload_write"
 _PRINT = "dropload_print"
+_SOON = "dropload_soon"
 _FILE = "dropload_file"
 _DEADLINE = "dropload_deadline"
 
@@ -93,6 +94,12 @@ _RULES = re.compile(
     r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|DEFAULT)\b", re.IGNORECASE
 )
 
+_ADD_COLUMN = re.compile(
+    r"""^ALTER TABLE "(?P<table>[^"]+)" ADD COLUMN (?P<column>\w+)""", re.MULTILINE
+)
+
+_SOON_MILLISECONDS = 250
+"""Patience of a write that may be left out; the commits of other loads take less."""
 _STEPS = 100_000
 """Instructions of SQLite's machine between two looks at the clock: some milliseconds."""
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -148,8 +155,20 @@ class SQLiteTarget(Target):
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
         """Open a transaction with BEGIN IMMEDIATE: a later lock upgrade could fail half-way."""
+        with self._begin_immediately() as conn:
+            yield conn
+
+    @contextmanager
+    def begin_write_soon(self) -> Iterator[sa.Connection]:
+        """Open the same, or give up: another writer has the whole file, the load's own perhaps."""
+        with self._begin_immediately(**{_SOON: self.database.busy_timeout_seconds}) as conn:
+            yield conn
+
+    @contextmanager
+    def _begin_immediately(self, **options: float) -> Iterator[sa.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self.engine.connect().execution_options(**{_WRITE: True}) as conn, conn.begin():
+        connected = self.engine.connect().execution_options(**{_WRITE: True}, **options)
+        with connected as conn, conn.begin():
             yield conn
 
     @contextmanager
@@ -213,7 +232,16 @@ class SQLiteTarget(Target):
         """Run the statements one by one; `executescript` would commit what came before."""
         own = script.replace('"ref.', f'"{self.schemas.reference}.')
         for statement in _split_statements(own):
-            conn.exec_driver_sql(statement)
+            if not self._adds_known_column(conn, statement):
+                conn.exec_driver_sql(statement)
+
+    def _adds_known_column(self, conn: sa.Connection, statement: str) -> bool:
+        """Return whether a script has been here before: SQLite knows no IF NOT EXISTS there."""
+        match = _ADD_COLUMN.search(statement)
+        if match is None:
+            return False
+        query = sa.text("SELECT 1 FROM pragma_table_info(:t) WHERE name = :c")
+        return conn.execute(query, {"t": match["table"], "c": match["column"]}).first() is not None
 
     # --- tables
 
@@ -575,8 +603,19 @@ def _file_identity(connection: sqlite3.Connection) -> tuple[int, int] | None:
 
 
 def _begin(conn: sa.Connection) -> None:
-    immediate = conn.get_execution_options().get(_WRITE)
-    conn.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = conn.get_execution_options()
+    if _SOON in options:
+        _begin_soon(conn, options[_SOON])
+    else:
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN")
+
+
+def _begin_soon(conn: sa.Connection, usual_seconds: float) -> None:
+    conn.exec_driver_sql(f"PRAGMA busy_timeout={_SOON_MILLISECONDS}")
+    try:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        conn.exec_driver_sql(f"PRAGMA busy_timeout={usual_seconds * 1000:.0f}")
 
 
 def _split_statements(script: str) -> Iterator[str]:

@@ -1,0 +1,97 @@
+"""How far a load is: noted by the thread that loads, written down, and judged by who reads it."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from dropload.model import LoadRecord, Progress, State, Step
+
+_RATE_SECONDS = 10.0
+"""Rows a second are those of this last time: a load that resumes runs over its old rows."""
+
+
+class ProgressMeter:
+    """Keeps what was noted last, and how fast it goes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._noted: tuple[Step, int, int] | None = None
+        self._taken: tuple[Step, int, int] | None = None
+        self._marks: deque[tuple[float, int]] = deque()
+        """When how many rows were done in this step, the last seconds only."""
+
+    def note(self, step: Step, rows_done: int, bytes_read: int) -> None:
+        """Note how far the step is; cheap enough for every batch."""
+        with self._lock:
+            before = self._noted
+            if before is None or before[0] is not step or rows_done < before[1]:
+                self._marks.clear()
+                self._marks.append((self._clock(), rows_done))
+            self._noted = (step, rows_done, bytes_read)
+
+    def take(self) -> Progress | None:
+        """Return what is new since the last time, None when nothing is."""
+        with self._lock:
+            if self._noted is None or self._noted == self._taken:
+                return None
+            self._taken = self._noted
+            return Progress(*self._noted, self._rate(self._noted[1]))
+
+    def _rate(self, rows_done: int) -> float | None:
+        now = self._clock()
+        # One mark is kept that is older, or a slow step would have none to compare with.
+        while len(self._marks) > 1 and self._marks[1][0] <= now - _RATE_SECONDS:
+            self._marks.popleft()
+        since, rows_then = self._marks[0]
+        self._marks.append((now, rows_done))
+        return (rows_done - rows_then) / (now - since) if now > since else None
+
+
+# --- as others see it ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """How far a load is, by what its worker wrote down last."""
+
+    step: str
+    """`claimed` until the worker has told of its first step."""
+    rows_done: int | None
+    rows_total: int | None
+    """None until the file has been read once."""
+    share: float | None
+    """Of the step that is done, 0 to 1."""
+    rows_per_second: float | None
+    seconds_left: float | None
+    """Until the step is done."""
+    silent_seconds: float | None
+    """How long ago that was written."""
+
+
+def judge_progress(load: LoadRecord, now: datetime) -> LoadProgress:
+    """Return how far a load is at a time of the database's clock."""
+    step = State.PUBLISHING.value if load.state is State.PUBLISHING else load.step or load.state
+    total = None
+    if load.state is not State.CLAIMED and load.rows_read is not None:
+        total = load.rows_read - (load.rows_rejected or 0)
+    silent = (now - load.progress_at).total_seconds() if load.progress_at else None
+    if step not in tuple(Step) or load.rows_done is None:
+        return LoadProgress(step, load.rows_done, total, None, None, None, silent)
+    share = _share(load, step, total)
+    rate = load.rows_per_second
+    left = None
+    if share and rate and load.rows_done:
+        # Where only bytes are known, rows are taken to be of equal length.
+        left = max(0.0, load.rows_done / share * (1 - share) / rate - (silent or 0.0))
+    return LoadProgress(step, load.rows_done, total, share, rate, left, silent)
+
+
+def _share(load: LoadRecord, step: str, rows_total: int | None) -> float | None:
+    done, whole = load.bytes_read, load.file_size
+    if step == Step.STAGING and rows_total:
+        done, whole = load.rows_done, rows_total
+    return min(1.0, (done or 0) / whole) if whole else None
