@@ -133,9 +133,10 @@ class Daemon:
         )
 
     def _shut_down(self) -> None:
-        self._manager.tell_stopping()
+        patience = self._dock.config.workers.stop_timeout_seconds
+        self._manager.tell_stopping(patience)
         self._watcher.stop()
-        for finished in self._dispatcher.stop(self._dock.config.workers.stop_timeout_seconds):
+        for finished in self._dispatcher.stop(patience):
             self._settle(finished)
         remove_heartbeat(self._dock.config.state_folder)
         self._log.info("daemon_stopped")
@@ -198,6 +199,8 @@ class Daemon:
             self._settle_safely(finished)
         if self._is_scan_due(woken=woken):
             self._look()
+        # A look that failed or hangs does not come here, and is due again at once.
+        self._manager.tell_alive(self._state())
         self._requeue_later()
         if self._outage.probe():
             self._keep_journal()
@@ -232,7 +235,6 @@ class Daemon:
         self._say_watching(self._watcher.ensure_alive())
         self._say_problems(scan)
         self._beat(scan)
-        self._manager.tell_alive(self._state())
 
     def _enqueue(self, drop: Drop) -> None:
         if not self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table)):
@@ -250,6 +252,7 @@ class Daemon:
         now = self._clock()
         times = [self._last_scan + self._seconds_between_scans()]
         times += [at for at, _ in self._later]
+        times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
         next_check = self._gate.next_due()
@@ -414,7 +417,8 @@ class Daemon:
         if self._clock() < self._next_recovery:
             return
         self._next_recovery = self._clock() + RECOVERY_SECONDS
-        done = recover(self._dock)
+        # Each file may be a long copy to another file system.
+        done = recover(self._dock, lambda: self._manager.tell_alive(self._state()))
         if done.moved or done.freed or done.cancelled or done.stages_dropped:
             self._log.info(
                 "recovered",

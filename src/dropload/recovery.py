@@ -10,6 +10,7 @@
 | a stage whose load is not open                | dropped                                       |
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -41,14 +42,17 @@ class Recovered:
     stages_dropped: int = 0
 
 
-def recover(dock: Dock) -> Recovered:
-    """Do one pass over the journal; safe at any time, beside running workers too."""
+def recover(dock: Dock, on_file: Callable[[], None] = lambda: None) -> Recovered:
+    """Do one pass over the journal; safe at any time, beside running workers too.
+
+    `on_file` is called after each file that was looked after: there may be very many.
+    """
     with dock.target.read() as conn:
         history, claims = dock.journal.history, dock.journal.claims
         unfiled = [row for row in history.unfiled(conn) if claims.is_abandoned(conn, row)]
         dead = [row for row in history.open(conn) if claims.is_abandoned(conn, row)]
-    moved = [_try_filing(dock, row) for row in unfiled]
-    freed = [_settle_open(dock, row) for row in dead]
+    moved = [_try_filing(dock, row) for row in _each(unfiled, on_file)]
+    freed = [_settle_open(dock, row) for row in _each(dead, on_file)]
     _note_late_writes(dock)
     return Recovered(
         moved=moved.count(True),
@@ -57,6 +61,12 @@ def recover(dock: Dock) -> Recovered:
         cancelled=freed.count(False),
         stages_dropped=_sweep_stages(dock),
     )
+
+
+def _each(rows: Sequence[LoadRecord], on_file: Callable[[], None]) -> Iterator[LoadRecord]:
+    for row in rows:
+        yield row
+        on_file()
 
 
 def _try_filing(dock: Dock, row: LoadRecord) -> bool:

@@ -567,3 +567,12 @@ def test_an_old_fullload_is_held_when_rows_were_appended_after_it_came(yard: Yar
     assert yard.load(old).verdict is Verdict.HELD
     assert yard.table("dbo.prices") == [(2,), (2,)]
     assert yard.load(old, force=True).verdict is Verdict.LOADED
+
+
+def test_whoever_waits_hears_of_each_file_that_was_recovered(yard: Yard) -> None:
+    """H2: many files, or one that is copied to another file system, take their time."""
+    for name in ("a.csv", "b.csv"):
+        claim(yard, yard.put(name, ORDERS), dead_worker())
+    heard: list[int] = []
+    assert recover(yard.dock, lambda: heard.append(1)).freed == 2
+    assert len(heard) == 2
