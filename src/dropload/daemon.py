@@ -1,6 +1,7 @@
 """The daemon: look, wait until files are whole, hand them to workers, keep the journal current."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import Heartbeat, remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
-from dropload.journal import RELEASED
+from dropload.journal import HELD, RELEASED, WAITING, path_of_key
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
@@ -79,6 +80,8 @@ class Daemon:
         self._unnoted: list[WaitingFile] = []
         self._unnoted_gone: list[Path] = []
         """Files that came and went, of which the journal has not been told yet."""
+        self._looked_back = False
+        """Whether the journal was told of what left while no daemon looked."""
         self._held: dict[Path, Drop] = {}
         self._later: list[tuple[float, Drop]] = []
         """Drops to be tried again, with the time from which on."""
@@ -353,6 +356,7 @@ class Daemon:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
             self._free_claims()
+            self._look_back()
             self._note_waiting()
             self._take_released()
             self._recover_when_due()
@@ -370,6 +374,17 @@ class Daemon:
             for path, worker in self._unfreed:
                 self._dock.journal.claims.free_claim(conn, path, worker)
         self._unfreed = []
+
+    def _look_back(self) -> None:
+        """Find, once, what left the inboxes while no daemon looked: it would wait for ever."""
+        if self._looked_back or self._scan is None:
+            return
+        with self._dock.target.read() as conn:
+            rows = self._dock.journal.tracking.with_status(conn, WAITING, HELD, RELEASED)
+        seen = {inbox.path for inbox in self._dock.tree.inboxes if inbox not in self._scan.failed}
+        paths = [path_of_key(row.file_path) for row in rows]
+        self._unnoted_gone += [p for p in paths if p.parent in seen and not os.path.lexists(p)]
+        self._looked_back = not self._scan.failed
 
     def _note_waiting(self) -> None:
         fresh, gone = self._gate.take_changes()
