@@ -3,12 +3,13 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dropload.config import ALWAYS_IGNORED, Config
+from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
+from dropload.config_digest import digest_sections
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
@@ -34,8 +35,6 @@ SCAN_SHARE = 0.2
 MIN_SCAN_GAP_SECONDS = 0.1
 TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
-NEEDS_RESTART = ("paths", "database", "schemas")
-"""Sections of the configuration that are read once: the tree and the database are open."""
 SHOWN_REASONS = 500
 """Files whose reason for waiting is told in full; beyond that, status works it out."""
 
@@ -190,7 +189,7 @@ class Daemon:
             self._take_turn(woken=woken)
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
-            self._turn_problem = f"the daemon's turn fails: {type(exc).__name__}: {exc}"
+            self._turn_problem = f"{type(exc).__name__}: {exc}"
         else:
             self._turn_problem = ""
 
@@ -461,6 +460,9 @@ class Daemon:
             f"{len(self._dispatcher.running):,} loading"
         )
 
+    def _put_off(self) -> Iterator[tuple[str, int]]:
+        return ((path_text(path), times) for path, times in self._failures.items())
+
     def _say_left_undone(self) -> None:
         for table, reason in self._dispatcher.paused():
             self._log.warning("left_undone", table=table, reason=reason)
@@ -490,7 +492,9 @@ class Daemon:
             scanned_at=datetime.now(UTC).isoformat(),
             started_at=self._started_at.isoformat(),
             scan_seconds=round(self._scan_seconds, 4),
-            scan_interval_seconds=self._seconds_between_scans(),
+            scan_interval_seconds=max(
+                self._seconds_between_scans(), self._scan_seconds / SCAN_SHARE
+            ),
             gate_checks=self._gate.checks,
             gate_interval_seconds=self._gate.interval_seconds,
             waiting=self._gate.waiting_count,
@@ -498,7 +502,10 @@ class Daemon:
                 path_text(file.path): file.reason(self._clock())
                 for file in itertools.islice(self._gate.waiting(), SHOWN_REASONS)
             },
-            workers_problem=self._dispatcher.problem or self._turn_problem,
+            workers_problem=self._dispatcher.problem,
+            turn_problem=self._turn_problem,
+            put_off=dict(itertools.islice(self._put_off(), SHOWN_REASONS)),
+            config_digests=digest_sections(config),
             queued=self._dispatcher.queued,
             running=self._dispatcher.running,
             database_problem=self._outage.problem,

@@ -100,13 +100,22 @@ class DropTree:
 
     def check(self) -> list[FolderProblem]:
         """Prove by doing that files can be read, written and renamed where dropload must."""
-        found = ((folder, _try_folder(folder)) for folder in self.working_folders())
-        return [FolderProblem(folder, message) for folder, message in found if message]
+        found = map(self.check_folder, self.working_folders())
+        return [problem for problem in found if problem is not None]
+
+    def check_folder(self, folder: Path) -> FolderProblem | None:
+        """Prove it for one of the folders; None when all is well."""
+        message = _try_folder(folder)
+        return FolderProblem(folder, message) if message else None
 
     def world_writable(self) -> list[Path]:
         """Return the folders into which everybody on this machine could drop or from which take."""
-        existing = (folder for folder in self.folders() if folder.is_dir())
-        return [folder for folder in existing if folder.stat().st_mode & stat.S_IWOTH]
+        return [folder for folder in self.folders() if is_world_writable(folder)]
+
+
+def is_world_writable(folder: Path) -> bool:
+    """Return whether everybody on this machine could drop files there or take them."""
+    return folder.is_dir() and bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
 def _make_folder(folder: Path) -> bool:

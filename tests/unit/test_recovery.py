@@ -472,7 +472,7 @@ def test_a_writer_that_goes_on_after_the_load_is_noticed_and_said_once(
         "SELECT load_id, state FROM \"ref.Load_History\" WHERE error_category = 'late_write'"
     )
     assert row == (loaded.load_id, "filed")
-    checks = {check.name: check for check in check_health(yard.dock).checks}
+    checks = {check.name: check for check in check_health(yard.dock.config).checks}
     assert checks["late writers"].message.endswith("orders.csv")
 
 
