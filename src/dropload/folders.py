@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from dropload.durable import explain_os_error, hidden_path, path_text, write_durably
+from dropload.durable import explain_os_error, hidden_path, path_text
 from dropload.errors import ConfigError
 from dropload.model import Area, Inbox, LoadType
 
@@ -144,7 +144,7 @@ def _try_folder(folder: Path) -> str:
     try:
         with os.scandir(folder) as entries:
             next(entries, None)
-        write_durably(first, b"dropload checks this folder\n")
+        write_probe(first)
         first.rename(second)
         second.unlink()
     except OSError as exc:
@@ -153,6 +153,15 @@ def _try_folder(folder: Path) -> str:
                 left.unlink()
         return explain_os_error(folder, exc)
     return ""
+
+
+def write_probe(path: Path) -> None:
+    """Create a file that proves that files can be; it need not survive a power cut.
+
+    Waiting for the disk would take seconds where loads keep it busy.
+    """
+    with path.open("xb") as file:
+        file.write(b"dropload checks this folder\n")
 
 
 # --- names ---------------------------------------------------------------------------------
