@@ -16,6 +16,8 @@ import pytest
 
 from dropload import folders as folders_module
 from dropload.config_digest import digest_sections
+from dropload.dock import Dock
+from dropload.errors import LockedError
 from dropload.folders import DropTree, write_probe
 from dropload.health import Check, Figure, Health, Level, check_health
 from dropload.health import database as database_module
@@ -295,6 +297,19 @@ def test_a_database_that_is_busy_is_not_broken(yard: Yard) -> None:
     with yard.dock.target.write():
         check = look(yard, check_timeout_seconds=6)["writing"]
     assert (check.level, check.message) == (Level.OK, "busy: somebody writes just now")
+
+
+def test_a_journal_whose_rows_a_load_holds_is_busy_and_not_broken(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_dock: Dock) -> Iterator[Check]:
+        yield Check("held", Level.OK, "no file is held")
+        raise LockedError("Lock request time out period exceeded.")
+
+    monkeypatch.setattr(database_module, "_check_journal", refuse)
+    found = look(yard)
+    assert (found["journal"].level, found["held"].level) == (Level.OK, Level.OK)
+    assert found["database"].level is Level.OK
 
 
 def test_a_journal_that_cannot_be_written_is_critical(yard: Yard) -> None:
