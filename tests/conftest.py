@@ -35,6 +35,8 @@ def make_config(root: Path, **sections: dict[str, Any]) -> Config:
         "database": {"url": f"sqlite:///{root / 'dropload.db'}", "busy_timeout_seconds": 5},
         "retry": {"attempts": 2, "first_wait_seconds": 0.01, "max_wait_seconds": 0.05},
         "workers": {"count": 2, "stop_timeout_seconds": 10},
+        # Only a broken check takes so long, however busy the machine.
+        "health": {"check_timeout_seconds": 30},
     }
     for name, section in sections.items():
         values[name] = values.get(name, {}) | section

@@ -39,6 +39,10 @@ ALWAYS_IGNORED = (
 """Names that copy programs, editors and desktops leave behind (`.*` covers `.~lock*` and `._*`)."""
 
 
+NEEDS_RESTART = ("paths", "database", "schemas")
+"""Sections that a running daemon has read once: the tree and the database are open."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
@@ -181,9 +185,26 @@ class RetryConfig(_Section):
 class HealthConfig(_Section):
     """Thresholds of the health check."""
 
+    check_timeout_seconds: Seconds = 1
+    """A database or a folder that has not answered by then is CRITICAL."""
     heartbeat_warning_seconds: Seconds = 60
     heartbeat_critical_seconds: Seconds = 300
     min_free_mb: Annotated[int, Field(ge=0)] = 500
+    min_free_critical_mb: Annotated[int, Field(ge=0)] = 50
+    min_free_inodes: Annotated[int, Field(ge=0)] = 10_000
+    waiting_warning_seconds: Seconds = 3600
+    """Age of the oldest file that waits and does not change."""
+    waiting_critical_seconds: Seconds = 86_400
+    held_warning_files: Positive = 1
+    put_off_warning_times: Positive = 5
+    load_warning_seconds: Seconds = 3600
+    """A load that is under way for so long."""
+    failed_warning_share: Share = 0.2
+    """Share of the last hour's loads that failed."""
+    failed_critical_share: Share = 0.8
+    failed_min_loads: Positive = 5
+    """Fewer loads in an hour say nothing about a share."""
+    clock_skew_warning_seconds: Seconds = 30
 
 
 class LogConfig(_Section):

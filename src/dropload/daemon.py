@@ -1,12 +1,13 @@
 """The daemon: look, wait until files are whole, hand them to workers, keep the journal current."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dropload.config import ALWAYS_IGNORED, Config
+from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
@@ -15,7 +16,7 @@ from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
-from dropload.journal import RELEASED, path_key
+from dropload.journal import HELD, RELEASED, WAITING, path_key, path_of_key
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
@@ -33,8 +34,6 @@ SCAN_SHARE = 0.2
 MIN_SCAN_GAP_SECONDS = 0.1
 TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
-NEEDS_RESTART = ("paths", "database", "schemas")
-"""Sections of the configuration that are read once: the tree and the database are open."""
 MIN_BEAT_GAP_SECONDS = 1.0
 """The heartbeat follows every scan; in between, it tells of loads that began or ended."""
 
@@ -84,6 +83,8 @@ class Daemon:
         self._unnoted: list[WaitingFile] = []
         self._unnoted_gone: list[Path] = []
         """Files that came and went, of which the journal has not been told yet."""
+        self._looked_back = False
+        """Whether the journal was told of what left while no daemon looked."""
         self._held: dict[Path, Drop] = {}
         self._later: list[PutOffDrop] = []
         """Drops to be tried again."""
@@ -166,9 +167,10 @@ class Daemon:
             )
 
     def _shut_down(self) -> None:
-        self._manager.tell_stopping()
+        patience = self._dock.config.workers.stop_timeout_seconds
+        self._manager.tell_stopping(patience)
         self._watcher.stop()
-        for finished in self._dispatcher.stop(self._dock.config.workers.stop_timeout_seconds):
+        for finished in self._dispatcher.stop(patience):
             self._settle(finished)
         remove_heartbeat(self._dock.config.state_folder)
         self._log.info("daemon_stopped")
@@ -220,7 +222,7 @@ class Daemon:
             self._take_turn(woken=woken)
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
-            self._turn_problem = f"the daemon's turn fails: {type(exc).__name__}: {exc}"
+            self._turn_problem = f"{type(exc).__name__}: {exc}"
         else:
             self._turn_problem = ""
         self._beat_when_due()
@@ -239,6 +241,8 @@ class Daemon:
             self._look()
             # Before the journal is written, which may take its time with 100,000 new files.
             self._beat_when_due()
+        # A look that failed or hangs does not come here, and is due again at once.
+        self._manager.tell_alive(self._state())
         self._requeue_later()
         if self._outage.probe():
             self._keep_journal()
@@ -272,7 +276,6 @@ class Daemon:
             self._enqueue(drop_of_observation(observation))
         self._say_watching(self._watcher.ensure_alive())
         self._say_problems(scan)
-        self._manager.tell_alive(self._state())
 
     def _enqueue(self, drop: Drop) -> None:
         if not self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table)):
@@ -290,6 +293,7 @@ class Daemon:
         now = self._clock()
         times = [self._last_scan + self._seconds_between_scans()]
         times += [later.at for later in self._later]
+        times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
         next_check = self._gate.next_due()
@@ -393,6 +397,7 @@ class Daemon:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
             self._free_claims()
+            self._look_back()
             self._note_waiting()
             self._take_released()
             self._recover_when_due()
@@ -410,6 +415,17 @@ class Daemon:
             for path, worker in self._unfreed:
                 self._dock.journal.claims.free_claim(conn, path, worker)
         self._unfreed = []
+
+    def _look_back(self) -> None:
+        """Find, once, what left the inboxes while no daemon looked: it would wait for ever."""
+        if self._looked_back or self._scan is None:
+            return
+        with self._dock.target.read() as conn:
+            rows = self._dock.journal.tracking.with_status(conn, WAITING, HELD, RELEASED)
+        seen = {inbox.path for inbox in self._dock.tree.inboxes if inbox not in self._scan.failed}
+        paths = [path_of_key(row.file_path) for row in rows]
+        self._unnoted_gone += [p for p in paths if p.parent in seen and not os.path.lexists(p)]
+        self._looked_back = not self._scan.failed
 
     def _note_waiting(self) -> None:
         fresh, gone = self._gate.take_changes()
@@ -459,9 +475,12 @@ class Daemon:
         self._next_recovery = self._clock() + RECOVERY_SECONDS
         if self._tree_problem:
             self._make_tree()
-        self._say_recovered(settle_claims(self._dock))
+        self._say_recovered(settle_claims(self._dock, self._tell_alive))
         if is_filing_due(self._dock):
             self._dispatcher.start_filing()
+
+    def _tell_alive(self) -> None:
+        self._manager.tell_alive(self._state())
 
     def _say_recovered(self, done: Recovered) -> None:
         found = {name: number for name, number in asdict(done).items() if number}
@@ -519,15 +538,19 @@ class Daemon:
             return
         self._has_news, self._last_beat = False, self._clock()
         heartbeat = make_heartbeat(
+            config=self._dock.config,
             scan=self._scan,
             scanned_at=datetime.now(UTC) - timedelta(seconds=self._last_beat - self._last_scan),
             started_at=self._started_at,
             scan_seconds=self._scan_seconds,
-            scan_interval_seconds=self._seconds_between_scans(),
+            scan_interval_seconds=max(
+                self._seconds_between_scans(), self._scan_seconds / SCAN_SHARE
+            ),
             gate=self._gate,
             dispatcher=self._dispatcher,
             outage=self._outage,
             later=self._later,
+            failures=self._failures,
             problem=self._turn_problem,
             now=self._last_beat,
         )

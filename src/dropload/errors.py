@@ -35,6 +35,10 @@ class TransientError(DroploadError):
     category = "transient"
 
 
+class LockedError(TransientError):
+    """Somebody else holds a lock for longer than was waited: the database itself is well."""
+
+
 class FileChangedError(TransientError):
     """The file is no longer the version that was observed: the gate starts again."""
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from dropload.durable import explain_os_error, hidden_path, path_text, write_durably
+from dropload.durable import explain_os_error, hidden_path, path_text
 from dropload.errors import ConfigError
 from dropload.model import Area, Inbox, LoadType
 
@@ -100,13 +100,22 @@ class DropTree:
 
     def check(self) -> list[FolderProblem]:
         """Prove by doing that files can be read, written and renamed where dropload must."""
-        found = ((folder, _try_folder(folder)) for folder in self.working_folders())
-        return [FolderProblem(folder, message) for folder, message in found if message]
+        found = map(self.check_folder, self.working_folders())
+        return [problem for problem in found if problem is not None]
+
+    def check_folder(self, folder: Path) -> FolderProblem | None:
+        """Prove it for one of the folders; None when all is well."""
+        message = _try_folder(folder)
+        return FolderProblem(folder, message) if message else None
 
     def world_writable(self) -> list[Path]:
         """Return the folders into which everybody on this machine could drop or from which take."""
-        existing = (folder for folder in self.folders() if folder.is_dir())
-        return [folder for folder in existing if folder.stat().st_mode & stat.S_IWOTH]
+        return [folder for folder in self.folders() if is_world_writable(folder)]
+
+
+def is_world_writable(folder: Path) -> bool:
+    """Return whether everybody on this machine could drop files there or take them."""
+    return folder.is_dir() and bool(folder.stat().st_mode & stat.S_IWOTH)
 
 
 def _make_folder(folder: Path) -> bool:
@@ -135,7 +144,7 @@ def _try_folder(folder: Path) -> str:
     try:
         with os.scandir(folder) as entries:
             next(entries, None)
-        write_durably(first, b"dropload checks this folder\n")
+        write_probe(first)
         first.rename(second)
         second.unlink()
     except OSError as exc:
@@ -144,6 +153,15 @@ def _try_folder(folder: Path) -> str:
                 left.unlink()
         return explain_os_error(folder, exc)
     return ""
+
+
+def write_probe(path: Path) -> None:
+    """Create a file that proves that files can be; it need not survive a power cut.
+
+    Waiting for the disk would take seconds where loads keep it busy.
+    """
+    with path.open("xb") as file:
+        file.write(b"dropload checks this folder\n")
 
 
 # --- names ---------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dropload.identity import is_dead_worker, person_name, worker_name
+
 FILE_NAME = "heartbeat.json"
 
 
@@ -62,6 +64,7 @@ class Heartbeat:
     started_at: str
     scan_seconds: float
     scan_interval_seconds: float
+    """The next scan comes no later than so long after this one."""
     gate_checks: int
     gate_interval_seconds: float
     waiting: int
@@ -76,8 +79,18 @@ class Heartbeat:
     put_off: list[PutOff] = field(default_factory=list)
     put_off_count: int = 0
     workers_problem: str = ""
+    """Why no worker can be started."""
+    turn_problem: str = ""
+    """What nobody foresaw in the daemon's last turn."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """How often files that are tried again have been put off, by path."""
+    config_digests: dict[str, str] = field(default_factory=dict)
+    """Digest of each section of the configuration in force, without secrets."""
     strays: int = 0
     pid: int = field(default_factory=os.getpid)
+    process: str = field(default_factory=worker_name)
+    """The process in a form that tells whether it is still alive."""
+    user: str = field(default_factory=person_name)
     host: str = field(default_factory=socket.gethostname)
 
     @property
@@ -85,6 +98,11 @@ class Heartbeat:
         """Return how long ago the scan was, by this machine's clock."""
         scanned = datetime.fromisoformat(self.scanned_at)
         return (datetime.now(UTC) - scanned).total_seconds()
+
+    @property
+    def is_of_dead_process(self) -> bool:
+        """Return whether the daemon ran on this machine and is certainly gone."""
+        return is_dead_worker(self.process)
 
 
 def write_heartbeat(folder: Path, heartbeat: Heartbeat) -> None:

@@ -10,6 +10,7 @@
 | a stage whose load is not open                | dropped                                       |
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -69,18 +70,27 @@ def _find_unfiled(dock: Dock) -> list[LoadRecord]:
         return [row for row in unfiled if dock.journal.claims.is_abandoned(conn, row)]
 
 
-def settle_claims(dock: Dock) -> Recovered:
-    """Free or end what dead workers had, drop what they left over, and note late writers."""
+def settle_claims(dock: Dock, on_file: Callable[[], None] = lambda: None) -> Recovered:
+    """Free or end what dead workers had, drop what they left over, and note late writers.
+
+    `on_file` is called after each file that was looked after: there may be very many.
+    """
     with dock.target.read() as conn:
         history, claims = dock.journal.history, dock.journal.claims
         dead = [row for row in history.open(conn) if claims.is_abandoned(conn, row)]
-    freed = [_settle_open(dock, row) for row in dead]
+    freed = [_settle_open(dock, row) for row in _each(dead, on_file)]
     _note_late_writes(dock)
     return Recovered(
         freed=freed.count(True),
         cancelled=freed.count(False),
         stages_dropped=_sweep_stages(dock),
     )
+
+
+def _each(rows: Sequence[LoadRecord], on_file: Callable[[], None]) -> Iterator[LoadRecord]:
+    for row in rows:
+        yield row
+        on_file()
 
 
 def _try_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:

@@ -98,6 +98,8 @@ class Status:
                 yield f"database away{tried}: {beat.database_problem}"
             if beat.workers_problem:
                 yield beat.workers_problem
+            if beat.turn_problem:
+                yield f"the daemon's turn fails: {beat.turn_problem}"
         if self.database_problem and not (beat and beat.database_problem):
             yield f"database away: {self.database_problem}"
         for pause in self.paused:

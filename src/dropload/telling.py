@@ -1,11 +1,14 @@
 """Tell what the daemon knows: who waits for what, and until when."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
+from dropload.config import Config
+from dropload.config_digest import digest_sections
 from dropload.dispatch import Dispatcher
 from dropload.durable import path_text
 from dropload.gate import Gate, WaitingFile
@@ -29,6 +32,7 @@ class PutOffDrop(NamedTuple):
 
 def make_heartbeat(
     *,
+    config: Config,
     scan: Scan,
     scanned_at: datetime,
     started_at: datetime,
@@ -38,6 +42,7 @@ def make_heartbeat(
     dispatcher: Dispatcher,
     outage: Outage,
     later: Sequence[PutOffDrop],
+    failures: Mapping[Path, int],
     problem: str,
     now: float,
 ) -> Heartbeat:
@@ -57,7 +62,10 @@ def make_heartbeat(
             _at_gate(file, to_wall)
             for file in islice(gate.waiting(), min(gate.waiting_count, MOST_NAMED))
         ],
-        workers_problem=dispatcher.problem or problem,
+        workers_problem=dispatcher.problem,
+        turn_problem=problem,
+        failures={path_text(path): times for path, times in islice(failures.items(), MOST_NAMED)},
+        config_digests=digest_sections(config),
         queued=dispatcher.queued,
         queues=list(dispatcher.queues(MOST_NAMED)),
         put_off=[

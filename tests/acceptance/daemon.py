@@ -42,6 +42,8 @@ class Daemon:
             "DROPLOAD_WORKERS__COUNT": "2",
             "DROPLOAD_RETRY__FIRST_WAIT_SECONDS": "0.1",
             "DROPLOAD_LOG__FORMAT": "json",
+            # Only a broken check takes so long, however busy the machine.
+            "DROPLOAD_HEALTH__CHECK_TIMEOUT_SECONDS": "30",
             **environ,
         }
         self.log = root / "daemon.log"

@@ -23,6 +23,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("DROPLOAD_PATHS__DROPOFF", str(tmp_path / "dropoff"))
     monkeypatch.setenv("DROPLOAD_DATABASE__URL", f"sqlite:///{tmp_path / 'dropload.db'}")
     monkeypatch.setenv("DROPLOAD_LOG__LEVEL", "error")
+    monkeypatch.setenv("DROPLOAD_HEALTH__CHECK_TIMEOUT_SECONDS", "30")
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["dropload", *arguments])
@@ -289,6 +290,25 @@ def test_health_is_critical_when_the_database_was_never_prepared(run: Run, tmp_p
     text = run("health")[1]
     assert "dropload init" in text
     assert "reference_data_table" in text
+
+
+def test_health_explains_itself_line_by_line_and_calls_wrong_usage_unknown(
+    run: Run, yard: Yard
+) -> None:
+    first, *lines = run("health", "-v")[1].splitlines()
+    assert first.startswith("DROPLOAD CRITICAL - daemon: not running")
+    assert lines[0] == "CRITICAL daemon: not running: start it with `dropload run`"
+    assert any(line.startswith("OK       writing: ") for line in lines)
+    status, _, errors = run("health", "--loud")
+    assert (status, "--loud" in errors) == (3, True)
+
+
+def test_health_says_when_not_even_its_own_process_answers(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.checks.run_apart", lambda _work, _limit: None)
+    status, text, _ = run("health")
+    assert (status, "something blocks its process" in text) == (2, True)
 
 
 def test_health_of_a_wrong_configuration_is_critical_and_no_traceback(

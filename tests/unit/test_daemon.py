@@ -117,3 +117,18 @@ def test_an_idle_daemon_scans_once_an_interval_and_sleeps_in_between(
     gaps = {round(after - before, 3) for before, after in pairwise(scans)}
     assert gaps == {daemon._seconds_between_scans()}
     assert len(scans) == 10, "each time it woke there was something to do"
+
+
+def test_what_left_an_inbox_while_no_daemon_looked_waits_no_longer(
+    yard: Yard, daemon: Daemon, clock: Clock
+) -> None:
+    gone, stays = (yard.put(name, "id\n1\n") for name in ("gone.csv", "stays.csv"))
+    daemon._take_turn(woken=True)
+    gone.unlink()
+    successor = Daemon(yard.dock, clock=clock)
+    try:
+        successor._take_turn(woken=True)
+    finally:
+        successor._shut_down()
+    states = yard.query('SELECT file_path, status FROM "ref.File_Monitor_Tracking"')
+    assert dict(states) == {str(gone): "vanished", str(stays): "waiting"}

@@ -16,7 +16,7 @@ from dropload.intake import drop_of_path, name_drop
 from dropload.journal import ClaimRefused
 from dropload.model import Drop, Load, State, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import Recovered, recover
+from dropload.recovery import Recovered, recover, settle_claims
 from tests.conftest import Yard
 
 ORDERS = "id,name\n1,Ada\n2,Bob\n"
@@ -552,7 +552,7 @@ def test_a_writer_that_goes_on_after_the_load_is_noticed_and_said_once(
         "SELECT load_id, state FROM \"ref.Load_History\" WHERE error_category = 'late_write'"
     )
     assert row == (loaded.load_id, "filed")
-    checks = {check.name: check for check in check_health(yard.dock).checks}
+    checks = {check.name: check for check in check_health(yard.dock.config).checks}
     assert checks["late writers"].message.endswith("orders.csv")
 
 
@@ -647,3 +647,12 @@ def test_an_old_fullload_is_held_when_rows_were_appended_after_it_came(yard: Yar
     assert yard.load(old).verdict is Verdict.HELD
     assert yard.table("dbo.prices") == [(2,), (2,)]
     assert yard.load(old, force=True).verdict is Verdict.LOADED
+
+
+def test_whoever_waits_hears_of_each_file_that_was_recovered(yard: Yard) -> None:
+    """H2: many files, or one that is copied to another file system, take their time."""
+    for name in ("a.csv", "b.csv"):
+        claim(yard, yard.put(name, ORDERS), dead_worker())
+    heard: list[int] = []
+    assert settle_claims(yard.dock, lambda: heard.append(1)).freed == 2
+    assert len(heard) == 2

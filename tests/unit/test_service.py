@@ -1,5 +1,6 @@
 """What the service manager is told, over a real socket."""
 
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from dropload import daemon as module
 from dropload.daemon import Daemon
 from dropload.service import ServiceManager
-from tests.conftest import Yard
+from tests.conftest import Yard, open_yard
 
 
 @pytest.fixture
@@ -76,4 +77,41 @@ def test_a_sign_of_life_is_a_look_at_the_inboxes_and_nothing_else(
         assert received(receiver) == [], "the process lives, and nobody looks after the files"
     finally:
         daemon._shut_down()
-    assert received(receiver) == ["STOPPING=1\nSTATUS=finishing loads under way"]
+    [stopping] = received(receiver)
+    assert stopping.splitlines() == [
+        "STOPPING=1",
+        "STATUS=finishing loads under way",
+        "EXTEND_TIMEOUT_USEC=40000000",
+    ], "ten seconds for loads under way, and some to end"
+
+
+def test_the_watchdog_of_the_unit_sets_how_often_a_sign_is_due() -> None:
+    def seconds(**environ: str) -> float:
+        return ServiceManager(environ=environ).seconds_between_signs
+
+    assert seconds(WATCHDOG_USEC="3000000") == 1.5
+    assert seconds(WATCHDOG_USEC="3000000", WATCHDOG_PID=str(os.getpid())) == 1.5
+    assert seconds(WATCHDOG_USEC="3000000", WATCHDOG_PID="1") == math.inf, "of a parent"
+    assert seconds() == seconds(WATCHDOG_USEC="0") == seconds(WATCHDOG_USEC="often") == math.inf
+
+
+def test_a_daemon_that_looks_seldom_still_gives_signs_in_time(
+    tmp_path: Path, receiver: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", receiver.getsockname())
+    monkeypatch.setenv("WATCHDOG_USEC", "120000000")
+    often = {"interval_seconds": 3600}
+    yard = open_yard(tmp_path, watch={"scan_interval_seconds": 3600}, gate=often)
+    daemon = Daemon(yard.dock, clock=lambda: 0.0)
+    try:
+        daemon._prepare()
+        daemon._take_turn_safely(woken=True)
+        looked_at = daemon._last_scan
+        received(receiver)
+        assert daemon._seconds_to_next_turn() == 60.0
+        daemon._take_turn_safely(woken=False)
+        assert daemon._last_scan == looked_at, "no look was due"
+        assert [message.splitlines()[0] for message in received(receiver)] == ["WATCHDOG=1"]
+    finally:
+        daemon._shut_down()
+        yard.dock.target.close()

@@ -6,43 +6,80 @@ import click
 
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
-from dropload.errors import DroploadError
-from dropload.health import check_health
-from dropload.logs import mask_secrets
+from dropload.config import LogConfig
+from dropload.errors import ConfigError
+from dropload.health import Check, Health, Level, check_health
+from dropload.health.apart import run_apart
+from dropload.logs import configure_logs, mask_secrets
+
+_SLACK_SECONDS = 0.5
+"""Beyond the checks' own limit: they end by themselves, unless the whole process is stuck."""
 
 
-@click.command()
+class _WrongCallError(click.UsageError):
+    """The command was called wrongly."""
+
+    exit_code = int(Level.UNKNOWN)
+
+
+class _PluginCommand(click.Command):
+    """A plugin says UNKNOWN when it was called wrongly: 2 would be CRITICAL."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, arguments)
+        except click.UsageError as exc:
+            raise _WrongCallError(exc.format_message(), exc.ctx) from exc
+
+
+@click.command(cls=_PluginCommand)
+@click.option("-v", "--verbose", is_flag=True, help="Also print a line for each check.")
 @json_option
 @pass_session
-def health(session: Session, as_json: bool) -> int:
-    """Check folders, daemon, database and disk, as a plugin for monitoring systems.
+def health(session: Session, verbose: bool, as_json: bool) -> int:
+    """Check folders, daemon, database and disks, as a plugin for monitoring systems.
 
     Prints one line with performance data. Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+    Changes nothing, and takes no longer than `health.check_timeout_seconds` for what hangs. Ask as
+    the user of the service, with its environment: rights and configuration are what it checks.
     """
-    try:
-        answer = check_health(session.dock)
-    except DroploadError as exc:
-        text = mask_secrets(str(exc))
-        if as_json:
-            check = {"name": exc.category, "status": "critical", "message": text}
-            output.print_json({"status": "critical", "checks": [check]})
-        else:
-            click.echo(f"DROPLOAD CRITICAL - {exc.category}: {text}")
-        return 2
+    answer = _look_apart(session)
     if as_json:
-        output.print_json(
-            {
-                "status": answer.level.name.lower(),
-                "checks": [
-                    {"name": c.name, "status": c.level.name.lower(), "message": c.message}
-                    for c in answer.checks
-                ],
-                "figures": dict(answer.figures),
-            }
-        )
-    else:
-        click.echo(answer.summary())
+        output.print_json(_health_as_json(answer))
+        return int(answer.level)
+    click.echo(mask_secrets(answer.summary()))
+    for line in answer.details() if verbose else ():
+        click.echo(mask_secrets(line))
     return int(answer.level)
+
+
+def _look_apart(session: Session) -> Health:
+    # Not into the daemon's log, nor as somebody else into a file of that name.
+    configure_logs(LogConfig(level="error"))
+    try:
+        config = session.read_config()
+    except ConfigError as exc:
+        return Health((Check(exc.category, Level.CRITICAL, str(exc)),))
+    limit = config.health.check_timeout_seconds + _SLACK_SECONDS
+    said = f"the check itself gave no answer within {limit:g} s: something blocks its process"
+    return run_apart(lambda: check_health(config), limit) or Health(
+        (Check("health", Level.CRITICAL, said),)
+    )
+
+
+def _health_as_json(answer: Health) -> dict[str, Any]:
+    return {
+        "status": answer.level.name.lower(),
+        "checks": [
+            {
+                "name": check.name,
+                "status": check.level.name.lower(),
+                "message": mask_secrets(check.message),
+            }
+            for check in answer.by_weight()
+        ],
+        "figures": {figure.name: figure.value for figure in answer.figures},
+    }
 
 
 @click.group()

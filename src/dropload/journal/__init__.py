@@ -5,7 +5,12 @@ from datetime import timedelta
 from dropload.journal.claims import ClaimRefused, Claims
 from dropload.journal.history import LATE_WRITE, History
 from dropload.journal.loads import Loads, drop_from_record, to_json
-from dropload.journal.migrations import apply_scripts, pending_scripts
+from dropload.journal.migrations import (
+    apply_scripts,
+    journal_versions,
+    pending_scripts,
+    prove_writable,
+)
 from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.standing import Standing, StandingLoad, created_table
@@ -37,9 +42,11 @@ __all__ = [
     "apply_scripts",
     "created_table",
     "drop_from_record",
+    "journal_versions",
     "path_key",
     "path_of_key",
     "pending_scripts",
+    "prove_writable",
     "to_json",
 ]
 

@@ -25,6 +25,8 @@ LATE_WRITE = "late_write"
 """Category of a load whose file was written to after it had been loaded and moved."""
 UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 """Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
+_LAST_LOADS = 5_000
+"""More than end in the time that is looked back at; the history of years is not read for it."""
 _PAST_PLANS = 10
 """How a table's numbers were written shows in its last loads; older senders may be gone."""
 
@@ -193,10 +195,31 @@ class History:
     def late_writes(self, conn: sa.Connection, since: timedelta) -> list[LoadRecord]:
         """Return the loads of the last time whose files were written to afterwards."""
         query = sa.select(self._loads).where(
+            self._loads.c.load_id > self._before_last(_LAST_LOADS),
             self._loads.c.error_category == LATE_WRITE,
             self._loads.c.filed_at > self._target.now(conn) - since,
         )
         return self.all(conn, query)
+
+    def count_ended(self, conn: sa.Connection, since: timedelta) -> tuple[int, int]:
+        """Return how many loads have ended in the last time, and how many of them failed."""
+        own = self._loads.c
+        query = (
+            sa.select(own.state, sa.func.count())
+            .where(
+                own.load_id > self._before_last(_LAST_LOADS),
+                sa.func.coalesce(own.committed_at, own.finished_at)
+                > self._target.now(conn) - since,
+            )
+            .group_by(own.state)
+        )
+        ended = {str(state): int(count) for state, count in conn.execute(query)}
+        return sum(ended.values()), ended.get(State.FAILED.value, 0)
+
+    def _before_last(self, loads: int) -> sa.ScalarSelect[int]:
+        """Return the number below those of so many loads, so that not all of them are read."""
+        newest = sa.func.coalesce(sa.func.max(self._loads.c.load_id), 0)
+        return sa.select(newest - loads).scalar_subquery()
 
     def all(self, conn: sa.Connection, query: sa.Select[Any]) -> list[LoadRecord]:
         """Return every row of a query over the load history."""

@@ -1,5 +1,6 @@
 """Bring the journal's tables up to date with the scripts of `sql/`."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -33,6 +34,13 @@ def pending_scripts(target: Target) -> list[Path]:
     return [path for version, path in scripts_of(target) if version not in done]
 
 
+def journal_versions(target: Target) -> tuple[int, int]:
+    """Return the version of the journal in the database, 0 for none, and the one we know."""
+    with target.read() as conn:
+        done = _applied_versions(target, conn)
+    return max(done, default=0), max(version for version, _ in scripts_of(target))
+
+
 def apply_scripts(target: Target) -> list[str]:
     """Run every script not yet run, each in one transaction; return their names.
 
@@ -44,6 +52,21 @@ def apply_scripts(target: Target) -> list[str]:
             applied.append(path.name)
     _ensure_schema(target, target.schema_of(Area.NON_REFERENCE))
     return applied
+
+
+def prove_writable(target: Target) -> None:
+    """Write into the journal and take it back; raise the error that keeps dropload from it.
+
+    LockedError when somebody else is writing for longer than the target waits for a lock.
+    """
+    versions = journal_tables(target).versions
+    with contextlib.suppress(_TakenBackError), target.write() as conn:
+        conn.execute(sa.update(versions).values(script=versions.c.script))
+        raise _TakenBackError
+
+
+class _TakenBackError(Exception):
+    """Rolls a transaction back on purpose."""
 
 
 def _apply(target: Target, version: int, path: Path) -> bool:

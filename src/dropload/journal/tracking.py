@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,22 @@ class Tracking:
             self._table.c.status
         )
         return {row.status: row.total for row in conn.execute(query)}
+
+    def standing(self, conn: sa.Connection, root: Path) -> dict[str, tuple[int, datetime | None]]:
+        """Return of the files below a drop tree that are not over, by state: how many, since when.
+
+        The time is that of the oldest one's last change, UTC.
+        """
+        own = self._table.c
+        query = (
+            sa.select(own.status, sa.func.count(), sa.func.min(own.changed_at))
+            .where(
+                own.status.in_((WAITING, HELD, RELEASED)),
+                own.file_path.startswith(f"{path_text(root)}/", autoescape=True),
+            )
+            .group_by(own.status)
+        )
+        return {status: (count, since) for status, count, since in conn.execute(query)}
 
     def at_paths(self, conn: sa.Connection, paths: Iterable[Path]) -> dict[str, TrackedFile]:
         """Return the rows of these paths by their text, as far as there are any."""

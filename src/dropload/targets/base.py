@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
@@ -123,6 +124,16 @@ class Target(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Return one line that names the database, its version and its driver, no password."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Return where the database is, without asking it."""
+
+    @property
+    def file(self) -> Path | None:
+        """Return the file on this machine that holds the rows; None for a server."""
+        return None
 
     @abstractmethod
     def now(self, conn: sa.Connection) -> datetime:

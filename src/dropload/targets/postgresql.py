@@ -160,11 +160,15 @@ class PostgreSQLTarget(ServerTarget):
 
     def describe(self) -> str:
         """Return server, version and driver."""
-        url = self.engine.url
         with self.read() as conn:
             version = conn.exec_driver_sql("SHOW server_version").scalar_one()
-        where = url.host or url.query.get("host") or "local"
-        return f"PostgreSQL {version}, {where}/{url.database}, psycopg {psycopg.__version__}"
+        return f"PostgreSQL {version}, {self.place}, psycopg {psycopg.__version__}"
+
+    @property
+    def place(self) -> str:
+        """Return host and database."""
+        url = self.engine.url
+        return f"{url.host or url.query.get('host') or 'local'}/{url.database}"
 
     def now(self, conn: sa.Connection) -> datetime:
         """Return the server's clock."""

@@ -10,6 +10,7 @@ from dropload.errors import (
     ConstraintError,
     DroploadError,
     FileError,
+    LockedError,
     TargetError,
     TransientError,
 )
@@ -54,6 +55,7 @@ def translate_error(exc: Exception) -> DroploadError:
         (state.startswith(_ROWS) or (not state and rows), _rows_error(said)),
         (state.startswith(_TOO_WIDE), _width_error(said)),
         (state == _CANCELED and "statement timeout" in said, slow_statement_error("PostgreSQL")),
+        (state == _LOCK_TIMEOUT, LockedError(f"PostgreSQL: {said}.")),
         (away or state.startswith(_TRANSIENT), TransientError(f"PostgreSQL: {said}.")),
         (not state and driver, _away_error(said)),
     )

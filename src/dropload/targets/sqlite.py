@@ -19,7 +19,14 @@ import sqlalchemy as sa
 
 from dropload import column_types
 from dropload.config import DEFAULT_URL
-from dropload.errors import ConfigError, ConstraintError, DroploadError, TargetError, TransientError
+from dropload.errors import (
+    ConfigError,
+    ConstraintError,
+    DroploadError,
+    LockedError,
+    TargetError,
+    TransientError,
+)
 from dropload.model import (
     ColumnType,
     Kind,
@@ -189,7 +196,7 @@ class SQLiteTarget(Target):
         code = getattr(original, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
         if primary in _BUSY:
-            return TransientError("The database is locked by another process.")
+            return LockedError("The database is locked by another process.")
         if primary in _REFUSED:
             return ConstraintError(
                 f"The table refuses the rows: {original}.",
@@ -206,7 +213,17 @@ class SQLiteTarget(Target):
 
     def describe(self) -> str:
         """Return the file and the version of the library."""
-        return f"SQLite {sqlite3.sqlite_version}, file {self._path}"
+        return f"SQLite {sqlite3.sqlite_version}, {self.place}"
+
+    @property
+    def place(self) -> str:
+        """Return the file."""
+        return f"file {self._path}"
+
+    @property
+    def file(self) -> Path | None:
+        """Return the file that holds the rows."""
+        return self._path
 
     def now(self, conn: sa.Connection) -> datetime:  # noqa: ARG002 - other targets ask there
         """Return the machine's clock: file and machine are one here."""

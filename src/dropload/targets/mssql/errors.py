@@ -9,6 +9,7 @@ from dropload.errors import (
     ConstraintError,
     DroploadError,
     FileError,
+    LockedError,
     TargetError,
     TransientError,
 )
@@ -64,6 +65,7 @@ def translate_error(exc: Exception, driver_name: str) -> DroploadError:
         (no_driver, _driver_error(said, driver_name)),
         (state in _CONNECTING and _ENCRYPTION.search(said), _encryption_error(said)),
         (_CANNOT_OPEN_DATABASE in numbers, _no_database_error(said)),
+        (_LOCK_TIMEOUT in numbers, LockedError(f"SQL Server: {said}.")),
         # Before the login: a database that recovers refuses it too.
         (away or numbers & _TRANSIENT, TransientError(f"SQL Server: {said}.")),
         (numbers & _LOGIN or state == "28000", _login_error(said)),

@@ -108,9 +108,13 @@ class SQLServerTarget(ServerTarget):
             driver = conn.connection.driver_connection
             assert isinstance(driver, pyodbc.Connection)  # noqa: S101 - the URL names this driver
             number = driver.getinfo(pyodbc.SQL_DRIVER_VER)
-        where = f"{self._settings.host}/{self._settings.name}"
         first = version.partition("\n")[0].strip()
-        return f"{first}, {where}, ODBC driver {number} ({self.driver.origin})"
+        return f"{first}, {self.place}, ODBC driver {number} ({self.driver.origin})"
+
+    @property
+    def place(self) -> str:
+        """Return host and database."""
+        return f"{self._settings.host}/{self._settings.name}"
 
     def now(self, conn: sa.Connection) -> datetime:
         """Return the server's clock."""
