@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dropload.config import Config
+from dropload.errors import RefusedError
 from dropload.folders import DropTree
-from dropload.journal import Journal
+from dropload.journal import Journal, pending_scripts
 from dropload.targets import open_target
 from dropload.targets.base import Target
 
@@ -26,3 +27,14 @@ def open_dock(config: Config) -> Dock:
     lease = timedelta(seconds=config.workers.lease_seconds)
     tree = DropTree(config.paths.dropoff.absolute())
     return Dock(config, tree, target, Journal(target, lease))
+
+
+def check_prepared(dock: Dock) -> None:
+    """Raise RefusedError where the database has no journal yet, or an older one."""
+    missing = pending_scripts(dock.target)
+    if missing:
+        names = ", ".join(path.name for path in missing)
+        raise RefusedError(
+            f"The database is not prepared ({names}): {dock.target.describe()}.",
+            hint="`dropload init` or the daemon's first start does it.",
+        )

@@ -22,19 +22,20 @@ def person_name(said: str = "") -> str:
     return f"{said} ({user})"[:_LONGEST_NAME] if said else user
 
 
-def worker_name() -> str:
-    """Return `machine@boot#pid#start`.
+def worker_name(part: str = "") -> str:
+    """Return `machine@boot#pid#start`, with `#part` behind it where a process has several workers.
 
     The start time tells a process from a later one of the same id.
     """
     pid = os.getpid()
-    return f"{_host()}#{pid}#{_started(pid)}"
+    whole = f"{_host()}#{pid}#{_started(pid)}"
+    return f"{whole}#{part}" if part else whole
 
 
 def is_dead_worker(name: str) -> bool:
     """Return whether the named worker ran on this machine and is certainly gone."""
     host, _, rest = name.partition("#")
-    pid, _, started = rest.partition("#")
+    pid, started = (*rest.split("#"), "")[:2]
     machine, _, boot = host.partition("@")
     own_machine, _, own_boot = _host().partition("@")
     if machine != own_machine or not pid.isdigit():

@@ -1,6 +1,5 @@
 """The commands that look at loads: status, history, show."""
 
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from rich.console import Console
 from dropload.accounts import Account, account_for_files
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
-from dropload.errors import RefusedError
+from dropload.looking_back import list_loads, show_load
 from dropload.model import LoadRecord
 from dropload.reports import count_of
 from dropload.status import Status, read_status
@@ -136,9 +135,7 @@ def history(session: Session, table: str | None, limit: int, as_json: bool) -> N
 
     With --json: one object a line.
     """
-    dock = session.prepared_dock
-    with dock.target.read() as conn:
-        rows = dock.journal.history.latest(conn, table, limit)
+    rows = list_loads(session.prepared_dock, table, limit)
     if as_json:
         for row in rows:
             output.print_json(output.load_as_json(row))
@@ -182,16 +179,11 @@ def _first_sentence(text: str) -> str:
 @pass_session
 def show(session: Session, load_id: int, as_json: bool) -> None:
     """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
-    dock = session.prepared_dock
-    with dock.target.read() as conn:
-        row = dock.journal.history.row(conn, load_id)
-        rejects = dock.journal.history.rejects(conn, load_id) if row else []
-    if row is None:
-        raise RefusedError(f"There is no load {load_id}.", hint="`dropload history` lists them.")
-    answer = output.load_as_json(row) | {
-        "layout": json.loads(row.layout or "null"),
-        "plan": json.loads(row.plan or "null"),
-        "rejects": [asdict(reject) for reject in rejects],
+    found = show_load(session.prepared_dock, load_id)
+    answer = output.load_as_json(found.load) | {
+        "layout": found.layout,
+        "plan": found.plan,
+        "rejects": [asdict(reject) for reject in found.rejects],
     }
     if as_json:
         output.print_json(answer)

@@ -1,6 +1,5 @@
 """The commands that do something: run, init, load, release."""
 
-import getpass
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session, place_options
 from dropload.daemon import Daemon
 from dropload.durable import path_text
-from dropload.errors import RefusedError
-from dropload.identity import worker_name
-from dropload.intake import drop_of_path
-from dropload.journal import HELD, RELEASED, apply_scripts, path_key
+from dropload.identity import person_name
+from dropload.interventions import release_file
+from dropload.journal import apply_scripts
 from dropload.model import Area, LoadType, Outcome, Verdict
-from dropload.pipeline import process_drop
+from dropload.on_request import load_file
 from dropload.reports import count_of
 
 
@@ -80,19 +78,16 @@ def load(
     A file in an inbox is filed as usual; any other stays where it is and needs --area and
     --load-type. Be sure that nobody is still writing it.
     """
-    dock = session.dock
-    dock.tree.create()
-    apply_scripts(dock.target)
-    drop = drop_of_path(
-        file,
-        dock.tree,
-        Area(area) if area else None,
-        LoadType(load_type) if load_type else None,
-        force=force,
-        requested_by=getpass.getuser(),
-    )
     with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
-        outcome = process_drop(dock, drop, worker_name(), bar.on_step)
+        outcome = load_file(
+            session.dock,
+            file,
+            Area(area) if area else None,
+            LoadType(load_type) if load_type else None,
+            force=force,
+            actor=person_name(),
+            on_step=bar.on_step,
+        )
     if as_json:
         output.print_json(_outcome_as_json(outcome))
     else:
@@ -172,18 +167,7 @@ def release(session: Session, path: Path, reason: str) -> None:
     A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
     The release counts for the version that is there now; a new version is judged again.
     """
-    dock = session.prepared_dock
-    text = path_key(path.absolute())
-    with dock.target.write() as conn:
-        row = dock.journal.tracking.find(conn, text)
-        if row is None or row.status != HELD:
-            raise RefusedError(
-                f"{path} is not held.", hint="`dropload status` lists the files that are."
-            )
-        dock.journal.tracking.set_status(
-            conn, row.id, RELEASED, reason=f"released by {getpass.getuser()}"
-        )
-        dock.journal.audit.add(conn, getpass.getuser(), "release", row.load_id, reason)
+    release_file(session.prepared_dock, path, person_name(), reason)
     click.echo(f"Released: {path_text(path.name)} loads at the daemon's next look.")
 
 

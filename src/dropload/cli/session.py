@@ -7,9 +7,7 @@ from typing import Any
 import click
 
 from dropload.config import Config, LoadedConfig, load_config
-from dropload.dock import Dock, open_dock
-from dropload.errors import RefusedError
-from dropload.journal import pending_scripts
+from dropload.dock import Dock, check_prepared, open_dock
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
 
@@ -64,13 +62,7 @@ class Session:
     @property
     def prepared_dock(self) -> Dock:
         """Return the dock for commands that ask the journal; raise RefusedError without one."""
-        missing = pending_scripts(self.dock.target)
-        if missing:
-            names = ", ".join(path.name for path in missing)
-            raise RefusedError(
-                f"The database is not prepared ({names}): {self.dock.target.describe()}.",
-                hint="`dropload init` or the daemon's first start does it.",
-            )
+        check_prepared(self.dock)
         return self.dock
 
 
