@@ -18,7 +18,7 @@ from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import RELEASED
 from dropload.logs import configure_logs, get_logger
-from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
+from dropload.model import DAEMON, Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import recover
@@ -84,6 +84,8 @@ class Daemon:
         """Drops to be tried again, with the time from which on."""
         self._unfreed: list[tuple[Path, str]] = []
         """Claims of workers that could not give them up, because the database was away."""
+        self._reloads: list[str] = []
+        """Sections of the configuration that have changed, before the journal was told."""
         self._failures: dict[Path, int] = {}
         self._said_problems: tuple[str, ...] = ()
         self._log = get_logger()
@@ -166,6 +168,7 @@ class Daemon:
             return
         if changed:
             self._apply(config)
+            self._reloads.append(", ".join(changed))
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
             self._log.warning("restart_needed", sections=kept)
@@ -350,6 +353,7 @@ class Daemon:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
             self._free_claims()
+            self._note_reloads()
             self._note_waiting()
             self._take_released()
             self._recover_when_due()
@@ -367,6 +371,15 @@ class Daemon:
             for path, worker in self._unfreed:
                 self._dock.journal.claims.free_claim(conn, path, worker)
         self._unfreed = []
+
+    def _note_reloads(self) -> None:
+        """Write into the audit log which sections another configuration has changed."""
+        if not self._reloads:
+            return
+        with self._dock.target.write() as conn:
+            for sections in self._reloads:
+                self._dock.journal.audit.add(conn, DAEMON, "configuration_reload", None, sections)
+        self._reloads = []
 
     def _note_waiting(self) -> None:
         fresh, gone = self._gate.take_changes()

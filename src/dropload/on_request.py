@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dropload.dock import Dock
+from dropload.dock import Dock, prepare
 from dropload.errors import DroploadError
 from dropload.examination import (
     Examined,
@@ -16,7 +16,6 @@ from dropload.examination import (
 )
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.journal import apply_scripts
 from dropload.logs import get_logger
 from dropload.model import Area, Drop, Layout, LoadType, Outcome, Plan
 from dropload.pipeline import OnStep, process_drop
@@ -83,6 +82,7 @@ def load_file(
     *,
     force: bool,
     actor: str,
+    reason: str = "",
     on_step: OnStep = lambda _step, _rows: None,
 ) -> Outcome:
     """Load a file now, without the gate, and return what became of it.
@@ -90,9 +90,10 @@ def load_file(
     Makes folders and journal where they are missing. Several threads may load at the same time.
     Raises DroploadError when it cannot be tried at all.
     """
-    dock.tree.create()
-    apply_scripts(dock.target)
-    drop = drop_of_path(path, dock.tree, area, load_type, force=force, requested_by=actor)
+    prepare(dock, actor)
+    drop = drop_of_path(
+        path, dock.tree, area, load_type, force=force, requested_by=actor, reason=reason
+    )
     # Two threads with one name would take each other's claims over.
     worker = worker_name(str(next(_CALLS)))
     try:

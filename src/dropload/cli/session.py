@@ -14,6 +14,7 @@ from dropload.model import Area, LoadType
 actor_option = click.option(
     "--actor", default="", help="Who asks for it, where several people share one system user."
 )
+reason_option = click.option("--reason", default="", help="Why; goes into the audit log.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from dropload.journal.claims import ClaimRefused, Claims
 from dropload.journal.history import History
 from dropload.journal.loads import Loads, drop_from_record, to_json
-from dropload.journal.migrations import apply_scripts, pending_scripts
+from dropload.journal.migrations import INIT, apply_scripts, pending_scripts
 from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.standing import Standing, StandingLoad, created_table
@@ -22,6 +22,7 @@ from dropload.targets.base import Target
 __all__ = [
     "FILE_PATH_LENGTH",
     "HELD",
+    "INIT",
     "NO_LOAD",
     "RELEASED",
     "VANISHED",

@@ -16,6 +16,7 @@ from dropload.journal.history import LATE_WRITE, History, once_key
 from dropload.journal.tables import JournalTables, path_of_key
 from dropload.journal.tracking import HELD, WAITING, Tracking
 from dropload.model import (
+    DAEMON,
     Area,
     Drop,
     Load,
@@ -297,7 +298,7 @@ def drop_from_record(record: LoadRecord) -> Drop:
         load_type=LoadType(record.load_type),
         version=record.version,
         in_tree=record.in_tree,
-        requested_by=record.requested_by or "daemon",
+        requested_by=record.requested_by or DAEMON,
     )
 
 
