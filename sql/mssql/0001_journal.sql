@@ -116,7 +116,8 @@ CREATE TABLE ref.Load_History (
     error_message     nvarchar(max),
     requested_by      nvarchar(200),
     once_key          nvarchar(500) COLLATE Latin1_General_BIN2,  -- see below
-    commit_no         bigint                               -- order of the commits of one table, from 1
+    commit_no         bigint,                              -- order of the commits of one table, from 1
+    duplicate_of      bigint                               -- the load by which it was a duplicate
 );
 -- One open load per path: this is what keeps two daemons from loading one file twice.
 CREATE UNIQUE INDEX ux_Load_History_open
@@ -182,6 +183,7 @@ CREATE TABLE ref.Audit_Log (
     load_id bigint,
     detail  nvarchar(max)
 );
+CREATE INDEX ix_Audit_Log_at ON ref.Audit_Log (at);
 COMMIT;
 END;
 GO

@@ -89,7 +89,8 @@ CREATE TABLE IF NOT EXISTS ref.load_history (
     error_message     text,
     requested_by      varchar(200),
     once_key          varchar(500),                         -- see below
-    commit_no         bigint                               -- order of the commits of one table, from 1
+    commit_no         bigint,                              -- order of the commits of one table, from 1
+    duplicate_of      bigint                               -- the load by which it was a duplicate
 );
 -- One open load per path: this is what keeps two daemons from loading one file twice.
 CREATE UNIQUE INDEX IF NOT EXISTS ux_load_history_open
@@ -137,6 +138,7 @@ CREATE TABLE IF NOT EXISTS ref.audit_log (
     load_id bigint,
     detail  text
 );
+CREATE INDEX IF NOT EXISTS ix_audit_log_at ON ref.audit_log (at);
 
 INSERT INTO ref.schema_version (version, script, applied_at)
     VALUES (1, '0001_journal.sql', now() AT TIME ZONE 'UTC')

@@ -85,7 +85,8 @@ CREATE TABLE IF NOT EXISTS "ref.Load_History" (
     error_message  TEXT,
     requested_by   VARCHAR(200),
     once_key       VARCHAR(500),                            -- see below
-    commit_no      BIGINT                                  -- order of the commits of one table, from 1
+    commit_no      BIGINT,                                 -- order of the commits of one table, from 1
+    duplicate_of   BIGINT                                  -- the load by which it was a duplicate
 );
 -- One open load per path: this is what keeps two daemons from loading one file twice.
 CREATE UNIQUE INDEX IF NOT EXISTS "ref.ux_Load_History_open"
@@ -133,6 +134,7 @@ CREATE TABLE IF NOT EXISTS "ref.Audit_Log" (
     load_id BIGINT,
     detail  TEXT
 );
+CREATE INDEX IF NOT EXISTS "ref.ix_Audit_Log_at" ON "ref.Audit_Log" (at);
 
 INSERT OR IGNORE INTO "ref.Schema_Version" (version, script, applied_at)
     VALUES (1, '0001_journal.sql', CURRENT_TIMESTAMP);

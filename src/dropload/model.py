@@ -554,6 +554,8 @@ class LoadRecord:
     once_key: str | None
     commit_no: int | None
     """Order of the commits of one table, from 1; clocks may be set back, this is not."""
+    duplicate_of: int | None
+    """The load by which it was a duplicate; None for all others."""
 
     @property
     def table(self) -> str:

@@ -93,8 +93,7 @@ def _note_request(dock: Dock, conn: sa.Connection, load: Load) -> None:
     """Write into the audit log who has a file loaded, whether past duplicates and guard rails."""
     drop = load.drop
     action = "load_forced" if drop.force else "load"
-    detail = path_text(drop.path) + (f": {drop.reason}" if drop.reason else "")
-    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, detail)
+    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, drop.reason)
 
 
 def _foreseen(exc: DroploadError | OSError) -> DroploadError:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dropload import __version__
-from dropload.cli import checks, corrections, files, loads, operate, references, upkeep
+from dropload.cli import checks, corrections, files, history, operate, references, status, upkeep
 from dropload.cli.session import Session
 
 
@@ -40,7 +40,8 @@ def dropload(context: click.Context, config_path: Path | None) -> None:
 for command in (
     *operate.COMMANDS,
     *files.COMMANDS,
-    *loads.COMMANDS,
+    *status.COMMANDS,
+    *history.COMMANDS,
     *corrections.COMMANDS,
     *upkeep.COMMANDS,
     *references.COMMANDS,

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from dropload.journal.claims import ClaimRefused, Claims
 from dropload.journal.history import History
+from dropload.journal.listings import Action, ActionFilter, Duplicate, Listings, Trouble
 from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import INIT, apply_scripts, pending_scripts
 from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
@@ -27,13 +28,17 @@ __all__ = [
     "RELEASED",
     "VANISHED",
     "WAITING",
+    "Action",
+    "ActionFilter",
     "ClaimRefused",
+    "Duplicate",
     "FiledLoad",
     "Journal",
     "KeptBackup",
     "ReferenceRow",
     "StandingLoad",
     "Terms",
+    "Trouble",
     "apply_scripts",
     "created_table",
     "drop_from_record",
@@ -56,4 +61,5 @@ class Journal:
         self.standing = Standing(target, tables)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
+        self.listings = Listings(tables)
         self.retention = Retention(target, tables, self.audit)

@@ -1,7 +1,7 @@
 """Looking back: what the load history says of loads, files and tables."""
 
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -135,14 +135,14 @@ class History:
         )
         return [(row.load_id, row.backup_table) for row in conn.execute(query)]
 
-    def latest(self, conn: sa.Connection, table: str | None, limit: int) -> list[LoadRecord]:
+    def latest(
+        self, conn: sa.Connection, table: str | None, limit: int, since: datetime | None = None
+    ) -> list[LoadRecord]:
         """Return the latest loads, newest first; `table` is `name` or `schema.name`."""
         query = sa.select(self._loads).order_by(self._loads.c.load_id.desc()).limit(limit)
-        if table:
-            schema, _, name = table.rpartition(".")
-            query = query.where(self._loads.c.table_name == name)
-            query = query.where(self._loads.c.schema_name == schema) if schema else query
-        return self.all(conn, query)
+        if since is not None:
+            query = query.where(self._loads.c.claimed_at >= since)
+        return self.all(conn, query.where(*is_of_table(self._loads, table)))
 
     def ends(self, conn: sa.Connection, limit: int | None = None) -> list[LoadEnd]:
         """Return of every load, or of so many of the last, where its file went."""
@@ -178,6 +178,13 @@ class History:
 
 def _record(row: sa.RowMapping) -> LoadRecord:
     return LoadRecord(**{**row, "state": State(row["state"])})
+
+
+def is_of_table(loads: sa.FromClause, table: str | None) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that a load is of a table, said as `name` or `schema.name`."""
+    schema, _, name = (table or "").rpartition(".")
+    said = {"table_name": name, "schema_name": schema}
+    return [loads.c[column] == value for column, value in said.items() if value]
 
 
 def once_key(load: Load, file_hash: str) -> str:

@@ -179,4 +179,5 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("requested_by", sa.Unicode(200)),
         sa.Column("once_key", sa.Unicode(500)),
         sa.Column("commit_no", sa.BigInteger),
+        sa.Column("duplicate_of", sa.BigInteger),
     ]

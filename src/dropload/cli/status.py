@@ -1,8 +1,6 @@
-"""The commands that look at loads: status, history, show."""
+"""The command that says how things stand: status."""
 
-import re
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,6 @@ from rich.console import Console
 from dropload.accounts import Account, account_for_files
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
-from dropload.looking_back import list_loads, show_load
-from dropload.model import LoadRecord
 from dropload.reports import count_of
 from dropload.status import Status, read_status
 
@@ -122,104 +118,7 @@ def _print_status(answer: Status) -> None:
     for stray in answer.strays:
         click.echo(f"Stray (in no inbox, never touched): {stray}")
     if answer.last:
-        _print_loads(answer.last, "Last loads")
+        output.print_loads(answer.last, "Last loads")
 
 
-@click.command()
-@click.argument("table", required=False)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many.")
-@json_option
-@pass_session
-def history(session: Session, table: str | None, limit: int, as_json: bool) -> None:
-    """List the loads, newest first; of one TABLE (`name` or `schema.name`) where it is given.
-
-    With --json: one object a line.
-    """
-    rows = list_loads(session.prepared_dock, table, limit)
-    if as_json:
-        for row in rows:
-            output.print_json(output.load_as_json(row))
-        return
-    if not rows:
-        click.echo(f"No loads of {table} yet." if table else "No loads yet.")
-        return
-    _print_loads(rows, "")
-
-
-def _print_loads(rows: Sequence[LoadRecord], title: str) -> None:
-    output.print_table(
-        ["load", "when (UTC)", "file", "table", "type", "state", "rows", "rejected", "why"],
-        [
-            (
-                str(row.load_id),
-                row.committed_at or row.finished_at or row.claimed_at,
-                row.file_name,
-                f"{row.schema_name}.{row.table_name}" if row.table_name else "",
-                row.load_type,
-                row.state,
-                row.rows_loaded,
-                row.rows_rejected,
-                _first_sentence(row.error_message or ""),
-            )
-            for row in rows
-        ],
-        title=title,
-    )
-
-
-def _first_sentence(text: str) -> str:
-    """Return what fits into a list; `show` tells the rest."""
-    end = re.search(r"\.(?=\s+[A-Z])", text)
-    return text[: end.end()] if end else text
-
-
-@click.command()
-@click.argument("load_id", type=int)
-@json_option
-@pass_session
-def show(session: Session, load_id: int, as_json: bool) -> None:
-    """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
-    found = show_load(session.prepared_dock, load_id)
-    answer = output.load_as_json(found.load) | {
-        "layout": found.layout,
-        "plan": found.plan,
-        "rejects": [asdict(reject) for reject in found.rejects],
-    }
-    if as_json:
-        output.print_json(answer)
-        return
-    _print_load(answer)
-
-
-def _print_load(answer: Mapping[str, Any]) -> None:
-    hidden = ("layout", "plan", "rejects")
-    rows = [(key.replace("_", " "), value) for key, value in answer.items() if key not in hidden]
-    output.print_table(
-        ["", ""],
-        [
-            (key, str(value) if key == "load id" else value)
-            for key, value in rows
-            if value is not None
-        ],
-        title=f"Load {answer['load_id']}",
-    )
-    plan = answer["plan"]
-    if plan:
-        for note in plan["notes"]:
-            click.echo(f"  {note}")
-        output.print_table(
-            ["column", "type", "what happened", "why"],
-            [(c["name"], c["type"]["kind"], c["action"], c["reason"]) for c in plan["columns"]],
-        )
-    if answer["rejects"]:
-        output.print_table(
-            ["line", "row", "column", "why"],
-            [
-                (r["line"], r["source_row"], r["column_name"], r["message"])
-                for r in answer["rejects"]
-            ],
-            title="Rejected rows",
-        )
-
-
-COMMANDS: tuple[click.Command, ...] = (status, history, show)
+COMMANDS: tuple[click.Command, ...] = (status,)
