@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dropload.journal.history import LATE_WRITE, is_of_table
 from dropload.journal.tables import JournalTables
-from dropload.model import State
+from dropload.model import State, TableName
 
 HELD_LOAD = "held"
 """Category of a load that waits for a person."""
@@ -157,6 +157,31 @@ class Listings:
         if wanted.since is not None:
             yield log.at >= wanted.since
         yield from is_of_table(self._loads, wanted.table)
+
+    def last_commits(self, conn: sa.Connection) -> dict[TableName, tuple[int, datetime]]:
+        """Return the load that was committed last, and when, of each table."""
+        own = self._loads
+        stands = own.c.state.in_((State.COMMITTED.value, State.FILED.value))
+        last = (
+            sa.select(
+                own.c.schema_name, own.c.table_name, sa.func.max(own.c.commit_no).label("last_no")
+            )
+            .where(stands)
+            .group_by(own.c.schema_name, own.c.table_name)
+            .subquery("last_commit")
+        )
+        is_it = sa.and_(
+            own.c.schema_name == last.c.schema_name,
+            own.c.table_name == last.c.table_name,
+            own.c.commit_no == last.c.last_no,
+        )
+        query = sa.select(
+            own.c.schema_name, own.c.table_name, own.c.load_id, own.c.committed_at
+        ).select_from(own.join(last, is_it))
+        return {
+            TableName(row.schema_name, row.table_name): (row.load_id, row.committed_at)
+            for row in conn.execute(query.where(stands))
+        }
 
     def troubles(
         self, conn: sa.Connection, table: str | None, since: datetime | None
