@@ -101,9 +101,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS ux_load_history_open
 CREATE UNIQUE INDEX IF NOT EXISTS ux_load_history_once
     ON ref.load_history (once_key) WHERE once_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS ix_load_history_table
-    ON ref.load_history (schema_name, table_name, state);
+    ON ref.load_history (schema_name, table_name, state, commit_no);
 CREATE INDEX IF NOT EXISTS ix_load_history_state
     ON ref.load_history (state, filed_at);
+CREATE INDEX IF NOT EXISTS ix_load_history_error
+    ON ref.load_history (error_category, claimed_at) WHERE error_category IS NOT NULL;
 
 -- Rows that were refused, bounded per load.
 CREATE TABLE IF NOT EXISTS ref.load_reject (

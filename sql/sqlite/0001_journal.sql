@@ -97,9 +97,11 @@ CREATE UNIQUE INDEX IF NOT EXISTS "ref.ux_Load_History_open"
 CREATE UNIQUE INDEX IF NOT EXISTS "ref.ux_Load_History_once"
     ON "ref.Load_History" (once_key) WHERE once_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS "ref.ix_Load_History_table"
-    ON "ref.Load_History" (schema_name, table_name, state);
+    ON "ref.Load_History" (schema_name, table_name, state, commit_no);
 CREATE INDEX IF NOT EXISTS "ref.ix_Load_History_state"
     ON "ref.Load_History" (state, filed_at);
+CREATE INDEX IF NOT EXISTS "ref.ix_Load_History_error"
+    ON "ref.Load_History" (error_category, claimed_at) WHERE error_category IS NOT NULL;
 
 -- Rows that were refused, bounded per load.
 CREATE TABLE IF NOT EXISTS "ref.Load_Reject" (

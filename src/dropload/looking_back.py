@@ -96,18 +96,20 @@ def group_errors(
 
 
 def _group(troubles: Iterable[Trouble]) -> Iterable[ErrorGroup]:
-    """Return the groups of troubles that come oldest first; messages are put in later."""
+    """Return the groups of troubles in any order; messages are put in later."""
     groups: dict[tuple[str, str, str], ErrorGroup] = {}
     for trouble in troubles:
         key = (trouble.category, trouble.table, file_pattern(trouble.file_name))
-        before = groups.get(key)
+        at, load_id, name = trouble.at, trouble.load_id, trouble.file_name
+        before = groups.get(key) or ErrorGroup(*key, 0, at, at, load_id, name, "")
+        is_later = load_id > before.last_load_id
         groups[key] = ErrorGroup(
             *key,
-            before.count + 1 if before else 1,
-            min(before.first_at, trouble.at) if before else trouble.at,
-            max(before.last_at, trouble.at) if before else trouble.at,
-            trouble.load_id,
-            trouble.file_name,
+            before.count + 1,
+            min(before.first_at, at),
+            max(before.last_at, at),
+            load_id if is_later else before.last_load_id,
+            name if is_later else before.last_file_name,
             "",
         )
     return groups.values()

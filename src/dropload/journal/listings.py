@@ -6,12 +6,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from dropload.errors import FileError, HeldError
 from dropload.journal.history import LATE_WRITE, is_of_table
 from dropload.journal.tables import JournalTables
 from dropload.model import State, TableName
 
-HELD_LOAD = "held"
-"""Category of a load that waits for a person."""
+_TROUBLES = (FileError.category, HeldError.category, LATE_WRITE)
+"""Categories of loads that went wrong, as people count; the index of the errors serves them."""
 _CHUNK = 1000
 """Rows that are fetched at a time where there may be a million."""
 
@@ -160,54 +161,46 @@ class Listings:
 
     def last_commits(self, conn: sa.Connection) -> dict[TableName, tuple[int, datetime]]:
         """Return the load that was committed last, and when, of each table."""
-        own = self._loads
-        stands = own.c.state.in_((State.COMMITTED.value, State.FILED.value))
-        last = (
-            sa.select(
-                own.c.schema_name, own.c.table_name, sa.func.max(own.c.commit_no).label("last_no")
+        own = self._loads.c
+        stands = (State.COMMITTED.value, State.FILED.value)
+        # In two steps: the index answers the first whole, and finds the rows of the second.
+        keys = (own.schema_name, own.table_name, own.state)
+        numbers = sa.select(*keys, sa.func.max(own.commit_no).label("last_no")).group_by(*keys)
+        last: dict[TableName, int] = {}
+        for schema, name, state, number in conn.execute(numbers).all():
+            if state in stands and number is not None:
+                table = TableName(schema, name)
+                last[table] = max(number, last.get(table, number))
+        found = {}
+        for table, number in last.items():
+            query = sa.select(own.load_id, own.committed_at).where(
+                own.schema_name == table.schema,
+                own.table_name == table.name,
+                own.state.in_(stands),
+                own.commit_no == number,
             )
-            .where(stands)
-            .group_by(own.c.schema_name, own.c.table_name)
-            .subquery("last_commit")
-        )
-        is_it = sa.and_(
-            own.c.schema_name == last.c.schema_name,
-            own.c.table_name == last.c.table_name,
-            own.c.commit_no == last.c.last_no,
-        )
-        query = sa.select(
-            own.c.schema_name, own.c.table_name, own.c.load_id, own.c.committed_at
-        ).select_from(own.join(last, is_it))
-        return {
-            TableName(row.schema_name, row.table_name): (row.load_id, row.committed_at)
-            for row in conn.execute(query.where(stands))
-        }
+            row = conn.execute(query.limit(1)).one()
+            found[table] = (row.load_id, row.committed_at)
+        return found
 
     def troubles(
         self, conn: sa.Connection, table: str | None, since: datetime | None
     ) -> Iterator[Trouble]:
-        """Yield the loads that went wrong, oldest first: failed, held, or written to afterwards.
+        """Yield the loads that went wrong, in no order: refused, held, or written to afterwards.
 
         Only what grouping needs, and not all at once: there may be very many.
         """
         own = self._loads.c
         at = sa.func.coalesce(own.finished_at, own.claimed_at).label("at")
-        went_wrong = sa.or_(
-            own.state == State.FAILED.value, own.error_category.in_((HELD_LOAD, LATE_WRITE))
-        )
-        query = (
-            sa.select(
-                own.load_id, own.error_category, own.schema_name, own.table_name, own.file_name, at
-            )
-            .where(went_wrong, *is_of_table(self._loads, table))
-            .order_by(own.load_id)
-        )
+        query = sa.select(
+            own.load_id, own.error_category, own.schema_name, own.table_name, own.file_name, at
+        ).where(own.error_category.in_(_TROUBLES), *is_of_table(self._loads, table))
         if since is not None:
-            query = query.where(at >= since)
+            query = query.where(own.claimed_at >= since)
         for row in conn.execute(query, execution_options={"yield_per": _CHUNK}):
             yield Trouble(
                 row.load_id,
-                row.error_category or "",
+                row.error_category,
                 _full_name(row.schema_name, row.table_name),
                 row.file_name,
                 row.at,
