@@ -18,7 +18,7 @@ from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import HELD, RELEASED, WAITING, path_key, path_of_key
 from dropload.logs import configure_logs, get_logger
-from dropload.model import Drop, FileVersion, Inbox, Outcome, Verdict
+from dropload.model import DAEMON, Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
@@ -90,6 +90,8 @@ class Daemon:
         """Drops to be tried again."""
         self._unfreed: list[tuple[Path, str]] = []
         """Claims of workers that could not give them up, because the database was away."""
+        self._reloads: list[str] = []
+        """Sections of the configuration that have changed, before the journal was told."""
         self._failures: dict[Path, int] = {}
         self._said_problems: tuple[str, ...] = ()
         self._log = get_logger()
@@ -202,6 +204,7 @@ class Daemon:
             return
         if changed:
             self._apply(config)
+            self._reloads.append(", ".join(changed))
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
             self._log.warning("restart_needed", sections=kept)
@@ -398,6 +401,7 @@ class Daemon:
         try:
             self._free_claims()
             self._look_back()
+            self._note_reloads()
             self._note_waiting()
             self._take_released()
             self._recover_when_due()
@@ -426,6 +430,15 @@ class Daemon:
         paths = [path_of_key(row.file_path) for row in rows]
         self._unnoted_gone += [p for p in paths if p.parent in seen and not os.path.lexists(p)]
         self._looked_back = not self._scan.failed
+
+    def _note_reloads(self) -> None:
+        """Write into the audit log which sections another configuration has changed."""
+        if not self._reloads:
+            return
+        with self._dock.target.write() as conn:
+            for sections in self._reloads:
+                self._dock.journal.audit.add(conn, DAEMON, "configuration_reload", None, sections)
+        self._reloads = []
 
     def _note_waiting(self) -> None:
         fresh, gone = self._gate.take_changes()

@@ -96,6 +96,10 @@ class DuplicateError(DroploadError):
 
     category = "duplicate"
 
+    def __init__(self, message: str, *, hint: str = "", load_id: int) -> None:
+        super().__init__(message, hint=hint)
+        self.load_id = load_id
+
 
 class TargetError(DroploadError):
     """The database owner must act: the table's queue pauses, the others go on."""

@@ -8,6 +8,7 @@ from dropload.cleanup import Cleaned, note_done, remove_old, take_turn
 from dropload.dock import Dock
 from dropload.errors import DroploadError
 from dropload.logs import get_logger
+from dropload.model import DAEMON
 from dropload.old_files import Left, Removed
 
 _DAY = timedelta(days=1)
@@ -15,7 +16,6 @@ _LONGEST_WAIT_SECONDS = 3600.0
 """So often the journal is asked again: the clocks of two machines may differ, or be set."""
 _SHARE_SECONDS = 0.5
 """What one turn of the daemon may take for it: the scan must not wait long."""
-_ACTOR = "daemon"
 
 
 class Housekeeper:
@@ -57,7 +57,7 @@ class Housekeeper:
     def _begin_when_due(self) -> None:
         self._next_ask = self._clock() + _LONGEST_WAIT_SECONDS
         if not self._is_ours:
-            wait = take_turn(self._dock, _ACTOR, _DAY)
+            wait = take_turn(self._dock, DAEMON, _DAY)
             if wait:
                 self._next_ask = self._clock() + min(wait.total_seconds(), _LONGEST_WAIT_SECONDS)
                 return
@@ -74,6 +74,6 @@ class Housekeeper:
             if self._clock() >= end:
                 return
         self._under_way, self._is_ours = None, False
-        note_done(self._dock, _ACTOR, self._cleaned)
+        note_done(self._dock, DAEMON, self._cleaned)
         if self._cleaned.summary:
             get_logger().info("cleaned_up", removed=self._cleaned.summary)

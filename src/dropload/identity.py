@@ -24,14 +24,15 @@ def person_name(said: str = "") -> str:
     return f"{said} ({user})"[:_LONGEST_NAME] if said else user
 
 
-def worker_name() -> str:
-    """Return `machine@boot.container#pid#start`.
+def worker_name(part: str = "") -> str:
+    """Return `machine@boot.container#pid#start`, and `#part` where a process has several workers.
 
     The start time tells a process from a later one of the same id.
     """
     pid = os.getpid()
     found = _process(pid)
-    return f"{_host()}#{pid}#{found.started if found else None}"
+    whole = f"{_host()}#{pid}#{found.started if found else None}"
+    return f"{whole}#{part}" if part else whole
 
 
 def is_dead_worker(name: str) -> bool:
@@ -40,7 +41,7 @@ def is_dead_worker(name: str) -> bool:
     Of one in another container nothing can be said from here.
     """
     host, _, rest = name.partition("#")
-    pid, _, started = rest.partition("#")
+    pid, started = (*rest.split("#"), "")[:2]
     machine, _, boot = host.partition("@")
     own_machine, _, own_boot = _host().partition("@")
     if machine != own_machine or not pid.isdigit():

@@ -39,6 +39,7 @@ def drop_of_path(
     *,
     force: bool,
     requested_by: str,
+    reason: str = "",
 ) -> Drop:
     """Return the drop for a file that a person names.
 
@@ -59,15 +60,13 @@ def drop_of_path(
                 f"{path} is in no inbox, so it must be said where it belongs.",
                 hint="Add --area reference|non-reference and --load-type fullload|append.",
             )
-        return Drop(
-            full, area, load_type, version, in_tree=False, force=force, requested_by=requested_by
-        )
+        return Drop(full, area, load_type, version, False, force, requested_by, reason)
     if area not in (None, inbox.area) or load_type not in (None, inbox.load_type):
         raise RefusedError(
             f"{path} is in the inbox for {inbox.area} {inbox.load_type}.",
             hint="Leave out --area and --load-type, or move the file.",
         )
-    return Drop(full, inbox.area, inbox.load_type, version, force=force, requested_by=requested_by)
+    return Drop(full, inbox.area, inbox.load_type, version, True, force, requested_by, reason)
 
 
 def name_drop(drop: Drop, target: Target) -> NamedDrop:

@@ -1,4 +1,4 @@
-"""What a person does to a load that is under way or has failed: cancel it, try its file again."""
+"""What a person does to a load or its file: cancel it, try it again, let it through."""
 
 import os
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import RefusedError
 from dropload.folders import find_path, strip_filed_prefix
-from dropload.journal import WAITING, path_key
+from dropload.journal import HELD, RELEASED, WAITING, path_key
 from dropload.logs import get_logger
-from dropload.model import Inbox, LoadRecord, State, TableName
+from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
 from dropload.retries import call_with_retries
 
@@ -172,3 +172,32 @@ def _refused_by_folder(wanted: Path, exc: OSError) -> RefusedError:
     return RefusedError(
         f"{path_text(wanted.name)} was not moved. " + explain_os_error(wanted.parent, exc)
     )
+
+
+# --- release
+
+
+def release_file(dock: Dock, path: Path, actor: str, reason: str = "") -> TrackedFile:
+    """Let a held file load after all; return its row as it was.
+
+    The release counts for the version that was held. Raises RefusedError when the file is not held.
+    """
+
+    def release_once() -> TrackedFile:
+        with dock.target.write() as conn:
+            return _release(dock, conn, path, actor, reason)
+
+    released = call_with_retries(release_once, dock.config.retry)
+    get_logger().info("file_released", file=released.file_name, load_id=released.load_id)
+    return released
+
+
+def _release(dock: Dock, conn: sa.Connection, path: Path, actor: str, reason: str) -> TrackedFile:
+    row = dock.journal.tracking.find(conn, path_key(path.absolute()))
+    if row is None or row.status != HELD:
+        raise RefusedError(
+            f"{path_text(path)} is not held.", hint="`dropload status` lists the files that are."
+        )
+    dock.journal.tracking.set_status(conn, row.id, RELEASED, reason=f"released by {actor}")
+    dock.journal.audit.add(conn, actor, "release", row.load_id, reason)
+    return row

@@ -234,6 +234,7 @@ def check_not_duplicate(
         f"The same bytes are in {load.table} already: load {earlier.load_id} of "
         f"{earlier.file_name}, {earlier.committed_at:%Y-%m-%d %H:%M} UTC.",
         hint="Nothing to do; `dropload load --force` would load them again.",
+        load_id=earlier.load_id,
     )
 
 
@@ -250,6 +251,7 @@ def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> N
         raise DuplicateError(
             f"{said} {later.load_id}. It has replaced the rows that this file would replace.",
             hint="Nothing to do; if these rows are the right ones, drop the file again.",
+            load_id=later.load_id,
         )
     raise HeldError(
         f"{said} {later.load_id}. In this order the table would hold other rows.",

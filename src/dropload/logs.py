@@ -74,6 +74,28 @@ def _open_file(settings: LogConfig) -> LogFile | None:
         ) from exc
 
 
+def pass_on_to_logging() -> None:
+    """Send log lines to Python's own logging, as a library should, unless they go somewhere."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.contextvars.merge_contextvars,
+            _mask_event,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=_library_logger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _library_logger(*_: Any) -> logging.Logger:
+    return logging.getLogger("dropload")
+
+
 class _LossySink:
     """Passes lines on; one that cannot be written is counted: a full disk must not stop a load."""
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from dropload.wrapping import Wrapping
 
+DAEMON = "daemon"
+"""Who asks for what no person has asked for."""
+
 # --- where a file was dropped -------------------------------------------------------------
 
 
@@ -96,7 +99,9 @@ class Drop:
     """False for a file named on the command line outside the drop tree: it is never moved."""
     force: bool = False
     """Load even if the same bytes were loaded before or a guard rail would hold the file."""
-    requested_by: str = "daemon"
+    requested_by: str = DAEMON
+    reason: str = ""
+    """Why a person asks for it, in that person's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,6 +585,8 @@ class LoadRecord:
     """Of the file, in this step; packed bytes of a packed file."""
     rows_per_second: float | None = None
     progress_at: datetime | None = None
+    duplicate_of: int | None = None
+    """The load by which it was a duplicate; None for all others."""
 
     @property
     def table(self) -> str:

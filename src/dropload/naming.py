@@ -14,6 +14,10 @@ LINEAGE_COLUMNS = ("_load_id", "_source_row")
 MAX_COLUMN_CHARS = 120
 """The widest common limit is 128; the rest is room for what a target adds."""
 
+_UUID = re.compile(
+    r"(?<![0-9A-Za-z])[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+)
+
 OWN_TABLES = frozenset(
     {
         "audit_log",
@@ -104,6 +108,16 @@ def table_name(file_name: str, *, max_length: int, known_suffixes: Sequence[str]
             code="reserved_name",
         )
     return _fit_target(name, max_length)
+
+
+def file_pattern(file_name: str) -> str:
+    """Return what the names of one sender's files have in common: each digit is a `#`.
+
+    `sales_20261120.csv` and `sales_20261121.csv` are `sales_########.csv`; letters of a UUID count
+    as digits, and our own prefix goes.
+    """
+    name = _UUID.sub(lambda uuid: re.sub(r"\w", "#", uuid[0]), strip_filed_prefix(file_name))
+    return re.sub(r"\d", "#", name)
 
 
 def _strip_date_and_suffixes(name: str, known_suffixes: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
 from dropload.answers import explain_failure, explain_rejects, write_answer
@@ -32,7 +33,7 @@ from dropload.journal import ClaimRefused
 from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
 from dropload.logs import get_logger
-from dropload.model import Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
+from dropload.model import DAEMON, Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
 from dropload.parsers.base import Parser
 from dropload.progress import ProgressMeter
 from dropload.reports import Findings
@@ -83,10 +84,19 @@ def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
             # And again: where the file still stands after it, a load of another daemon that is over
             # had not been filed yet, and the claim was refused.
             check_version(named.drop.path, named.drop.version)
+            if isinstance(claim, Load) and named.drop.requested_by != DAEMON:
+                _note_request(dock, conn, claim)
             return claim
     except ConstraintError:
         # The unique index on open loads let another worker through first.
         return ClaimRefused("another worker claimed it in the same moment")
+
+
+def _note_request(dock: Dock, conn: sa.Connection, load: Load) -> None:
+    """Write into the audit log who has a file loaded, whether past duplicates and guard rails."""
+    drop = load.drop
+    action = "load_forced" if drop.force else "load"
+    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, drop.reason)
 
 
 def _foreseen(exc: DroploadError | OSError) -> DroploadError:

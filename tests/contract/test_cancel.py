@@ -11,8 +11,8 @@ from dropload.dock import open_dock
 from dropload.errors import RefusedError, TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.interventions import Cancelled, cancel_load, retry_load
-from dropload.journal import RELEASED, apply_scripts, path_key
+from dropload.interventions import Cancelled, cancel_load, release_file, retry_load
+from dropload.journal import apply_scripts, path_key
 from dropload.model import Drop, Load, LoadRecord, Outcome, State, Verdict
 from dropload.pipeline import process_drop
 from dropload.recovery import recover
@@ -63,13 +63,7 @@ def claim(site: Site, path: Path, worker: str) -> int:
 
 
 def release(site: Site, path: Path) -> None:
-    """Do what the command does."""
-    tracking = site.dock.journal.tracking
-    with site.dock.target.write() as conn:
-        row = tracking.find(conn, path_key(path))
-        assert row is not None
-        assert row.status == "held"
-        tracking.set_status(conn, row.id, RELEASED)
+    assert release_file(site.dock, path, "ada", "looked at").status == "held"
 
 
 def stages(site: Site) -> int:

@@ -47,7 +47,7 @@ def names(site: Site) -> list[str]:
 def audited(site: Site) -> list[tuple[str, str, int, str]]:
     target = site.dock.target
     table = target.quoted(TableName(target.schemas.reference, "Audit_Log"))
-    query = f"SELECT actor, action, load_id, detail FROM {table} ORDER BY id"
+    query = f"SELECT actor, action, load_id, detail FROM {table} WHERE action = 'undo' ORDER BY id"
     with target.read() as conn:
         return [tuple(row) for row in conn.exec_driver_sql(query)]
 

@@ -222,6 +222,109 @@ def test_history_lists_loads_newest_first_with_the_keys_of_the_contract(
     assert len(plain) == 4
 
 
+def test_the_views_of_the_history_have_stable_keys_one_object_a_line(run: Run, yard: Yard) -> None:
+    yard.drop("orders_20261101.csv", ORDERS)
+    yard.drop("orders_20261102.csv", ORDERS)
+    yard.drop("orders_20261103.csv", "id\n1,2\n")
+    [duplicate] = lines_of(run("history", "--duplicates", "--json"))
+    assert list(duplicate) == [
+        "load_id",
+        "found_at",
+        "file_name",
+        "table",
+        "load_type",
+        "duplicate_of",
+        "original_file_name",
+        "original_committed_at",
+        "message",
+    ]
+    assert (duplicate["load_id"], duplicate["duplicate_of"]) == (2, 1)
+    [group] = lines_of(run("history", "--errors", "--since", "7d", "--json"))
+    assert list(group) == [
+        "category",
+        "table",
+        "file_pattern",
+        "count",
+        "first_at",
+        "last_at",
+        "last_load_id",
+        "last_file_name",
+        "last_message",
+    ]
+    assert (group["file_pattern"], group["count"]) == ("orders_########.csv", 1)
+    actions = lines_of(run("history", "--audit", "--json"))
+    assert list(actions[0]) == [
+        "id",
+        "at",
+        "actor",
+        "action",
+        "load_id",
+        "file_name",
+        "table",
+        "load_state",
+        "detail",
+    ]
+    assert [action["load_state"] for action in actions[:3]] == ["failed", "duplicate", "filed"]
+
+
+def lines_of(answer: tuple[int, str, str]) -> list[dict[str, object]]:
+    status, text, errors = answer
+    assert (status, errors) == (0, "")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_views_of_the_history_are_tables_for_people(run: Run, yard: Yard) -> None:
+    assert run("history", "--duplicates")[1] == "No duplicates.\n"
+    assert run("history", "--errors")[1] == "Nothing went wrong.\n"
+    assert run("history", "--audit", "--action", "undo")[1] == "No actions.\n"
+    yard.drop("orders_20261101.csv", ORDERS)
+    yard.drop("orders_20261102.csv", ORDERS)
+    yard.drop("orders_20261103.csv", "id\n1,2\n")
+    assert (
+        "orders_20261102.csv\tdbo.orders\t1\torders_20261101.csv"
+        in run("history", "--duplicates")[1]
+    )
+    assert (
+        "file\tdbo.orders\torders_########.csv"
+        in run("history", "--errors", "--table", "orders")[1]
+    )
+    assert "somebody\tload\t2\tduplicate" in run("history", "--audit", "--load", "2")[1]
+    assert len(run("history", "--audit", "--limit", "2")[1].splitlines()) == 3
+    assert run("history", "--since", "2999-01-01")[1] == "No loads in that time.\n"
+    assert len(run("history", "--since", "2w")[1].splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--since", "soon"], ["--load", "1"], ["--errors", "--actor", "x"], ["a", "--table", "b"]],
+)
+def test_history_refuses_what_does_not_belong_together(run: Run, arguments: list[str]) -> None:
+    assert run("history", *arguments)[0] == 2
+
+
+def test_who_asks_goes_into_the_audit_log_with_every_command(run: Run, tmp_path: Path) -> None:
+    assert run("init", "--actor", "ada")[0] == 0
+    inbox = tmp_path / "dropoff/none_reference_data_table/fullload"
+    (inbox / "a.csv").write_text(ORDERS)
+    run("load", str(inbox / "a.csv"), "--actor", "bob", "--reason", "month end")
+    (inbox / "a.csv").write_text("id,name,amount\n")
+    assert run("load", str(inbox / "a.csv"), "--actor", "bob")[0] == 1
+    run("release", str(inbox / "a.csv"), "--actor", "cyd", "--reason", "closing")
+    run("reference", "repair", "--actor", "dan")
+    run("cleanup", "--actor", "eve")
+    actions = lines_of(run("history", "--audit", "--json"))
+    said = [(str(one["actor"]).partition(" (")[0], one["action"]) for one in reversed(actions)]
+    assert said == [
+        *[("ada", "init")] * 4,
+        ("bob", "load"),
+        ("bob", "load"),
+        ("cyd", "release"),
+        ("eve", "cleanup"),
+    ]
+    assert actions[3]["detail"] == "month end"
+    assert actions[1]["detail"] == "closing"
+
+
 def test_show_tells_everything_about_a_load_and_refuses_an_unknown_one(
     run: Run, yard: Yard
 ) -> None:

@@ -49,7 +49,11 @@ def command(
 
 
 def audited(yard: Yard) -> list[tuple[object, ...]]:
-    return yard.query('SELECT actor, action, load_id, detail FROM "ref.Audit_Log" ORDER BY id')
+    """Return what was done beside loading and preparing."""
+    return yard.query(
+        'SELECT actor, action, load_id, detail FROM "ref.Audit_Log"'
+        " WHERE action NOT IN ('init', 'load', 'load_forced') ORDER BY id"
+    )
 
 
 def claim(yard: Yard, path: Path) -> int:

@@ -16,6 +16,7 @@ from dropload.naming import (
     RESERVED_WORDS,
     NamedTable,
     clean_column_names,
+    file_pattern,
     match_key,
     table_name,
 )
@@ -301,3 +302,21 @@ def test_columns_match_without_case_accents_and_punctuation(left: str, right: st
 )
 def test_different_columns_do_not_match(left: str, right: str) -> None:
     assert match_key(left) != match_key(right)
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("sales_20261120.csv", "sales_########.csv"),
+        ("sales_2026-11-20.csv", "sales_####-##-##.csv"),
+        ("20261120T101500Z_sales_20261120.csv", "sales_########.csv"),
+        ("airports.csv", "airports.csv"),
+        ("a_1.csv.gz", "a_#.csv.gz"),
+        (
+            "x-6ba7b810-9dad-11d1-80b4-00c04fd430c8.csv",
+            "x-########-####-####-####-############.csv",
+        ),
+    ],
+)
+def test_a_pattern_is_what_names_of_one_sender_have_in_common(name: str, pattern: str) -> None:
+    assert file_pattern(name) == pattern

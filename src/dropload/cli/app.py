@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from dropload import __version__
-from dropload.cli import checks, corrections, files, loads, operate, references, status, upkeep
+from dropload.cli import checks, corrections, files, history, operate, references, status, upkeep
 from dropload.cli.session import Session
 
 
@@ -41,7 +41,7 @@ for command in (
     *operate.COMMANDS,
     *files.COMMANDS,
     *status.COMMANDS,
-    *loads.COMMANDS,
+    *history.COMMANDS,
     *corrections.COMMANDS,
     *upkeep.COMMANDS,
     *references.COMMANDS,

@@ -6,15 +6,19 @@ from typing import Any
 import click
 
 from dropload.cli import output
-from dropload.cli.session import Session, actor_option, json_option, pass_session
+from dropload.cli.session import (
+    Session,
+    actor_option,
+    json_option,
+    pass_session,
+    reason_option,
+)
 from dropload.durable import path_text
 from dropload.errors import RefusedError
 from dropload.identity import person_name
 from dropload.interventions import cancel_load, retry_load
 from dropload.reports import count_of
 from dropload.undo import UndoPlan, plan_undo, undo_load
-
-reason_option = click.option("--reason", default="", help="Why; goes into the audit log.")
 
 
 @click.command()

@@ -9,18 +9,11 @@ from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session, place_options
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import DroploadError, FileError
-from dropload.examination import (
-    Examined,
-    examine,
-    examine_for_table,
-    examine_in,
-    find_layout,
-    plan_load,
-)
-from dropload.intake import drop_of_path, name_drop
+from dropload.errors import FileError
+from dropload.examination import Examined
 from dropload.journal import to_json
 from dropload.model import Area, Layout, LoadType, Plan, Profile
+from dropload.on_request import Inspection, inspect_file, plan_file
 from dropload.profiling import first_rows
 from dropload.reports import count_of, describe_layout
 
@@ -40,36 +33,28 @@ def inspect(session: Session, files: tuple[Path, ...], as_json: bool) -> int:
     """
     failed = 0
     for file in files:
-        answer, examined = _inspect(session, file)
-        failed += examined is None
+        found = inspect_file(session.dock, file)
+        failed += found.examined is None
         if as_json or not output.is_terminal():
-            output.print_json(answer)
-        elif examined is None:
-            click.echo(f"{path_text(file)}: {answer['error']}")
+            output.print_json(_inspection_as_json(found))
+        elif found.examined is None:
+            click.echo(f"{path_text(file)}: {found.error}")
         else:
-            _print_examined(session, file, examined)
+            _print_examined(session, file, found.examined)
     return 1 if failed else 0
 
 
-def _inspect(session: Session, file: Path) -> tuple[dict[str, Any], Examined | None]:
-    answer: dict[str, Any] = {"file": path_text(file)}
-    try:
-        drop = drop_of_path(
-            file,
-            session.dock.tree,
-            Area.NON_REFERENCE,
-            LoadType.APPEND,
-            force=False,
-            requested_by="inspect",
-        )
-        # How it is written is worth knowing of a file that cannot be read to its end, too.
-        parser, layout = find_layout(drop.path)
-        answer |= _layout_as_json(layout)
-        examined = examine_in(session.dock, drop, parser, layout)
-    except (DroploadError, OSError) as exc:
+def _inspection_as_json(found: Inspection) -> dict[str, Any]:
+    answer: dict[str, Any] = {"file": path_text(found.path)}
+    if found.layout is not None:
+        answer |= _layout_as_json(found.layout)
+    if found.examined is not None:
+        answer |= _examined_as_json(found.examined)
+    exc = found.error
+    if exc is not None:
         code = exc.code if isinstance(exc, FileError) else type(exc).__name__
-        return {**answer, "error": str(exc), "error_code": code}, None
-    return {**answer, **_layout_as_json(examined.layout), **_examined_as_json(examined)}, examined
+        answer |= {"error": str(exc), "error_code": code}
+    return answer
 
 
 def _layout_as_json(layout: Layout) -> dict[str, Any]:
@@ -202,22 +187,14 @@ def plan(
     A file in an inbox needs no options; any other needs --area and --load-type.
     """
     dock = session.dock
-    drop = drop_of_path(
-        file,
-        dock.tree,
-        Area(area) if area else None,
-        LoadType(load_type) if load_type else None,
-        force=force,
-        requested_by="plan",
-    )
-    named = name_drop(drop, dock.target)
-    examined = examine_for_table(dock, named, examine(dock, drop))
-    made = plan_load(dock, named, examined)
+    place = (Area(area) if area else None, LoadType(load_type) if load_type else None)
+    planned = plan_file(dock, file, *place, force=force)
+    made = planned.plan
     if as_json:
         click.echo(to_json(made))
         return
     _print_plan(dock, made, file)
-    _print_first_rows(session, file, examined)
+    _print_first_rows(session, file, planned.examined)
     _print_rejects(made.profile)
 
 

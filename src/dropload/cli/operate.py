@@ -1,6 +1,5 @@
 """The commands that do something: run, init, load, release."""
 
-import getpass
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,21 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from dropload.cli import output
-from dropload.cli.session import Session, json_option, pass_session, place_options
+from dropload.cli.session import (
+    Session,
+    actor_option,
+    json_option,
+    pass_session,
+    place_options,
+    reason_option,
+)
 from dropload.daemon import Daemon
+from dropload.dock import prepare
 from dropload.durable import path_text
-from dropload.errors import RefusedError
-from dropload.identity import worker_name
-from dropload.intake import drop_of_path
-from dropload.journal import HELD, RELEASED, apply_scripts, path_key
+from dropload.identity import person_name
+from dropload.interventions import release_file
 from dropload.model import Area, LoadType, Outcome, Verdict
-from dropload.pipeline import process_drop
+from dropload.on_request import load_file
 from dropload.reports import count_of
 
 
@@ -43,17 +48,17 @@ def run(session: Session, until_idle: bool) -> None:
 
 
 @click.command()
+@actor_option
 @pass_session
-def init(session: Session) -> None:
+def init(session: Session, actor: str) -> None:
     """Make the folders of the drop tree and the journal's tables; may be run again at any time."""
     dock = session.dock
-    made = dock.tree.create()
-    scripts = apply_scripts(dock.target)
-    for folder in made:
+    made = prepare(dock, person_name(actor))
+    for folder in made.folders:
         click.echo(f"made   {folder}")
-    for script in scripts:
+    for script in made.scripts:
         click.echo(f"ran    sql/{dock.target.name}/{script}")
-    if not made and not scripts:
+    if not made.folders and not made.scripts:
         click.echo("Everything was there already.")
     click.echo(f"drop tree  {dock.tree.root}")
     click.echo(f"database   {dock.target.describe()}")
@@ -65,6 +70,8 @@ def init(session: Session) -> None:
 @click.option(
     "--force", is_flag=True, help="Load although the same bytes are there, or a guard rail holds."
 )
+@reason_option
+@actor_option
 @json_option
 @pass_session
 def load(
@@ -73,6 +80,8 @@ def load(
     area: str | None,
     load_type: str | None,
     force: bool,
+    reason: str,
+    actor: str,
     as_json: bool,
 ) -> int:
     """Load FILE now, without waiting at the gate.
@@ -80,18 +89,17 @@ def load(
     A file in an inbox is filed as usual; any other stays where it is and needs --area and
     --load-type. Be sure that nobody is still writing it.
     """
-    dock = session.dock
-    apply_scripts(dock.target)
-    drop = drop_of_path(
-        file,
-        dock.tree,
-        Area(area) if area else None,
-        LoadType(load_type) if load_type else None,
-        force=force,
-        requested_by=getpass.getuser(),
-    )
     with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
-        outcome = process_drop(dock, drop, worker_name(), bar.on_step)
+        outcome = load_file(
+            session.dock,
+            file,
+            Area(area) if area else None,
+            LoadType(load_type) if load_type else None,
+            force=force,
+            actor=person_name(actor),
+            reason=reason,
+            on_step=bar.on_step,
+        )
     if as_json:
         output.print_json(_outcome_as_json(outcome))
     else:
@@ -163,26 +171,16 @@ def _print_outcome(outcome: Outcome) -> None:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--reason", default="", help="Why this is right; goes into the audit log.")
+@reason_option
+@actor_option
 @pass_session
-def release(session: Session, path: Path, reason: str) -> None:
+def release(session: Session, path: Path, reason: str, actor: str) -> None:
     """Let a held file load after all.
 
     A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
     The release counts for the version that is there now; a new version is judged again.
     """
-    dock = session.prepared_dock
-    text = path_key(path.absolute())
-    with dock.target.write() as conn:
-        row = dock.journal.tracking.find(conn, text)
-        if row is None or row.status != HELD:
-            raise RefusedError(
-                f"{path} is not held.", hint="`dropload status` lists the files that are."
-            )
-        dock.journal.tracking.set_status(
-            conn, row.id, RELEASED, reason=f"released by {getpass.getuser()}"
-        )
-        dock.journal.audit.add(conn, getpass.getuser(), "release", row.load_id, reason)
+    release_file(session.prepared_dock, path, person_name(actor), reason)
     click.echo(f"Released: {path_text(path.name)} loads at the daemon's next look.")
 
 

@@ -38,7 +38,19 @@ _NOT_TOLD = frozenset(
 )
 BAR = "progress"
 """Name of a column of bars, which only a terminal shows."""
-_NEVER_WRAPPED = ("load", "done", "left", "when (UTC)", "state", "status", "rows", "type")
+_NEVER_WRAPPED = (
+    "load",
+    "of load",
+    "done",
+    "left",
+    "when (UTC)",
+    "state",
+    "status",
+    "rows",
+    "type",
+    "times",
+    "category",
+)
 """Short columns that are read at a glance; long texts beside them make room."""
 
 
@@ -159,6 +171,34 @@ def load_as_json(record: LoadRecord) -> dict[str, Any]:
     """Return a load under the keys that scripts rely on."""
     values = {key: value for key, value in asdict(record).items() if key not in _NOT_TOLD}
     return {"load_id": record.load_id, "table": record.table or None, **values}
+
+
+def print_loads(rows: Sequence[LoadRecord], title: str = "") -> None:
+    """Print loads as a table, newest first as they come."""
+    print_table(
+        ["load", "when (UTC)", "file", "table", "type", "state", "rows", "rejected", "why"],
+        [
+            (
+                str(row.load_id),
+                row.committed_at or row.finished_at or row.claimed_at,
+                row.file_name,
+                f"{row.schema_name}.{row.table_name}" if row.table_name else "",
+                row.load_type,
+                row.state,
+                row.rows_loaded,
+                row.rows_rejected,
+                first_sentence(row.error_message or ""),
+            )
+            for row in rows
+        ],
+        title=title,
+    )
+
+
+def first_sentence(text: str) -> str:
+    """Return what fits into a list; `show` tells the rest."""
+    end = re.search(r"\.(?=\s+[A-Z])", text)
+    return text[: end.end()] if end else text
 
 
 def _plain(value: Any) -> Any:

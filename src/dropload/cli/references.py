@@ -1,13 +1,13 @@
 """The commands that look after the reference configuration: reference list, check, repair."""
 
-import getpass
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from dropload.cli import output
-from dropload.cli.session import Session, json_option, pass_session
+from dropload.cli.session import Session, actor_option, json_option, pass_session
+from dropload.identity import person_name
 from dropload.references import (
     Finding,
     check_references,
@@ -80,15 +80,16 @@ def reference_check(session: Session, as_json: bool) -> int:
 
 @reference.command("repair")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@actor_option
 @json_option
 @pass_session
-def reference_repair(session: Session, dry_run: bool, as_json: bool) -> None:
+def reference_repair(session: Session, dry_run: bool, actor: str, as_json: bool) -> None:
     """Put the configuration right: it follows the tables, no table is touched.
 
     Goes into the audit log.
     """
     dock = session.prepared_dock
-    findings = check_references(dock) if dry_run else repair_references(dock, getpass.getuser())
+    findings = check_references(dock) if dry_run else repair_references(dock, person_name(actor))
     _show(findings, "what repair would do" if dry_run else "what repair did", as_json=as_json)
 
 

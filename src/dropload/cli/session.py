@@ -7,15 +7,14 @@ from typing import Any
 import click
 
 from dropload.config import Config, LoadedConfig, load_config
-from dropload.dock import Dock, open_dock
-from dropload.errors import RefusedError
-from dropload.journal import pending_scripts
+from dropload.dock import Dock, check_prepared, open_dock
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
 
 actor_option = click.option(
     "--actor", default="", help="Who asks for it, where several people share one system user."
 )
+reason_option = click.option("--reason", default="", help="Why; goes into the audit log.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 
 
@@ -64,13 +63,7 @@ class Session:
     @property
     def prepared_dock(self) -> Dock:
         """Return the dock for commands that ask the journal; raise RefusedError without one."""
-        missing = pending_scripts(self.dock.target)
-        if missing:
-            names = ", ".join(path.name for path in missing)
-            raise RefusedError(
-                f"The database is not prepared ({names}): {self.dock.target.describe()}.",
-                hint="`dropload init` or the daemon's first start does it.",
-            )
+        check_prepared(self.dock)
         return self.dock
 
 

@@ -1,12 +1,11 @@
 """The command that takes away what has been kept for long enough: cleanup."""
 
-import getpass
-
 import click
 
 from dropload.cleanup import Cleaned, clean_up
 from dropload.cli import output
-from dropload.cli.session import Session, json_option, pass_session
+from dropload.cli.session import Session, actor_option, json_option, pass_session
+from dropload.identity import person_name
 
 _SHOWN = 20
 _WORDS = {
@@ -24,9 +23,10 @@ _WORDS = {
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@actor_option
 @json_option
 @pass_session
-def cleanup(session: Session, dry_run: bool, as_json: bool) -> int:
+def cleanup(session: Session, dry_run: bool, actor: str, as_json: bool) -> int:
     """Take away what is older than [retention] of the configuration keeps it.
 
     The daemon does this once a day. Backups, files in processed/ and error/ with their reports and
@@ -34,7 +34,7 @@ def cleanup(session: Session, dry_run: bool, as_json: bool) -> int:
     file that still has to be moved needs stays, and so does every file that dropload did not put
     there. May be cut off at any time. Exit status 1 when something old could not be removed.
     """
-    cleaned = clean_up(session.prepared_dock, getpass.getuser(), dry_run=dry_run)
+    cleaned = clean_up(session.prepared_dock, person_name(actor), dry_run=dry_run)
     if as_json:
         output.print_json(
             {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from datetime import date
-from functools import partial
+from functools import cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -287,16 +287,20 @@ class UuidFamily:
         return Decision(ColumnType(Kind.UUID))
 
 
+@cache
+def _truth_words() -> pa.Array:
+    # Made when it is needed: Arrow imports pandas with its first array, where that is installed.
+    return pa.array(["true", "false"])
+
+
 class BooleanFamily:
     """`true` and `false` in lower case; another casing would not come back as written."""
 
     misfit = "is neither true nor false"
 
-    _WORDS = pa.array(["true", "false"])
-
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        return bool(pc.all(pc.is_in(values.texts, self._WORDS)).as_py())
+        return bool(pc.all(pc.is_in(values.texts, _truth_words())).as_py())
 
     def decide(self) -> Decision:
         """See `Family.decide`."""

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from dropload.journal.claims import ClaimRefused, Claims
 from dropload.journal.history import LATE_WRITE, History
+from dropload.journal.listings import Action, ActionFilter, Duplicate, Listings, Trouble
 from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import (
+    INIT,
     apply_scripts,
     journal_versions,
     pending_scripts,
@@ -27,18 +29,23 @@ from dropload.targets.base import Target
 __all__ = [
     "FILE_PATH_LENGTH",
     "HELD",
+    "INIT",
     "LATE_WRITE",
     "NO_LOAD",
     "RELEASED",
     "VANISHED",
     "WAITING",
+    "Action",
+    "ActionFilter",
     "ClaimRefused",
+    "Duplicate",
     "FiledLoad",
     "Journal",
     "KeptBackup",
     "ReferenceRow",
     "StandingLoad",
     "Terms",
+    "Trouble",
     "apply_scripts",
     "created_table",
     "drop_from_record",
@@ -63,4 +70,5 @@ class Journal:
         self.standing = Standing(target, tables)
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
+        self.listings = Listings(tables)
         self.retention = Retention(target, tables, self.audit)

@@ -158,17 +158,17 @@ class History:
         query = self._briefly().where(~self.is_open).order_by(self._loads.c.load_id.desc())
         return self.all(conn, query.limit(limit))
 
-    def latest(self, conn: sa.Connection, table: str | None, limit: int) -> list[LoadRecord]:
+    def latest(
+        self, conn: sa.Connection, table: str | None, limit: int, since: datetime | None = None
+    ) -> list[LoadRecord]:
         """Return the latest loads, newest first, without their layouts and plans.
 
         `table` is `name` or `schema.name`.
         """
         query = self._briefly().order_by(self._loads.c.load_id.desc()).limit(limit)
-        if table:
-            schema, _, name = table.rpartition(".")
-            query = query.where(self._loads.c.table_name == name)
-            query = query.where(self._loads.c.schema_name == schema) if schema else query
-        return self.all(conn, query)
+        if since is not None:
+            query = query.where(self._loads.c.claimed_at >= since)
+        return self.all(conn, query.where(*is_of_table(self._loads, table)))
 
     def ends(self, conn: sa.Connection) -> list[LoadEnd]:
         """Return of every load where its file went, newest first."""
@@ -238,6 +238,13 @@ def _record(row: sa.RowMapping) -> LoadRecord:
 def progress_values(progress: Progress | None, now: datetime) -> dict[str, Any]:
     """Return the columns that say how far a load is, none where there is nothing new to say."""
     return {**asdict(progress), "progress_at": now} if progress else {}
+
+
+def is_of_table(loads: sa.FromClause, table: str | None) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions that a load is of a table, said as `name` or `schema.name`."""
+    schema, _, name = (table or "").rpartition(".")
+    said = {"table_name": name, "schema_name": schema}
+    return [loads.c[column] == value for column, value in said.items() if value]
 
 
 def once_key(load: Load, file_hash: str) -> str:

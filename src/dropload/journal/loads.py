@@ -11,11 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
-from dropload.errors import ClaimLostError, DroploadError, HeldError
+from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
 from dropload.journal.history import LATE_WRITE, History, once_key, progress_values
 from dropload.journal.tables import JournalTables, path_of_key
 from dropload.journal.tracking import HELD, WAITING, Tracking
 from dropload.model import (
+    DAEMON,
     Area,
     Drop,
     Load,
@@ -182,6 +183,8 @@ class Loads:
         now = self._target.now(conn)
         message = str(error)
         values = _profile_values(profile) if profile is not None else {}
+        if isinstance(error, DuplicateError):
+            values |= {"duplicate_of": error.load_id}
         if state is State.CANCELLED:
             # Nothing is left to do: no file has to be moved.
             values |= {"worker": None}
@@ -316,7 +319,7 @@ def drop_from_record(record: LoadRecord) -> Drop:
         load_type=LoadType(record.load_type),
         version=record.version,
         in_tree=record.in_tree,
-        requested_by=record.requested_by or "daemon",
+        requested_by=record.requested_by or DAEMON,
     )
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dropload.errors import ConfigError
+from dropload.journal.reference import Audit
 from dropload.journal.tables import journal_tables
-from dropload.model import Area, TableName
+from dropload.model import DAEMON, Area, TableName
 from dropload.resources import resource_folder
 from dropload.targets.base import Target
 
 _SCRIPTS = TableName("journal", "scripts")
 """Whoever prepares the database takes this queue first."""
+INIT = "init"
+"""Action of the audit log that says what was made: tables of the journal, folders."""
 _SCRIPT_NAME = re.compile(r"^(\d{4})_\w+\.sql$")
 
 
@@ -41,14 +44,15 @@ def journal_versions(target: Target) -> tuple[int, int]:
     return max(done, default=0), max(version for version, _ in scripts_of(target))
 
 
-def apply_scripts(target: Target) -> list[str]:
+def apply_scripts(target: Target, actor: str = DAEMON) -> list[str]:
     """Run every script not yet run, each in one transaction; return their names.
 
-    Also makes the schema of the non-reference area where it is missing.
+    The audit log names who had them run. The schema of the non-reference area is made, too, where
+    it is missing.
     """
     applied = []
     for version, path in scripts_of(target):
-        if _apply(target, version, path):
+        if _apply(target, version, path, actor):
             applied.append(path.name)
     _ensure_schema(target, target.schema_of(Area.NON_REFERENCE))
     return applied
@@ -69,7 +73,7 @@ class _TakenBackError(Exception):
     """Rolls a transaction back on purpose."""
 
 
-def _apply(target: Target, version: int, path: Path) -> bool:
+def _apply(target: Target, version: int, path: Path, actor: str) -> bool:
     with target.write() as conn:
         # Looked up again under the lock: another daemon may have been faster.
         target.lock_queue(conn, _SCRIPTS)
@@ -81,6 +85,7 @@ def _apply(target: Target, version: int, path: Path) -> bool:
                 f"{path.name} does not record itself as version {version}; it was not applied.",
                 hint="Every script ends with an INSERT of its own version.",
             )
+        Audit(target, journal_tables(target)).add(conn, actor, INIT, None, path.name)
     return True
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dropload.journal.tables import JournalTables
+from dropload.logs import mask_secrets
 from dropload.model import Load, State, TableColumn, TableName
 from dropload.targets.base import Target
 
@@ -118,13 +119,16 @@ class Audit:
     def add(
         self, conn: sa.Connection, actor: str, action: str, load_id: int | None, detail: str = ""
     ) -> None:
-        """Add one row."""
+        """Add one row in the caller's transaction, beside what it speaks of.
+
+        `detail` holds no values of cells; a password that a person has pasted is masked.
+        """
         conn.execute(
             sa.insert(self._table).values(
                 at=self._target.now(conn),
                 actor=actor,
                 action=action,
                 load_id=load_id,
-                detail=detail or None,
+                detail=mask_secrets(detail) or None,
             )
         )

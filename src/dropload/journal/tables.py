@@ -184,4 +184,5 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("bytes_read", sa.BigInteger),
         sa.Column("rows_per_second", sa.Float),
         sa.Column("progress_at", sa.DateTime),
+        sa.Column("duplicate_of", sa.BigInteger),
     ]

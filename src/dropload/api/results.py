@@ -1,0 +1,70 @@
+"""What every call of the API answers: a success with its value, or a failure with its error."""
+
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from dropload.errors import DroploadError, FileBusyError, FileError
+from dropload.logs import mask_secrets
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Why something was not done, sorted by who must act."""
+
+    category: str
+    """`refused` (who asked), `config` (administrator), `file` (sender), `held` (somebody must
+    decide), `target` (database owner), `transient`, `file_busy`, `file_changed`, `stale_plan` and
+    `claim_lost` (nobody: try again later)."""
+    message: str
+    """What is wrong, and where."""
+    hint: str = ""
+    """What to do; empty when there is nothing to say."""
+    code: str = ""
+    """Of `file`: which flaw the file has, for example `unbalanced_quote`; else empty."""
+
+    def __str__(self) -> str:
+        """Return message and hint."""
+        return f"{self.message} {self.hint}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Success(Generic[T]):
+    """What was asked for was done."""
+
+    value: T
+    error: None = None
+    ok: Literal[True] = True
+
+    def __bool__(self) -> Literal[True]:
+        """Return that it was done."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Failure(Generic[T]):
+    """What was asked for was refused or has failed; nothing is half done."""
+
+    error: Error
+    value: T | None = None
+    """What is known all the same, for example the layout of a file that cannot be read to its end,
+    or the loads that are in the way of an undo; None when there is nothing."""
+    ok: Literal[False] = False
+
+    def __bool__(self) -> Literal[False]:
+        """Return that it was not done."""
+        return False
+
+
+Result: TypeAlias = Success[T] | Failure[T]
+"""Every answer has `ok`, `value` and `error`; `if result.ok:` tells type checkers which it is."""
+
+
+def error_of(exc: DroploadError | OSError) -> Error:
+    """Return an expected exception as a value; passwords in it are masked."""
+    if isinstance(exc, OSError):
+        return Error(FileBusyError.category, mask_secrets(f"{exc.filename or ''}: {exc.strerror}"))
+    code = exc.code if isinstance(exc, FileError) else ""
+    return Error(exc.category, mask_secrets(exc.message), mask_secrets(exc.hint), code)

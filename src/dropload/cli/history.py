@@ -1,0 +1,249 @@
+"""The commands that look back: history with its views, show."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from dropload.cli import output
+from dropload.cli.session import Session, json_option, pass_session
+from dropload.journal import Action, ActionFilter, Duplicate
+from dropload.looking_back import (
+    ErrorGroup,
+    Since,
+    group_errors,
+    list_actions,
+    list_duplicates,
+    list_loads,
+    show_load,
+)
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _read_since(_context: click.Context, _option: click.Parameter, said: str | None) -> Since:
+    """Return a period (`30m`, `12h`, `7d`, `2w`) or a time (`2026-11-20`, `2026-11-20T10:15`)."""
+    if said is None:
+        return None
+    match = re.fullmatch(r"(\d{1,5})([mhdw])", said.strip())
+    if match:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError as exc:
+        wrong = f"{said!r} is no time; say 30m, 12h, 7d, 2w, or 2026-11-20 (UTC)."
+        raise click.BadParameter(wrong) from exc
+
+
+@click.command()
+@click.argument("table", required=False)
+@click.option("--table", "named", metavar="TABLE", help="The same as the argument.")
+@click.option(
+    "--duplicates", "view", flag_value="duplicates", help="Which file repeats which load."
+)
+@click.option("--audit", "view", flag_value="audit", help="Who did what, when, with which result.")
+@click.option("--errors", "view", flag_value="errors", help="What went wrong, grouped.")
+@click.option(
+    "--since", callback=_read_since, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
+)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many.")
+@click.option("--load", "load_id", type=int, help="With --audit: only actions on this load.")
+@click.option("--actor", default=None, help="With --audit: only of who has this in the name.")
+@click.option("--action", default=None, help="With --audit: only this, for example release.")
+@json_option
+@pass_session
+def history(
+    session: Session,
+    table: str | None,
+    named: str | None,
+    view: str | None,
+    since: Since,
+    limit: int,
+    load_id: int | None,
+    actor: str | None,
+    action: str | None,
+    as_json: bool,
+) -> None:
+    """List the loads, newest first; of one TABLE (`name` or `schema.name`) where it is given.
+
+    With --duplicates: which file was not loaded because of which load. With --audit: who did what
+    and when, and how the load stands now. With --errors: loads that failed or were held, grouped
+    by category, table and the files' names (sales_########.csv), the most first, each with the
+    message of the last.
+
+    All times are UTC. With --json: one object a line.
+    """
+    if table and named and table != named:
+        raise click.UsageError("Name one table: as the argument, or by --table.")
+    if view != "audit" and (load_id is not None or actor or action):
+        raise click.UsageError("--load, --actor and --action belong to --audit.")
+    dock, table = session.prepared_dock, table or named
+    if view == "duplicates":
+        _show_duplicates(list_duplicates(dock, table, since, limit), as_json=as_json)
+    elif view == "audit":
+        wanted = ActionFilter(load_id, actor, action, table)
+        _show_actions(list_actions(dock, wanted, since, limit), as_json=as_json)
+    elif view == "errors":
+        _show_errors(group_errors(dock, table, since, limit), as_json=as_json)
+    else:
+        _show_loads(session, table, since, limit, as_json=as_json)
+
+
+def _show_loads(
+    session: Session, table: str | None, since: Since, limit: int, *, as_json: bool
+) -> None:
+    rows = list_loads(session.prepared_dock, table, since, limit)
+    if as_json:
+        for row in rows:
+            output.print_json(output.load_as_json(row))
+    elif rows:
+        output.print_loads(rows)
+    elif since:
+        click.echo("No loads in that time.")
+    else:
+        click.echo(f"No loads of {table} yet." if table else "No loads yet.")
+
+
+def _show_duplicates(found: Sequence[Duplicate], *, as_json: bool) -> None:
+    if as_json:
+        for duplicate in found:
+            output.print_json(asdict(duplicate))
+    elif not found:
+        click.echo("No duplicates.")
+    else:
+        output.print_table(
+            [
+                "load",
+                "when (UTC)",
+                "file",
+                "table",
+                "of load",
+                "its file",
+                "loaded (UTC)",
+            ],
+            [
+                (
+                    str(one.load_id),
+                    one.found_at,
+                    one.file_name,
+                    one.table,
+                    str(one.duplicate_of or ""),
+                    one.original_file_name,
+                    one.original_committed_at,
+                )
+                for one in found
+            ],
+        )
+
+
+def _show_actions(found: Sequence[Action], *, as_json: bool) -> None:
+    if as_json:
+        for action in found:
+            output.print_json(asdict(action))
+    elif not found:
+        click.echo("No actions.")
+    else:
+        output.print_table(
+            ["when (UTC)", "who", "what", "load", "state", "file", "detail"],
+            [
+                (
+                    one.at,
+                    one.actor,
+                    one.action,
+                    str(one.load_id or ""),
+                    one.load_state,
+                    one.file_name,
+                    one.detail,
+                )
+                for one in found
+            ],
+        )
+
+
+def _show_errors(found: Sequence[ErrorGroup], *, as_json: bool) -> None:
+    if as_json:
+        for group in found:
+            output.print_json(asdict(group))
+    elif not found:
+        click.echo("Nothing went wrong.")
+    else:
+        output.print_table(
+            [
+                "times",
+                "category",
+                "table",
+                "files",
+                "first (UTC)",
+                "last (UTC)",
+                "load",
+                "why",
+            ],
+            [
+                (
+                    group.count,
+                    group.category,
+                    group.table,
+                    group.file_pattern,
+                    group.first_at,
+                    group.last_at,
+                    str(group.last_load_id),
+                    output.first_sentence(group.last_message),
+                )
+                for group in found
+            ],
+        )
+
+
+@click.command()
+@click.argument("load_id", type=int)
+@json_option
+@pass_session
+def show(session: Session, load_id: int, as_json: bool) -> None:
+    """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
+    found = show_load(session.prepared_dock, load_id)
+    answer = output.load_as_json(found.load) | {
+        "layout": found.layout,
+        "plan": found.plan,
+        "rejects": [asdict(reject) for reject in found.rejects],
+    }
+    if as_json:
+        output.print_json(answer)
+        return
+    _print_load(answer)
+
+
+def _print_load(answer: Mapping[str, Any]) -> None:
+    hidden = ("layout", "plan", "rejects")
+    rows = [(key.replace("_", " "), value) for key, value in answer.items() if key not in hidden]
+    output.print_table(
+        ["", ""],
+        [
+            (key, str(value) if key == "load id" else value)
+            for key, value in rows
+            if value is not None
+        ],
+        title=f"Load {answer['load_id']}",
+    )
+    plan = answer["plan"]
+    if plan:
+        for note in plan["notes"]:
+            click.echo(f"  {note}")
+        output.print_table(
+            ["column", "type", "what happened", "why"],
+            [(c["name"], c["type"]["kind"], c["action"], c["reason"]) for c in plan["columns"]],
+        )
+    if answer["rejects"]:
+        output.print_table(
+            ["line", "row", "column", "why"],
+            [
+                (r["line"], r["source_row"], r["column_name"], r["message"])
+                for r in answer["rejects"]
+            ],
+            title="Rejected rows",
+        )
+
+
+COMMANDS: tuple[click.Command, ...] = (history, show)

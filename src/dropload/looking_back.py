@@ -1,0 +1,124 @@
+"""Look back: loads, everything about one, duplicates, who did what, and what went wrong."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.dock import Dock
+from dropload.journal import Action, ActionFilter, Duplicate, Trouble
+from dropload.model import LoadRecord, RejectRecord
+from dropload.naming import file_pattern
+
+Since = timedelta | datetime | None
+"""From when on: so long before now, or a time (UTC where it has no offset); None: from ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadDetails:
+    """Everything that the journal knows of one load."""
+
+    load: LoadRecord
+    layout: Mapping[str, Any] | None
+    plan: Mapping[str, Any] | None
+    rejects: tuple[RejectRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Loads that went wrong in the same way: one category, one table, files named alike."""
+
+    category: str
+    table: str
+    """Empty where the files' names give no table."""
+    file_pattern: str
+    """The files' name with `#` for each digit."""
+    count: int
+    first_at: datetime
+    last_at: datetime
+    last_load_id: int
+    last_file_name: str
+    last_message: str
+
+
+def list_loads(
+    dock: Dock, table: str | None = None, since: Since = None, limit: int = 50
+) -> list[LoadRecord]:
+    """Return the latest loads, newest first; `table` is `name` or `schema.name`."""
+    with dock.target.read() as conn:
+        start = _start_of(dock, conn, since)
+        return dock.journal.history.latest(conn, table, limit, start)
+
+
+def show_load(dock: Dock, load_id: int) -> LoadDetails:
+    """Return everything about one load; raise RefusedError where there is none."""
+    with dock.target.read() as conn:
+        row = dock.journal.history.existing(conn, load_id)
+        rejects = dock.journal.history.rejects(conn, load_id)
+    return LoadDetails(
+        row, json.loads(row.layout or "null"), json.loads(row.plan or "null"), tuple(rejects)
+    )
+
+
+def list_duplicates(
+    dock: Dock, table: str | None = None, since: Since = None, limit: int = 50
+) -> list[Duplicate]:
+    """Return the files that were not loaded because of another load, newest first."""
+    with dock.target.read() as conn:
+        start = _start_of(dock, conn, since)
+        return dock.journal.listings.duplicates(conn, table, start, limit)
+
+
+def list_actions(
+    dock: Dock, wanted: ActionFilter | None = None, since: Since = None, limit: int = 50
+) -> list[Action]:
+    """Return who did what, newest first."""
+    wanted = wanted or ActionFilter()
+    with dock.target.read() as conn:
+        start = _start_of(dock, conn, since)
+        wanted = replace(wanted, since=start) if start else wanted
+        return dock.journal.listings.actions(conn, wanted, limit)
+
+
+def group_errors(
+    dock: Dock, table: str | None = None, since: Since = None, limit: int = 50
+) -> list[ErrorGroup]:
+    """Return what went wrong, grouped by category, table and the files' names; the most first."""
+    with dock.target.read() as conn:
+        listings = dock.journal.listings
+        found = _group(listings.troubles(conn, table, _start_of(dock, conn, since)))
+        groups = sorted(found, key=lambda group: (-group.count, -group.last_load_id))[:limit]
+        messages = listings.messages(conn, [group.last_load_id for group in groups])
+    return [replace(group, last_message=messages.get(group.last_load_id, "")) for group in groups]
+
+
+def _group(troubles: Iterable[Trouble]) -> Iterable[ErrorGroup]:
+    """Return the groups of troubles in any order; messages are put in later."""
+    groups: dict[tuple[str, str, str], ErrorGroup] = {}
+    for trouble in troubles:
+        key = (trouble.category, trouble.table, file_pattern(trouble.file_name))
+        at, load_id, name = trouble.at, trouble.load_id, trouble.file_name
+        before = groups.get(key) or ErrorGroup(*key, 0, at, at, load_id, name, "")
+        is_later = load_id > before.last_load_id
+        groups[key] = ErrorGroup(
+            *key,
+            before.count + 1,
+            min(before.first_at, at),
+            max(before.last_at, at),
+            load_id if is_later else before.last_load_id,
+            name if is_later else before.last_file_name,
+            "",
+        )
+    return groups.values()
+
+
+def _start_of(dock: Dock, conn: sa.Connection, since: Since) -> datetime | None:
+    """Return the beginning of a period by the database's clock, UTC."""
+    if since is None:
+        return None
+    if isinstance(since, timedelta):
+        return dock.target.now(conn) - since
+    return since.astimezone(UTC).replace(tzinfo=None) if since.tzinfo else since
