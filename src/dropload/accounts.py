@@ -26,7 +26,7 @@ from dropload.folders import DONE_SUFFIX, ignore_rule, numbered_paths
 from dropload.journal import HELD, path_key
 from dropload.model import FileVersion, LoadEnd, Observation, State, TrackedFile
 from dropload.moving import is_placeholder
-from dropload.reports import path_of_report, rejects_path, report_path
+from dropload.reports import path_of_report, rejects_path, report_paths
 from dropload.watcher import scan_inboxes
 
 COUNTED = ("loaded", "error", "duplicate", "waiting", "held", "withdrawn")
@@ -159,7 +159,7 @@ def _names_of(load: LoadEnd) -> Iterator[str]:
         return
     yield filed
     yield f"{filed}{DONE_SUFFIX}"
-    for path in (report_path(Path(filed)), rejects_path(Path(filed))):
+    for path in (*report_paths(Path(filed)), rejects_path(Path(filed))):
         yield from map(str, _variants(path))
 
 

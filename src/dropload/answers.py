@@ -14,7 +14,7 @@ from dropload.examination import Examined, examine, examine_for_table
 from dropload.intake import name_drop
 from dropload.journal import drop_from_record
 from dropload.logs import get_logger
-from dropload.model import Load, LoadRecord, Reject, State, TableName
+from dropload.model import CHANGING_ACTIONS, Load, LoadRecord, Reject, State, TableName
 from dropload.moving import is_placeholder, put_beside, write_text_beside
 from dropload.profiling import open_hashed
 from dropload.reports import Findings, rejects_path, render_report, report_path, write_rejects
@@ -27,13 +27,15 @@ def explain_failure(load: Load, problem: str, advice: str, examined: Examined | 
     return _findings(load, title, problem, advice, examined)
 
 
-def explain_rejects(load: Load, examined: Examined, notes: tuple[str, ...]) -> Findings:
-    """Return what there is to say about a file that was loaded except for some rows."""
+def explain_success(load: Load, examined: Examined, notes: tuple[str, ...]) -> Findings:
+    """Return what there is to say about a file that was loaded: rows refused, columns changed."""
     profile = examined.profile
+    loaded = f"{path_text(load.drop.path.name)} was loaded into {load.table}"
+    if not profile.rejected_rows:
+        return _findings(load, f"{loaded}, which was changed for it.", "", "", examined, notes)
     return _findings(
         load,
-        f"{path_text(load.drop.path.name)} was loaded into {load.table}, except for "
-        f"{profile.rejected_rows:,} of its {profile.rows:,} rows.",
+        f"{loaded}, except for {profile.rejected_rows:,} of its {profile.rows:,} rows.",
         "",
         "Correct the rows in the rejects file and drop that file into the append inbox.",
         examined,
@@ -75,7 +77,8 @@ def write_answer(
         if examined is not None and findings.rejects:
             written = _write_all_rejects(dock, findings.load.drop.path, examined, filed_path)
             findings = replace(findings, rejects_file=written.name)
-        return write_text_beside(report_path(filed_path), render_report(findings))
+        form = dock.config.load.report_format
+        return write_text_beside(report_path(filed_path, form), render_report(findings, form))
     except (OSError, DroploadError) as exc:
         get_logger().error("report_not_written", file=path_text(filed_path), reason=str(exc))
         return None
@@ -88,10 +91,13 @@ def repeat_answer(
 
     The file is read again, as far as it still stands where it was dropped; not `in_short`.
     """
-    has_answer = row.state is State.FAILED or bool(row.rows_rejected)
-    if filed_path is None or not has_answer:
+    plan = json.loads(row.plan or "{}")
+    is_changed = any(column["action"] in CHANGING_ACTIONS for column in plan.get("columns", ()))
+    is_failed = row.state is State.FAILED
+    is_notable = row.state is State.COMMITTED and (bool(row.rows_rejected) or is_changed)
+    if filed_path is None or not (is_failed or is_notable):
         return None
-    written = report_path(filed_path)
+    written = report_path(filed_path, dock.config.load.report_format)
     if is_placeholder(written):
         written.unlink()
     if written.exists():
@@ -99,12 +105,10 @@ def repeat_answer(
     load = _load_of(row)
     # What workers died of would end this process too.
     examined = None if in_short or row.crashes else _examine_again(dock, load)
-    if row.state is State.FAILED:
+    if is_failed:
         findings = explain_failure(load, row.error_message or "", "", examined)
     elif examined is not None:
-        findings = explain_rejects(
-            load, examined, tuple(json.loads(row.plan or "{}").get("notes", ()))
-        )
+        findings = explain_success(load, examined, tuple(plan.get("notes", ())))
     else:
         return None  # the file was moved, and so its answer had been tried before
     return write_answer(dock, findings, examined, filed_path)

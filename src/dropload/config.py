@@ -150,6 +150,8 @@ class LoadConfig(_Section):
     """A fullload that would shrink its table by more than this share is held."""
     max_record_bytes: Annotated[int, Field(ge=1024)] = 64 * 1024 * 1024
     """A longer record ends the reading: a quote that was never closed, or no line ends."""
+    report_format: Literal["text", "json"] = "text"
+    """Of the report beside a file that was refused, or loaded in part or with a changed table."""
     decimal_mark: Literal[",", "."] | None = None
     """Settles columns such as `1,234`; default: they stay text, and the plan says so."""
     day_first: bool | None = None

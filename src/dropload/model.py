@@ -333,6 +333,10 @@ class TableRules:
     action."""
 
 
+CHANGING_ACTIONS = ("add", "widen")
+"""What a load does to a column of a table that was there before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedColumn:
     """Where the values of one column of the file go."""
@@ -376,6 +380,11 @@ class Plan:
     def creates_table(self) -> bool:
         """Return whether the table is made by this load."""
         return self.table_before is None
+
+    @property
+    def changes_table(self) -> bool:
+        """Return whether columns of a table that was there are added or widened."""
+        return any(column.action in CHANGING_ACTIONS for column in self.columns)
 
     @property
     def replaces_rows(self) -> bool:

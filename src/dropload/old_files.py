@@ -13,7 +13,7 @@ from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text, sync_folder
 from dropload.folders import DONE_SUFFIX, find_path, numbered_paths
 from dropload.journal import FiledLoad, path_key
-from dropload.reports import REJECT_COLUMNS, rejects_path, report_path
+from dropload.reports import REJECT_COLUMNS, rejects_path, report_paths
 
 _BATCH = 500
 """Loads whose places are forgotten in one transaction."""
@@ -132,7 +132,7 @@ class _FileRemover:
     def _companions(self, filed: Path, load: FiledLoad) -> Iterator[Path]:
         """Yield what dropload has put beside the file, and what its sender did."""
         yield filed.with_name(filed.name + DONE_SUFFIX)
-        reports = {report_path(filed)}
+        reports = set(report_paths(filed))
         if load.report_path:
             reports.add(find_path(load.report_path))
         answers = {path for path in reports if path.parent == filed.parent}

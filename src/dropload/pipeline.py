@@ -10,7 +10,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
-from dropload.answers import explain_failure, explain_rejects, write_answer
+from dropload.answers import explain_failure, explain_success, write_answer
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import (
@@ -241,8 +241,8 @@ class _Voyage:
         outcome = self._outcome(Verdict.LOADED, None, rows_loaded=published.rows_loaded)
         outcome = replace(outcome, notes=plan.notes)
         findings = None
-        if examined.profile.rejected_rows:
-            findings = explain_rejects(self._load, examined, plan.notes)
+        if examined.profile.rejected_rows or plan.changes_table:
+            findings = explain_success(self._load, examined, plan.notes)
         return self._file_away(outcome, filed_path, findings)
 
     # --- ends without rows

@@ -1,5 +1,6 @@
 """The plain-language answer beside a file, and the rejects that go round."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -40,18 +41,26 @@ class Findings:
         return self.profile.rejects if self.profile else ()
 
 
-_REPORT_SUFFIX = ".report.txt"
+_REPORT_SUFFIXES = {"text": ".report.txt", "json": ".report.json"}
 
 
-def report_path(filed_path: Path) -> Path:
-    """Return where the report of a filed file stands."""
-    return filed_path.with_name(filed_path.name + _REPORT_SUFFIX)
+def report_path(filed_path: Path, form: str = "text") -> Path:
+    """Return where the report of a filed file stands; `form` is `text` or `json`."""
+    return filed_path.with_name(filed_path.name + _REPORT_SUFFIXES[form])
+
+
+def report_paths(filed_path: Path) -> Iterator[Path]:
+    """Yield where the report of a filed file may stand, whatever the format was then."""
+    return (report_path(filed_path, form) for form in _REPORT_SUFFIXES)
 
 
 def path_of_report(report: str | None) -> str:
     """Return the filed path that a report was written for; empty without a report."""
     # Where the name was taken it is `….report-2.txt`, and which file it was for is not to be seen.
-    return (report or "").removesuffix(_REPORT_SUFFIX)
+    text = report or ""
+    for suffix in _REPORT_SUFFIXES.values():
+        text = text.removesuffix(suffix)
+    return text
 
 
 def rejects_path(filed_path: Path) -> Path:
@@ -61,8 +70,43 @@ def rejects_path(filed_path: Path) -> Path:
     return plain.with_name(f"{plain.stem}.rejects{plain.suffix}")
 
 
-def render_report(findings: Findings) -> str:
-    """Return the report as text for the person who dropped the file."""
+def render_report(findings: Findings, form: str = "text") -> str:
+    """Return the report as text for the person who dropped the file, or the same as JSON."""
+    return _render_json(findings) if form == "json" else _render_text(findings)
+
+
+def _render_json(findings: Findings) -> str:
+    load, profile = findings.load, findings.profile
+    answer = {
+        "title": findings.title,
+        "problem": findings.problem,
+        "advice": findings.advice,
+        "rejects": [
+            {
+                "line": reject.line,
+                "row": reject.source_row,
+                "column": reject.column or None,
+                "code": reject.code,
+                "reason": reject.message,
+                "fields": list(reject.fields),
+            }
+            for reject in findings.rejects[:SHOWN_REJECTS]
+        ],
+        "rejects_file": path_text(findings.rejects_file) or None,
+        "notes": list(findings.notes),
+        "layout": describe_layout(findings.layout) if findings.layout else None,
+        "rows_read": profile.rows if profile else None,
+        "rows_good": profile.good_rows if profile else None,
+        "rows_rejected": profile.rejected_rows if profile else None,
+        "load_id": load.load_id,
+        "load_type": load.drop.load_type.value,
+        "table": str(load.table) if load.table.name else None,
+        "at": f"{findings.at:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
+
+
+def _render_text(findings: Findings) -> str:
     sections = [findings.title, ""]
     for heading, lines in (
         ("What is wrong", _wrapped(findings.problem)),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dropload.accounts import account_for_files
 from dropload.model import Verdict
 from tests.conftest import Yard, open_yard
 
@@ -528,3 +529,29 @@ def test_a_name_that_is_not_utf_8_is_loaded_or_filed_like_any_other(
         [report] = folder.glob("*.report.txt")
         assert "What to do" in report.read_text()
     assert "dbo.odd_name" in yard.tables() or verdict is Verdict.FAILED
+
+
+def test_a_load_that_changes_its_table_is_reported_beside_its_file(yard: Yard) -> None:
+    assert yard.drop("orders.csv", "id,name\n1,Ada\n").report_path is None
+    outcome = yard.drop("orders_20260102.csv", "id,name,city\n2,Bob,Bern\n")
+    assert outcome.report_path is not None
+    text = outcome.report_path.read_text()
+    assert "was loaded into dbo.orders, which was changed for it." in text
+    assert 'Column "city" is new and is added to the table.' in text
+    assert "What to do" not in text
+    assert yard.drop("orders_20260103.csv", "id,name,city\n3,Cyd,Bern\n").report_path is None
+
+
+def test_reports_are_json_where_programs_read_them(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, load={"report_format": "json", "max_rejected_rows": 1})
+    outcome = yard.drop("orders.csv", "id,name\n1,Ada\n2\n")
+    assert outcome.report_path is not None
+    assert outcome.report_path.name.endswith("_orders.csv.report.json")
+    told = json.loads(outcome.report_path.read_text())
+    assert (told["load_id"], told["table"], told["load_type"]) == (1, "dbo.orders", "append")
+    assert (told["rows_read"], told["rows_good"], told["rows_rejected"]) == (2, 1, 1)
+    [reject] = told["rejects"]
+    assert (reject["line"], reject["row"], reject["fields"]) == (3, 2, ["2"])
+    assert told["rejects_file"].endswith("_orders.rejects.csv")
+    assert account_for_files(yard.dock).missing == ()
+    yard.dock.target.close()
