@@ -95,8 +95,9 @@ def test_each_flaw_is_found_and_repaired_and_the_repair_audited(site: Site) -> N
     audit = journal_tables(site.dock.target).audit
     with site.dock.target.read() as conn:
         log = conn.execute(sa.select(audit).order_by(audit.c.id)).mappings().all()
-    assert [(row["actor"], row["action"]) for row in log] == [("somebody", "reference_repair")] * 4
-    assert "gone: deletes the row" in log[1]["detail"]
+    repairs = [row for row in log if row["actor"] == "somebody"]
+    assert [row["action"] for row in repairs] == ["reference_repair"] * 4
+    assert "gone: deletes the row" in repairs[1]["detail"]
 
 
 def test_changed_and_missing_columns_are_told_apart(site: Site) -> None:
