@@ -9,13 +9,25 @@
 -- The table has filtered indexes, and sqlcmd has it off.
 SET QUOTED_IDENTIFIER ON;
 GO
+-- Profiling, checking, staging.
+IF COL_LENGTH('ref.Load_History', 'step') IS NULL
+    ALTER TABLE ref.Load_History ADD step nvarchar(20);
+GO
+-- By this step so far.
+IF COL_LENGTH('ref.Load_History', 'rows_done') IS NULL
+    ALTER TABLE ref.Load_History ADD rows_done bigint;
+GO
+-- Of the file, by this step.
+IF COL_LENGTH('ref.Load_History', 'bytes_read') IS NULL
+    ALTER TABLE ref.Load_History ADD bytes_read bigint;
+GO
+-- In the last seconds.
+IF COL_LENGTH('ref.Load_History', 'rows_per_second') IS NULL
+    ALTER TABLE ref.Load_History ADD rows_per_second float;
+GO
+-- When this was so.
 IF COL_LENGTH('ref.Load_History', 'progress_at') IS NULL
-ALTER TABLE ref.Load_History ADD
-    step            nvarchar(20),  -- profiling, checking, staging
-    rows_done       bigint,        -- by this step so far
-    bytes_read      bigint,        -- of the file, by this step
-    rows_per_second float,         -- in the last seconds
-    progress_at     datetime2(6);  -- when this was so
+    ALTER TABLE ref.Load_History ADD progress_at datetime2(6);
 GO
 
 IF NOT EXISTS (SELECT 1 FROM ref.Schema_Version WHERE version = 2)

@@ -9,9 +9,9 @@
 -- The table has filtered indexes, and sqlcmd has it off.
 SET QUOTED_IDENTIFIER ON;
 GO
+-- The load by which it was a duplicate.
 IF COL_LENGTH('ref.Load_History', 'duplicate_of') IS NULL
-ALTER TABLE ref.Load_History ADD
-    duplicate_of bigint;  -- the load by which it was a duplicate
+    ALTER TABLE ref.Load_History ADD duplicate_of bigint;
 GO
 IF INDEXPROPERTY(OBJECT_ID('ref.Load_History'), 'ix_Load_History_commits', 'IndexID') IS NULL
 CREATE INDEX ix_Load_History_commits
