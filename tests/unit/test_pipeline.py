@@ -1,7 +1,6 @@
 """One file on its way: what each kind of file becomes, in the table, the folders, the journal."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -291,11 +290,10 @@ def test_a_file_of_delimiters_only_is_refused(yard: Yard, load_type: str) -> Non
 
 def test_a_file_wider_than_any_table_is_refused_before_its_rows_are_read(yard: Yard) -> None:
     wide = ",".join(f"c{n}" for n in range(100_000))
-    began = time.monotonic()
     outcome = yard.drop("wide.csv", f"{wide}\n{wide}\n")
     assert outcome.verdict is Verdict.FAILED
     assert "100,000 columns; a table can have 1,990" in outcome.message
-    assert time.monotonic() - began < 6, "judging so many columns took twenty seconds"
+    assert yard.query('SELECT rows_read FROM "ref.Load_History"') == [(None,)]
 
 
 def test_a_fullload_that_shrinks_or_narrows_its_table_is_held_with_the_numbers(yard: Yard) -> None:

@@ -23,7 +23,7 @@ from dropload.cli.session import Session
 )
 @click.pass_context
 def dropload(context: click.Context, config_path: Path | None) -> None:
-    r"""Drop a CSV into a folder, find its rows in a database table.
+    """Drop a CSV into a folder, find its rows in a database table.
 
     \b
     A first try, with nothing to configure:
@@ -33,7 +33,7 @@ def dropload(context: click.Context, config_path: Path | None) -> None:
 
     Every key of the configuration can also be given by environment, for example
     DROPLOAD_PATHS__DROPOFF=/srv/dropoff. `dropload config show` lists them all.
-    """
+    """  # noqa: D301 - click knows a paragraph that keeps its lines by this character
     context.obj = Session(config_path)
 
 

@@ -252,7 +252,7 @@ def check_guard_rails(
     if rows < info.rows * (1 - settings.max_shrink):
         lost = 1 - rows / info.rows
         raise HeldError(
-            f"The file has {rows:,} rows, {lost:.0%} fewer than {info.table} holds "
+            f"The file has {count_of(rows, 'row')}, {lost:.0%} fewer than {info.table} holds "
             f"({info.rows:,}).",
             hint="Drop a complete version, or release the file if this is right.",
         )
