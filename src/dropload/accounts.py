@@ -23,7 +23,7 @@ from dropload.config import ALWAYS_IGNORED
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.folders import DONE_SUFFIX, ignore_rule, numbered_paths
-from dropload.journal import HELD, path_key
+from dropload.journal import HELD, path_key, path_of_key
 from dropload.model import FileVersion, LoadEnd, Observation, State, TrackedFile
 from dropload.moving import is_placeholder
 from dropload.reports import path_of_report, rejects_path, report_paths
@@ -88,18 +88,21 @@ def _compare(dock: Dock) -> Account:
     with dock.target.read() as conn:
         loads = dock.journal.history.ends(conn)
         tracked = dock.journal.tracking.all(conn)
-    standing = scan_inboxes(dock.tree, (*ALWAYS_IGNORED, *dock.config.watch.ignore)).observations
+    scan = scan_inboxes(dock.tree, (*ALWAYS_IGNORED, *dock.config.watch.ignore))
+    standing, unseen = scan.observations, {inbox.path for inbox in scan.failed}
     seen = {path_key(file.path): file for file in standing}
     over = [load for load in loads if load.state in _OF_STATE and load.in_tree]
     counts = Counter(dict.fromkeys(COUNTED, 0))
     counts.update(_OF_STATE[load.state] for load in over)
     unmoved = {(load.file_path, load.version) for load in over if load.filed_at is None}
     counts.update(_count_standing(seen, tracked, unmoved))
+    tracked = [row for row in tracked if path_of_key(row.file_path).parent not in unseen]
     counts["withdrawn"] += sum(_is_withdrawn(row, seen) for row in tracked)
     lost = list(_find_lost(over, seen))
     for load, _ in lost:
         counts[_OF_STATE[load.state]] -= 1
     missing = [found for _, found in lost]
+    missing += [Missing(path_text(i.path), f"unknown: {why}") for i, why in scan.failed.items()]
     missing += _find_unnamed(dock, loads)
     return Account(dict(counts), tuple(missing))
 

@@ -17,7 +17,14 @@ from dropload.logs import get_logger
 from dropload.model import CHANGING_ACTIONS, Load, LoadRecord, Reject, State, TableName
 from dropload.moving import is_placeholder, put_beside, write_text_beside
 from dropload.profiling import open_hashed
-from dropload.reports import Findings, rejects_path, render_report, report_path, write_rejects
+from dropload.reports import (
+    SHOWN_REJECTS,
+    Findings,
+    rejects_path,
+    render_report,
+    report_path,
+    write_rejects,
+)
 from dropload.row_checks import RowCheck
 
 
@@ -109,9 +116,30 @@ def repeat_answer(
         findings = explain_failure(load, row.error_message or "", "", examined)
     elif examined is not None:
         findings = explain_success(load, examined, tuple(plan.get("notes", ())))
+    elif load.drop.path.exists():
+        findings = _explain_briefly(dock, row, load, tuple(plan.get("notes", ())))
     else:
         return None  # the file was moved, and so its answer had been tried before
     return write_answer(dock, findings, examined, filed_path)
+
+
+def _explain_briefly(dock: Dock, row: LoadRecord, load: Load, notes: tuple[str, ...]) -> Findings:
+    """Return what the journal alone tells about a file that was loaded in part."""
+    with dock.target.read() as conn:
+        rejects = dock.journal.history.rejects(conn, row.load_id)
+    told = [f"line {reject.line:,}: {reject.message}" for reject in rejects[:SHOWN_REJECTS]]
+    loaded = f"{path_text(load.drop.path.name)} was loaded into {load.table}"
+    if not row.rows_rejected:
+        return _findings(load, f"{loaded}, which was changed for it.", "", "", None, notes)
+    return _findings(
+        load,
+        f"{loaded}, except for {row.rows_rejected:,} of its {row.rows_read or 0:,} rows.",
+        "\n".join(told),
+        "The load was cut off before the refused rows were written beside the file: take them out "
+        "of it, correct them, and drop them under another name.",
+        None,
+        notes,
+    )
 
 
 def _load_of(row: LoadRecord) -> Load:

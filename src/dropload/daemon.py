@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
-from dropload.dock import Dock
+from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
 from dropload.errors import ConfigError, DroploadError, FileError
 from dropload.gate import Gate, WaitingFile
@@ -88,6 +88,8 @@ class Daemon:
         self._held: dict[Path, Drop] = {}
         self._later: list[PutOffDrop] = []
         """Drops to be tried again."""
+        self._unmoved: list[Path] = []
+        """Files whose loads are over and that could not be moved."""
         self._unfreed: list[tuple[Path, str]] = []
         """Claims of workers that could not give them up, because the database was away."""
         self._reloads: list[str] = []
@@ -140,8 +142,15 @@ class Daemon:
         """
         tree = self._dock.tree
         try:
-            if not any(inbox.path.is_dir() for inbox in tree.inboxes):
-                self._check_new()
+            if self._outage.is_over:
+                check_tree_new(self._dock)
+            elif tree.root.is_dir() and not any(inbox.path.is_dir() for inbox in tree.inboxes):
+                # A mount point stands there also when nothing is mounted on it.
+                raise ConfigError(
+                    f"{tree.root} is empty; the database, which would tell whether it always was, "
+                    "is away.",
+                    hint="Mount the share that it is on, or wait for the database.",
+                )
             tree.create()
             self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             for problem in tree.check():
@@ -152,21 +161,6 @@ class Daemon:
             self._tree_problem = str(exc)
         else:
             self._tree_problem = ""
-
-    def _check_new(self) -> None:
-        """Raise ConfigError where the tree was, or may have been, there before."""
-        root = self._dock.tree.root
-        hint = "Mount the share that it is on; `dropload init` makes an empty one."
-        if self._outage.is_over:
-            with self._dock.target.read() as conn:
-                if self._dock.journal.tracking.knows_files_below(conn, root):
-                    raise ConfigError(f"The drop tree {root} was there and is gone.", hint=hint)
-        elif root.is_dir():
-            # A mount point stands there also when nothing is mounted on it.
-            raise ConfigError(
-                f"{root} is empty; the database, which would tell whether it always was, is away.",
-                hint=hint,
-            )
 
     def _shut_down(self) -> None:
         patience = self._dock.config.workers.stop_timeout_seconds
@@ -239,7 +233,7 @@ class Daemon:
             self._settle_safely(finished)
         filed = self._dispatcher.collect_filing()
         if filed is not None:
-            self._say_recovered(filed)
+            self._settle_filing(filed)
         if self._is_scan_due(woken=woken):
             self._look()
             # Before the journal is written, which may take its time with 100,000 new files.
@@ -339,6 +333,11 @@ class Daemon:
             self._unfreed.append((drop.path, outcome.claimed_by))
         if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED):
             self._failures.pop(drop.path, None)
+            if outcome.moved:
+                # It may be back before the next look: `retry` puts it there.
+                self._gate.forget(drop.path)
+            else:
+                self._unmoved.append(drop.path)
         elif outcome.verdict is Verdict.HELD:
             self._held[drop.path] = drop
         elif outcome.verdict is Verdict.PAUSED:
@@ -494,6 +493,12 @@ class Daemon:
 
     def _tell_alive(self) -> None:
         self._manager.tell_alive(self._state())
+
+    def _settle_filing(self, filed: Recovered) -> None:
+        self._say_recovered(filed)
+        for path in self._unmoved:
+            self._gate.forget(path)
+        self._unmoved = []
 
     def _say_recovered(self, done: Recovered) -> None:
         found = {name: number for name, number in asdict(done).items() if number}

@@ -72,6 +72,7 @@ class Dispatcher:
         self.problem = ""
         """Why no worker can be started; empty when they can."""
         self._filing: Future[Recovered] | None = None
+        self._filing_pool: ProcessPool | None = None
         self._filing_in_short = False
         """The last try to move files late died, perhaps of reading one of them again."""
         self._pool = self._make_pool()
@@ -173,12 +174,12 @@ class Dispatcher:
         self._pool.stop()
         self._pool = self._make_pool()
 
-    def _make_pool(self) -> ProcessPool:
+    def _make_pool(self, workers: int | None = None) -> ProcessPool:
         # Arrow's allocator (mimalloc) reserves 1 GiB at its first breath, which counts against the
         # limit of a worker although nothing is in it; KiB.
         os.environ.setdefault("MIMALLOC_ARENA_RESERVE", "65536")
         return ProcessPool(
-            max_workers=self._config.workers.count,
+            max_workers=workers or self._config.workers.count,
             initializer=start_worker,
             initargs=[self._config],
             context=multiprocessing.get_context("spawn"),
@@ -218,12 +219,13 @@ class Dispatcher:
         """Have a worker move the files whose loads are over, unless one is at it."""
         if self._filing is not None:
             return
-        in_short = {"in_short": self._filing_in_short}
-        try:
-            self._filing = self._schedule(file_late_here, kwargs=in_short)
-        except RuntimeError as exc:
-            self._rest(str(exc))
-            return
+        # A worker of its own: a share that hangs keeps no load waiting.
+        self._filing_pool = self._make_pool(1)
+        self._filing = self._filing_pool.schedule(
+            file_late_here,
+            kwargs={"in_short": self._filing_in_short},
+            timeout=self._config.workers.load_timeout_seconds,
+        )
         self._filing.add_done_callback(lambda _: self._wake())
 
     def collect_filing(self) -> Recovered | None:
@@ -232,6 +234,7 @@ class Dispatcher:
         if future is None or not future.done():
             return None
         self._filing = None
+        self._leave_filing_pool()
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or error is not None:
             self._filing_in_short = error is not None
@@ -239,6 +242,12 @@ class Dispatcher:
             return None
         self._filing_in_short = False
         return future.result()
+
+    def _leave_filing_pool(self) -> None:
+        if self._filing_pool is not None:
+            self._filing_pool.close()
+            self._retired.append(self._filing_pool)
+        self._filing_pool = None
 
     # --- looking
 
@@ -298,6 +307,7 @@ class Dispatcher:
         while self._is_working and self._clock() < deadline:
             time.sleep(0.05)
             finished += self.collect()
+        self._leave_filing_pool()
         pools = [self._pool, *self._retired]
         for pool in pools:
             if self._is_working:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dropload.config import Config
 from dropload.durable import path_text
-from dropload.errors import RefusedError
+from dropload.errors import ConfigError, RefusedError
 from dropload.folders import DropTree
 from dropload.journal import INIT, Journal, apply_scripts, pending_scripts
 from dropload.reports import count_of
@@ -41,10 +41,32 @@ class Prepared:
     """Names of the scripts that made the journal's tables, or brought them up to date."""
 
 
-def prepare(dock: Dock, actor: str) -> Prepared:
-    """Make the folders and the journal's tables where they are missing, with their audit."""
-    folders = dock.tree.create()
+def check_tree_new(dock: Dock) -> None:
+    """Raise ConfigError where the whole tree is gone that was there: its share is not mounted.
+
+    What is made on the bare mount point would be hidden by the mount, and files with it.
+    """
+    tree = dock.tree
+    if any(inbox.path.is_dir() for inbox in tree.inboxes):
+        return
+    with dock.target.read() as conn:
+        was_there = dock.journal.tracking.knows_files_below(conn, tree.root)
+    if was_there:
+        raise ConfigError(
+            f"The drop tree {path_text(tree.root)} was there and is gone.",
+            hint="Mount the share that it is on; `dropload init` makes an empty one.",
+        )
+
+
+def prepare(dock: Dock, actor: str, *, anew: bool = False) -> Prepared:
+    """Make the folders and the journal's tables where they are missing, with their audit.
+
+    Raises ConfigError when the whole tree is gone that was there, unless it is wanted `anew`.
+    """
     scripts = apply_scripts(dock.target, actor)
+    if not anew:
+        check_tree_new(dock)
+    folders = dock.tree.create()
     if folders:
         detail = f"{count_of(len(folders), 'folder')} of {path_text(dock.tree.root)}"
         with dock.target.write() as conn:

@@ -116,6 +116,12 @@ class Gate:
                 slot.checks_done, slot.next_check_at = -1, float("-inf")
                 self._fresh.append(slot)
 
+    def forget(self, path: Path) -> None:
+        """Take what stands there next for a new drop, though it be the same version again."""
+        for inbox, slots in self._slots.items():
+            if inbox.path == path.parent:
+                slots.pop(path.name, None)
+
     def waiting(self) -> Iterator[WaitingFile]:
         """Yield the files that are not accepted yet."""
         return map(self._describe, self._waiting_slots())

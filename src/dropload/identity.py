@@ -25,7 +25,7 @@ def person_name(said: str = "") -> str:
 
 
 def worker_name(part: str = "") -> str:
-    """Return `machine@boot.container#pid#start`, and `#part` where a process has several workers.
+    """Return `machine/number@boot.container#pid#start`, then `#part` if a process has several.
 
     The start time tells a process from a later one of the same id.
     """
@@ -47,7 +47,9 @@ def is_dead_worker(name: str) -> bool:
     if machine != own_machine or not pid.isdigit():
         return False
     if boot != own_boot:
-        return boot.partition(".")[0] != own_boot.partition(".")[0]
+        # Two machines may have one name: only the machine's own number tells them apart.
+        is_same_machine = bool(machine.partition("/")[2])
+        return is_same_machine and boot.partition(".")[0] != own_boot.partition(".")[0]
     found = _process(int(pid))
     return found is None or str(found.started) != started
 
@@ -64,16 +66,24 @@ def is_own_worker(name: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """Return `machine@boot.container`: in each, process ids begin again.
+    """Return `machine/number@boot.container`: in each, process ids begin again.
 
-    The container is the number of its process namespace (pid_namespaces(7)).
+    The number is of /etc/machine-id (machine-id(5)), empty without one; the container is the number
+    of its process namespace (pid_namespaces(7)).
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:8]
         container = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
         boot, container = "", ""
-    return f"{socket.gethostname()}@{boot}.{container}"
+    return f"{socket.gethostname()}/{_machine_number()}@{boot}.{container}"
+
+
+def _machine_number() -> str:
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()[:8]
+    except OSError:
+        return ""
 
 
 class _Process(NamedTuple):

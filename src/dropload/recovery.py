@@ -15,11 +15,15 @@ from dataclasses import astuple, dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from dropload.answers import repeat_answer
 from dropload.dock import Dock
+from dropload.durable import path_text
 from dropload.errors import FileChangedError, TargetError
 from dropload.filing import file_away, plan_filing
 from dropload.folders import find_path
+from dropload.identity import worker_name
 from dropload.journal import LATE_WRITE, drop_from_record, path_of_key
 from dropload.logs import get_logger
 from dropload.model import OPEN_STATES, Drop, FileVersion, LoadEnd, LoadRecord, State, TableName
@@ -67,7 +71,14 @@ def file_late(dock: Dock, *, in_short: bool = False) -> Recovered:
 def _find_unfiled(dock: Dock) -> list[LoadRecord]:
     with dock.target.read() as conn:
         unfiled = dock.journal.history.unfiled(conn)
-        return [row for row in unfiled if dock.journal.claims.is_abandoned(conn, row)]
+        return [row for row in unfiled if _is_ours(dock, conn, row)]
+
+
+def _is_ours(dock: Dock, conn: sa.Connection, row: LoadRecord) -> bool:
+    """Return whether nobody works on a load, and its file is not in the tree of another daemon."""
+    below = f"{path_text(dock.tree.root)}/"
+    is_elsewhere = row.in_tree and not row.file_path.startswith(below)
+    return not is_elsewhere and dock.journal.claims.is_abandoned(conn, row)
 
 
 def settle_claims(dock: Dock, on_file: Callable[[], None] = lambda: None) -> Recovered:
@@ -76,8 +87,7 @@ def settle_claims(dock: Dock, on_file: Callable[[], None] = lambda: None) -> Rec
     `on_file` is called after each file that was looked after: there may be very many.
     """
     with dock.target.read() as conn:
-        history, claims = dock.journal.history, dock.journal.claims
-        dead = [row for row in history.open(conn) if claims.is_abandoned(conn, row)]
+        dead = [row for row in dock.journal.history.open(conn) if _is_ours(dock, conn, row)]
     freed = [_settle_open(dock, row) for row in _each(dead, on_file)]
     _note_late_writes(dock)
     return Recovered(
@@ -105,17 +115,30 @@ def _try_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
 
 def _finish_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
     """Move a file whose load is over; return whether it is filed now."""
+    with dock.target.write() as conn:
+        if not dock.journal.claims.take_unfiled(conn, row, worker_name("filing")):
+            return True  # another daemon was faster
+    try:
+        return _file_claimed(dock, row, in_short=in_short)
+    finally:
+        with dock.target.write() as conn:
+            dock.journal.claims.leave_unfiled(conn, row.load_id, worker_name("filing"))
+
+
+def _file_claimed(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
     drop = drop_from_record(row)
-    filed_path = Path(row.filed_path) if row.filed_path else _choose_filed_path(dock, row, drop)
+    filed_path = (
+        find_path(row.filed_path) if row.filed_path else _choose_filed_path(dock, row, drop)
+    )
     report = repeat_answer(dock, row, filed_path, in_short=in_short)
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     try:
         moved = file_away(dock.target, dock.journal, row.load_id, drop, filed_path, report)
     except FileChangedError as exc:
-        # Another version stands there now: it is a drop of its own, and the old bytes are gone.
+        # Another version stands there now, or none: the bytes that were loaded are gone.
         log.warning("file_replaced_before_filing", reason=str(exc))
         with dock.target.write() as conn:
-            dock.journal.loads.mark_filed(conn, row.load_id, None, report)
+            dock.journal.loads.mark_gone(conn, row.load_id, report)
         return True
     log.info("file_moved_late", filed_path=str(moved))
     return True

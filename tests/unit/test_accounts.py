@@ -106,6 +106,16 @@ def test_what_a_crash_left_reserved_and_the_answer_to_a_replaced_file_are_not_mi
     assert account_for_files(yard.dock, lambda _seconds: None).missing == ()
 
 
+def test_files_in_an_inbox_that_cannot_be_seen_are_not_withdrawn(yard: Yard) -> None:
+    note(yard, yard.put("orders.csv", ORDERS))
+    yard.inbox().path.rename(yard.root / "away")
+    account = account_for_files(yard.dock, lambda _seconds: None)
+    assert account.counts["withdrawn"] == 0
+    [found] = account.missing
+    assert found.path == str(yard.inbox().path)
+    assert found.reason.startswith("unknown: ")
+
+
 def test_a_file_that_arrives_where_it_belongs_while_we_look_is_not_missing(yard: Yard) -> None:
     outcome = yard.drop("orders.csv", ORDERS)
     assert outcome.filed_path is not None

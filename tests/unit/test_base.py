@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from dropload import identity
 from dropload.config import LogConfig, RetryConfig
 from dropload.errors import FileChangedError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker, worker_name
@@ -57,10 +58,16 @@ def test_a_later_process_of_the_same_id_is_another_worker() -> None:
     assert is_dead_worker(f"{host}#{pid}#{int(started) - 1}")
 
 
-def test_a_worker_of_this_machine_before_its_last_boot_is_dead() -> None:
+@pytest.mark.parametrize(("number", "dead"), [("0123abcd", True), ("", False)])
+def test_a_worker_before_the_last_boot_is_dead_if_it_was_on_this_very_machine(
+    monkeypatch: pytest.MonkeyPatch, number: str, *, dead: bool
+) -> None:
+    """D2: two machines may have one name, and then only one of them was started again."""
     host, pid, started = worker_name().rsplit("#", 2)
-    machine = host.partition("@")[0]
-    assert is_dead_worker(f"{machine}@00000000#{pid}#{started}")
+    here = f"{host.partition('/')[0]}/{number}@"
+    monkeypatch.setattr(identity, "_host", lambda: f"{here}11111111.1")
+    assert is_dead_worker(f"{here}00000000.1#{pid}#{started}") is dead
+    assert not is_dead_worker(f"elsewhere{here}00000000.1#{pid}#{started}")
 
 
 def test_only_living_children_are_own_workers() -> None:

@@ -10,7 +10,10 @@ import sqlalchemy as sa
 from dropload import daemon as module
 from dropload import watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
-from dropload.dock import open_dock
+from dropload.dock import open_dock, prepare
+from dropload.errors import ConfigError
+from dropload.model import Area, LoadType
+from dropload.on_request import load_file
 from tests.conftest import Yard, make_config
 
 
@@ -78,6 +81,20 @@ def test_a_tree_that_was_there_before_is_not_made_anew_where_its_share_is_not_mo
     starting._take_turn(woken=True)
     assert starting._tree_problem == ""
     starting._shut_down()
+
+
+def test_a_load_by_command_makes_no_tree_where_its_share_is_not_mounted(yard: Yard) -> None:
+    root = yard.dock.tree.root
+    yard.drop("orders.csv", "id\n1\n")
+    root.rename(yard.root / "share")
+    root.mkdir()
+    file = yard.root / "more.csv"
+    file.write_text("id\n2\n")
+    with pytest.raises(ConfigError, match="was there and is gone"):
+        load_file(yard.dock, file, Area.REFERENCE, LoadType.APPEND, force=False, actor="ada")
+    assert not list(root.iterdir())
+    prepare(yard.dock, "ada", anew=True)
+    assert all(inbox.path.is_dir() for inbox in yard.dock.tree.inboxes)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ class Pool:
     def __init__(self) -> None:
         self.tasks: list[tuple[Any, dict[str, Any], Future[Any]]] = []
 
+    def close(self) -> None:
+        """Do nothing: nothing runs."""
+
     def schedule(self, task: Any, **arguments: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         self.tasks.append((task, arguments, future))
@@ -28,7 +31,7 @@ class Pool:
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
     made = Pool()
-    monkeypatch.setattr(Dispatcher, "_make_pool", lambda _: made)
+    monkeypatch.setattr(Dispatcher, "_make_pool", lambda *_: made)
     return made
 
 

@@ -226,3 +226,13 @@ def test_a_reopened_file_that_leaves_is_said_to_be_gone() -> None:
     gate.reopen(INBOX.path / "a.csv")
     gate.observe([], 20)
     assert gate.take_changes()[1] == [INBOX.path / "a.csv"]
+
+
+def test_a_filed_file_that_is_back_before_the_next_look_is_a_new_drop() -> None:
+    """`retry` puts it there, as the same version."""
+    gate = Gate(1, 10)
+    assert watch(gate, [0.0, 10.0, 20.0], seen()) == [10.0]
+    gate.forget(seen().path)
+    assert watch(gate, [30.0, 40.0, 50.0], seen()) == [40.0]
+    gate.forget(seen("other.csv").path)
+    assert watch(gate, [60.0, 70.0], seen()) == []

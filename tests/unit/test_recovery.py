@@ -13,11 +13,12 @@ from dropload.errors import TargetError
 from dropload.health import check_health
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
+from dropload.interventions import cancel_load, release_file
 from dropload.journal import ClaimRefused
 from dropload.model import Drop, Load, State, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import Recovered, recover, settle_claims
-from tests.conftest import Yard
+from dropload.recovery import Recovered, _try_filing, recover, settle_claims
+from tests.conftest import Yard, open_yard
 
 ORDERS = "id,name\n1,Ada\n2,Bob\n"
 DEAD = "nobody@00000000#1#1"
@@ -244,6 +245,119 @@ def test_a_loaded_file_that_was_gone_and_is_back_is_moved_and_not_loaded_again(y
     [moved] = list((path.parent / "processed").iterdir())
     assert yard.query('SELECT state, filed_path FROM "ref.Load_History"') == [("filed", str(moved))]
     assert account_for_files(yard.dock).missing == ()
+
+
+def unmove(yard: Yard, path: Path) -> None:
+    """Put a loaded file back where it was dropped, as if it had not been moved yet."""
+    [filed] = list((path.parent / "processed").iterdir())
+    filed.rename(path)
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, worker=NULL")
+
+
+def test_a_file_that_grows_between_commit_and_move_is_held(yard: Yard) -> None:
+    """B2: its first rows are in the table, and are not loaded again with the new ones."""
+    path = yard.put("orders.csv", ORDERS)
+    yard.load(path)
+    unmove(yard, path)
+    with path.open("a") as file:
+        file.write("3,Cyd\n")
+    recover(yard.dock)
+    held = yard.load(path)
+    assert held.verdict is Verdict.HELD
+    assert "loaded again, those rows would be there twice" in held.message
+    with path.open("a") as file:
+        file.write("4,Dan\n")
+    assert yard.load(path).verdict is Verdict.HELD, "also when it goes on growing"
+    assert len(yard.table("dbo.orders")) == 2
+    release_file(yard.dock, path, "ada")
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert len(yard.table("dbo.orders")) == 6
+
+
+def test_a_fullload_that_is_dropped_again_after_another_is_a_new_drop(yard: Yard) -> None:
+    path = yard.put("prices.csv", "id\n1\n2\n", load_type="fullload")
+    yard.load(path)
+    unmove(yard, path)
+    path.rename(yard.root / "elsewhere")
+    recover(yard.dock)
+    yard.drop("prices_20260102.csv", "id\n3\n4\n", load_type="fullload")
+    (yard.root / "elsewhere").rename(path)
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert yard.table("dbo.prices") == [(1,), (2,)]
+
+
+def test_only_one_of_two_daemons_moves_a_file_late(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    yard.load(path)
+    unmove(yard, path)
+    with yard.dock.target.read() as conn:
+        [stale] = yard.dock.journal.history.unfiled(conn)
+    assert recover(yard.dock) == Recovered(moved=1)
+    [before] = yard.query('SELECT state, filed_path FROM "ref.Load_History"')
+    assert before[1] is not None
+    assert _try_filing(yard.dock, stale, in_short=False), "nothing is left to do"
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.loads.mark_gone(conn, stale.load_id, None)
+    assert yard.query('SELECT state, filed_path FROM "ref.Load_History"') == [before]
+
+
+def test_a_name_that_is_not_utf8_is_found_where_a_crash_left_it(yard: Yard) -> None:
+    """A8"""
+    path = yard.put("orders.csv", ORDERS)
+    strange = Path(os.fsdecode(os.fsencode(path.parent) + b"/orders_\xff.csv"))
+    path.rename(strange)
+    outcome = yard.load(strange)
+    assert outcome.verdict is Verdict.LOADED
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, worker=NULL")
+    assert recover(yard.dock) == Recovered(moved=1)
+    [(filed,)] = yard.query('SELECT filed_path FROM "ref.Load_History"')
+    assert filed is not None
+    assert account_for_files(yard.dock).missing == ()
+
+
+def test_what_was_loaded_in_part_is_answered_in_short_where_it_cannot_be_read_again(
+    tmp_path: Path,
+) -> None:
+    yard = open_yard(tmp_path, load={"max_rejected_rows": 1})
+    path = yard.put("orders.csv", "id,name\n1,Ada\n2\n")
+    yard.load(path)
+    for left in (path.parent / "processed").iterdir():
+        left.rename(path) if left.name.endswith("_orders.csv") else left.unlink()
+    yard.execute("UPDATE \"ref.Load_History\" SET state='committed', filed_at=NULL, crashes=1")
+    assert recover(yard.dock) == Recovered(moved=1)
+    [report] = (path.parent / "processed").glob("*.report.txt")
+    assert "except for 1 of its 2 rows" in report.read_text()
+    assert "line 3" in report.read_text()
+    yard.dock.target.close()
+
+
+def test_a_cancelled_file_stays_held_when_its_inbox_was_away_for_a_moment(yard: Yard) -> None:
+    path = yard.put("orders.csv", ORDERS)
+    note_waiting(yard, path)
+    claim(yard, path, dead_worker())
+    cancel_load(yard.dock, 1, "ada")
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.tracking.mark_vanished(conn, [path])
+    note_waiting(yard, path)
+    held = yard.load(path)
+    assert held.verdict is Verdict.HELD
+    assert "Cancelled by ada" in held.message
+
+
+def note_waiting(yard: Yard, path: Path) -> None:
+    noted = (path, yard.inbox(), drop_of(yard, path).version, "seen")
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.tracking.upsert_waiting(conn, [noted])
+
+
+def test_the_loads_of_another_tree_are_left_to_its_own_daemon(yard: Yard) -> None:
+    """One journal may serve two trees, and the other's share need not be mounted here."""
+    path = yard.put("orders.csv", ORDERS)
+    claim(yard, path, dead_worker())
+    theirs = "/srv/elsewhere/reference_data_table/append/orders.csv"
+    yard.execute(f"UPDATE \"ref.Load_History\" SET file_path='{theirs}'")
+    assert recover(yard.dock) == Recovered()
+    assert yard.states() == ["claimed"]
 
 
 def test_a_stage_that_cannot_be_dropped_keeps_nothing_else_from_being_recovered(

@@ -270,7 +270,9 @@ class ReferenceDataAPI:
 
     def init(self) -> Result[Prepared]:
         """Make the folders and the journal's tables where they are missing."""
-        return self._ask_for(lambda dock: prepare(dock, self._person), needs_journal=False)
+        return self._ask_for(
+            lambda dock: prepare(dock, self._person, anew=True), needs_journal=False
+        )
 
     def status(self) -> Result[Status]:
         """Say what is waiting and why, what is loading, and how the last loads ended.

@@ -53,7 +53,7 @@ def run(session: Session, until_idle: bool) -> None:
 def init(session: Session, actor: str) -> None:
     """Make the folders of the drop tree and the journal's tables; may be run again at any time."""
     dock = session.dock
-    made = prepare(dock, person_name(actor))
+    made = prepare(dock, person_name(actor), anew=True)
     for folder in made.folders:
         click.echo(f"made   {folder}")
     for script in made.scripts:

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from dropload.durable import path_text
 from dropload.errors import ClaimLostError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker
-from dropload.journal.history import UNFILED, History, progress_values
+from dropload.journal.history import FILE_GONE, UNFILED, History, progress_values
 from dropload.journal.tables import JournalTables, path_key, path_of_key
-from dropload.journal.tracking import HELD, RELEASED, VANISHED, Tracking
+from dropload.journal.tracking import CANCELLED_BY_PERSON, HELD, RELEASED, VANISHED, Tracking
 from dropload.model import (
     OPEN_STATES,
     Area,
@@ -27,9 +27,6 @@ from dropload.model import (
     TrackedFile,
 )
 from dropload.targets.base import Target
-
-CANCELLED_BY_PERSON = "cancelled"
-"""Category of a load that a person stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,30 +124,66 @@ class Claims:
         for load in self._history.all(conn, query):
             if load.state == State.COMMITTED or load.version == drop.version:
                 return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
-        if self._take_up_again(conn, row, drop):
+        lost = self._find_lost(conn, row) if drop.in_tree and not drop.force else None
+        if lost is None or row.status == RELEASED:
+            return None
+        if lost.version == drop.version and not self._is_replaced_since(conn, lost):
+            self._take_up_again(conn, lost)
             return ClaimRefused("it is loaded and is back: it only has to be moved", unfiled=True)
+        if lost.inode == drop.version.inode and drop.load_type is LoadType.APPEND:
+            return self._hold_grown(conn, row, lost, drop)
         return None
 
-    def _take_up_again(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> bool:
+    def _find_lost(self, conn: sa.Connection, row: TrackedFile) -> LoadRecord | None:
+        """Return the last load of a path, if its file was gone before it could be moved."""
+        own = self._loads.c
+        query = sa.select(self._loads).where(
+            own.tracking_id == row.id, own.state == State.FILED, own.error_category == FILE_GONE
+        )
+        return self._history.first(conn, query.order_by(own.load_id.desc()))
+
+    def _is_replaced_since(self, conn: sa.Connection, lost: LoadRecord) -> bool:
+        """Return whether the rows of a load have been replaced: then its file is a new drop."""
+        own = self._loads.c
+        query = sa.select(self._loads).where(
+            own.schema_name == lost.schema_name,
+            own.table_name == lost.table_name,
+            own.commit_no > (lost.commit_no or 0),
+            own.load_type == LoadType.FULLLOAD.value,
+            own.state.in_([State.COMMITTED.value, State.FILED.value]),
+        )
+        return self._history.first(conn, query) is not None
+
+    def _take_up_again(self, conn: sa.Connection, lost: LoadRecord) -> None:
         """Let a file be moved that was loaded and then gone, as with a share that went away.
 
         Without that it would be a drop of its own, and its rows in the table twice.
         """
-        own = self._loads.c
-        changed = conn.execute(
+        conn.execute(
             sa.update(self._loads)
-            .where(
-                own.tracking_id == row.id,
-                own.state == State.FILED,
-                own.filed_path.is_(None),
-                own.in_tree == sa.true(),
-                own.file_size == drop.version.size_bytes,
-                own.mtime_ns == drop.version.mtime_ns,
-                own.inode == drop.version.inode,
-            )
-            .values(state=State.COMMITTED, filed_at=None)
+            .where(self._loads.c.load_id == lost.load_id)
+            .values(state=State.COMMITTED, filed_at=None, error_category=None, error_message=None)
         )
-        return changed.rowcount > 0
+
+    def _hold_grown(
+        self, conn: sa.Connection, row: TrackedFile, lost: LoadRecord, drop: Drop
+    ) -> ClaimRefused:
+        """Hold a file that was written to after it was loaded: its first rows are in the table."""
+        reason = (
+            f"It was written to after load {lost.load_id} had loaded its {lost.file_size:,} bytes "
+            f"into {lost.table}: loaded again, those rows would be there twice. Drop only what is "
+            "new, under another name; or release the file if all of it is new."
+        )
+        self._tracking.set_status(
+            conn,
+            row.id,
+            HELD,
+            reason=reason,
+            file_size=drop.version.size_bytes,
+            mtime_ns=drop.version.mtime_ns,
+            inode=drop.version.inode,
+        )
+        return ClaimRefused(reason, held=True)
 
     def _released(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> Drop:
         """Return the drop of a released file, which nothing holds back any more.
@@ -338,6 +371,28 @@ class Claims:
                 tracked.c.inode == row.inode,
             )
             .values(status=HELD if row.in_tree else State.CANCELLED, reason=reason)
+        )
+
+    def take_unfiled(self, conn: sa.Connection, row: LoadRecord, worker: str) -> bool:
+        """Claim a load that is over and whose file is to be moved; return False if somebody has."""
+        changed = conn.execute(
+            sa.update(self._loads)
+            .where(
+                self._loads.c.load_id == row.load_id,
+                self._is_held_by(row.worker),
+                self._loads.c.state == row.state,
+                self._loads.c.filed_at.is_(None),
+            )
+            .values(worker=worker, lease_until=self._target.now(conn) + self._lease)
+        )
+        return changed.rowcount == 1
+
+    def leave_unfiled(self, conn: sa.Connection, load_id: int, worker: str) -> None:
+        """Give that claim up, whether the file was moved or not."""
+        conn.execute(
+            sa.update(self._loads)
+            .where(self._loads.c.load_id == load_id, self._loads.c.worker == worker)
+            .values(worker=None, lease_until=None)
         )
 
     def free_abandoned(self, conn: sa.Connection, load_id: int, worker: str) -> None:

@@ -21,6 +21,8 @@ from dropload.model import (
 )
 from dropload.targets.base import Target
 
+FILE_GONE = "file_gone"
+"""Category of a load whose file was gone, or another, before it could be moved."""
 LATE_WRITE = "late_write"
 """Category of a load whose file was written to after it had been loaded and moved."""
 UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)

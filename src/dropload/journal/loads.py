@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dropload.durable import path_text
 from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
-from dropload.journal.history import LATE_WRITE, History, once_key, progress_values
+from dropload.journal.history import FILE_GONE, LATE_WRITE, History, once_key, progress_values
 from dropload.journal.tables import JournalTables, path_of_key
 from dropload.journal.tracking import HELD, WAITING, Tracking
 from dropload.model import (
@@ -246,17 +246,18 @@ class Loads:
 
     def mark_filed(
         self, conn: sa.Connection, load_id: int, filed_path: Path | None, report: Path | None
-    ) -> None:
-        """Note that the file is where it belongs; a committed load becomes filed."""
-        row = self._history.row(conn, load_id)
-        if row is None:
-            return
-        state = State.FILED if row.state == State.COMMITTED else row.state
-        conn.execute(
+    ) -> bool:
+        """Note that the file is where it belongs; a committed load becomes filed.
+
+        Returns False, and changes nothing, when that was noted before.
+        """
+        own = self._loads.c
+        is_committed = own.state == State.COMMITTED
+        changed = conn.execute(
             sa.update(self._loads)
-            .where(self._loads.c.load_id == load_id)
+            .where(own.load_id == load_id, own.filed_at.is_(None))
             .values(
-                state=state,
+                state=sa.case((is_committed, State.FILED.value), else_=own.state),
                 filed_at=self._target.now(conn),
                 filed_path=_optional_text(filed_path),
                 report_path=_optional_text(report),
@@ -264,11 +265,32 @@ class Loads:
                 lease_until=None,
             )
         )
+        if changed.rowcount:
+            self._tell_tracking(conn, load_id)
+        return changed.rowcount == 1
+
+    def mark_gone(self, conn: sa.Connection, load_id: int, report: Path | None) -> None:
+        """Note that the file was taken away, or replaced, before it could be moved."""
+        if self.mark_filed(conn, load_id, None, report):
+            own = self._loads.c
+            conn.execute(
+                sa.update(self._loads)
+                .where(own.load_id == load_id, own.state == State.FILED)
+                .values(
+                    error_category=FILE_GONE,
+                    error_message="The file was gone, or another, before it could be moved.",
+                )
+            )
+
+    def _tell_tracking(self, conn: sa.Connection, load_id: int) -> None:
+        row = self._history.row(conn, load_id)
+        if row is None:
+            return
         tracked = self._tables.tracking
         conn.execute(
             sa.update(tracked)
             .where(tracked.c.id == row.tracking_id, tracked.c.load_id == load_id)
-            .values(status=state)
+            .values(status=row.state)
         )
 
     def note_late_write(self, conn: sa.Connection, load_id: int, message: str) -> None:

@@ -27,6 +27,8 @@ TRACKING_QUEUE = TableName("journal", "tracking")
 """Whoever notes new files takes this queue first."""
 WAITING = "waiting"
 HELD = "held"
+CANCELLED_BY_PERSON = "cancelled"
+"""Category of a load that a person stopped."""
 RELEASED = "released"
 VANISHED = "vanished"
 _OVER = (State.COMMITTED, State.FILED, State.FAILED, State.DUPLICATE)
@@ -63,9 +65,20 @@ class Tracking:
                     _new_row(text, inbox.area, inbox.load_type, now) | values | {"status": WAITING}
                 )
             elif not (row.status in _KEPT and row.is_version(version)):
-                self.set_status(conn, row.id, WAITING, **values)
+                if row.status == VANISHED and row.is_version(version):
+                    values |= self._stopped_by_person(conn, row)
+                self.set_status(conn, row.id, **({"status": WAITING} | values))
         if fresh:
             conn.execute(sa.insert(self._table), fresh)
+
+    def _stopped_by_person(self, conn: sa.Connection, row: TrackedFile) -> dict[str, Any]:
+        """Return that a file is still held which was gone for a moment, if a person had it held."""
+        loads = self._loads
+        query = sa.select(loads.c.error_message).where(
+            loads.c.load_id == row.load_id, loads.c.error_category == CANCELLED_BY_PERSON
+        )
+        reason = conn.execute(query).scalar()
+        return {} if reason is None else {"status": HELD, "reason": reason}
 
     def mark_vanished(self, conn: sa.Connection, paths: Iterable[Path]) -> None:
         """Note that files left their inbox: loaded by somebody meanwhile, or before a load."""
