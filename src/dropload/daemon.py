@@ -276,7 +276,8 @@ class Daemon:
         self._scan, self._last_scan = scan, began
         self._scan_seconds = self._clock() - began
         for observation in accepted:
-            self._enqueue(drop_of_observation(observation))
+            appeared_at = self._gate.appeared_at(observation)
+            self._enqueue(drop_of_observation(observation, appeared_at, began))
         self._say_watching(self._watcher.ensure_alive())
         self._say_problems(scan)
 
@@ -479,8 +480,9 @@ class Daemon:
         with self._dock.target.read() as conn:
             rows = self._dock.journal.tracking.with_status(conn, RELEASED)
         released = {row.file_path for row in rows}
+        now = self._clock()
         for path in [path for path in self._held if path_key(path) in released]:
-            self._enqueue(self._held.pop(path))
+            self._enqueue(replace(self._held.pop(path), appeared_at=now, whole_at=now))
 
     def _recover_when_due(self) -> None:
         if self._clock() < self._next_recovery:
