@@ -78,6 +78,8 @@ class Heartbeat:
     queues: list[TableQueue] = field(default_factory=list)
     put_off: list[PutOff] = field(default_factory=list)
     put_off_count: int = 0
+    held: int = 0
+    """Files that wait for a person, as far as this daemon has met them."""
     workers_problem: str = ""
     """Why no worker can be started."""
     turn_problem: str = ""

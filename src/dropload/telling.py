@@ -43,6 +43,7 @@ def make_heartbeat(
     outage: Outage,
     later: Sequence[PutOffDrop],
     failures: Mapping[Path, int],
+    held: int,
     problem: str,
     now: float,
 ) -> Heartbeat:
@@ -73,6 +74,7 @@ def make_heartbeat(
             for at, drop, reason in later[:MOST_NAMED]
         ],
         put_off_count=len(later),
+        held=held,
         running=dispatcher.running,
         database_problem=outage.problem,
         database_next_try=next_try.isoformat() if next_try else "",
