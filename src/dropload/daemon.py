@@ -584,6 +584,7 @@ class Daemon:
             failures=self._failures,
             held=len(self._held),
             problem=self._turn_problem,
+            metrics_problem=self._metrics.problem,
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)

@@ -45,6 +45,7 @@ def make_heartbeat(
     failures: Mapping[Path, int],
     held: int,
     problem: str,
+    metrics_problem: str,
     now: float,
 ) -> Heartbeat:
     """Return the daemon's sign of life; `now` is the time by the clock of gate and drops."""
@@ -65,6 +66,7 @@ def make_heartbeat(
         ],
         workers_problem=dispatcher.problem,
         turn_problem=problem,
+        metrics_problem=metrics_problem,
         failures={path_text(path): times for path, times in islice(failures.items(), MOST_NAMED)},
         config_digests=digest_sections(config),
         queued=dispatcher.queued,

@@ -1,5 +1,6 @@
 """Metrics as Prometheus fetches them from a real daemon."""
 
+import os
 import signal
 import socket
 import urllib.error
@@ -43,7 +44,10 @@ def fetch(daemon: Daemon) -> dict[str, float]:
 
 
 def wait_for(daemon: Daemon, **expected: float) -> dict[str, float]:
-    wanted = {name.replace("__", " "): value for name, value in expected.items()}
+    wanted = {
+        name.replace("__", " ").replace("non_ref", "non-ref"): value
+        for name, value in expected.items()
+    }
     daemon.wait_for(lambda: wanted.items() <= fetch(daemon).items(), f"for {wanted}")
     return fetch(daemon)
 
@@ -91,6 +95,22 @@ def test_prometheus_reads_what_became_of_files(daemon: Daemon) -> None:
         fetch(daemon)
 
 
+def test_a_worker_that_dies_is_counted_and_its_file_is_loaded_all_the_same(daemon: Daemon) -> None:
+    daemon.environ["DROPLOAD_METRICS__LISTEN"] = SYSTEM_CHOOSES
+    daemon.start()
+    rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(200_000))
+    (daemon.inbox() / "big.csv").write_text(rows)
+    daemon.wait_for(lambda: "staging" in daemon.states())
+    worker = daemon.loads()[0].worker
+    assert worker is not None
+    os.kill(int(worker.split("#")[1]), signal.SIGKILL)
+    daemon.wait_until_filed(1)
+    told = wait_for(daemon, dropload_files_total__append__loaded__non_reference=1)
+    assert told["dropload_worker_crashes_total died"] == 1
+    assert told["dropload_retries_total worker"] == 1
+    assert told["dropload_table_rows_loaded_total dbo.big"] == 200_000
+
+
 def test_a_reload_switches_metrics_on_and_off(daemon: Daemon, tmp_path: Path) -> None:
     config = tmp_path / "dropload.toml"
     daemon.start()
@@ -125,4 +145,5 @@ def test_a_port_that_is_taken_is_one_sentence_and_keeps_no_file_from_loading(
         [said] = daemon.events("metrics_not_served")
         assert said["reason"].startswith(f"The address {listen} for metrics cannot be had: ")
         assert daemon.states() == ["filed"]
+        daemon.wait_for(lambda: listen in daemon.command("health").stdout, "for health to say so")
         assert daemon.stop() == 0

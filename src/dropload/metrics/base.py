@@ -9,6 +9,9 @@ from dropload.recovery import Recovered
 class Metrics:
     """Takes notes of what happens; this one, for when metrics are off, forgets them."""
 
+    problem = ""
+    """Why nobody can fetch them; empty while that is not known, and where they are off."""
+
     def note_scan(self, seconds: float) -> None:
         """Note that the inboxes were looked at, and how long that took."""
 

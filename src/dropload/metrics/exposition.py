@@ -1,5 +1,6 @@
 """Serve the metrics over HTTP, for Prometheus to fetch."""
 
+import errno
 import socket
 import threading
 import time
@@ -37,7 +38,6 @@ class Exposition(Metrics):
         self.note_reload(accepted=True)
         self._server: _Server | None = None
         self._next_try = float("-inf")
-        self._problem = ""
 
     @property
     def url(self) -> str | None:
@@ -87,11 +87,11 @@ class Exposition(Metrics):
             server = _make_server(self._address, self._registry)
         except OSError as exc:
             reason = _explain(self._address, exc)
-            if reason != self._problem:
+            if reason != self.problem:
                 get_logger().error("metrics_not_served", reason=reason)
-            self._problem = reason
+            self.problem = reason
             return
-        self._server, self._problem = server, ""
+        self._server, self.problem = server, ""
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         get_logger().info("metrics_served", url=self.url)
 
@@ -133,7 +133,7 @@ def _url_of(server: _Server) -> str:
 
 
 def _explain(address: str, error: OSError) -> str:
-    return (
-        f"The address {address} for metrics cannot be had: {error.strerror or error}. Name another "
-        "in [metrics] listen, or end what has it (`ss -ltnp` says); files are loaded all the same."
-    )
+    said = f"The address {address} for metrics cannot be had: {error.strerror or error}."
+    if error.errno == errno.EADDRINUSE:
+        said += " `ss -ltnp` says who has it."
+    return f"{said} Name another in [metrics] listen; files are loaded all the same."
