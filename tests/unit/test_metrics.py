@@ -160,6 +160,11 @@ def test_tables_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
     assert counted("rows_loaded_total") == 20
 
 
+def test_a_file_whose_name_gives_no_table_is_counted_under_no_table(counted: Counted) -> None:
+    counted.figures.count_finished(finished(Outcome(Verdict.FAILED, DROP.path), table="dbo."), 250)
+    assert counted.above_zero("table_files_total") == {("other", "failed"): 1}
+
+
 def test_the_heartbeats_words_become_gauges(counted: Counted) -> None:
     beat = replace(BEAT, running=["a.csv"], put_off_count=4, held=5, strays=6)
     counted.figures.set_from_heartbeat(beat)

@@ -116,7 +116,7 @@ class _Handler(WSGIRequestHandler):
     timeout = 10.0
     """Seconds; who connects and says nothing keeps no thread."""
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+    def log_message(self, *_: Any, **__: Any) -> None:
         """Log no line for each time that metrics are fetched."""
 
 

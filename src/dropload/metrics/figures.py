@@ -254,6 +254,8 @@ class Figures:
 
     def _label_of(self, table: str) -> str:
         """Return the table, or `other` for those beyond the limit: senders choose the names."""
+        if table.endswith("."):
+            return _OTHER  # only the schema: the file's name gave no table
         if table not in self._known_tables and len(self._known_tables) >= self._most_tables:
             return _OTHER
         if table not in self._known_tables:
