@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from dropload.errors import ConfigError
 
@@ -209,6 +209,35 @@ class HealthConfig(_Section):
     clock_skew_warning_seconds: Seconds = 30
 
 
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`, where an IPv6 address stands in brackets.
+
+    Raises ValueError with what would be right.
+    """
+    host, colon, port = text.rpartition(":")
+    if not (colon and port.isascii() and port.isdigit() and int(port) <= 65_535):
+        raise ValueError("write HOST:PORT, for example 127.0.0.1:10187")
+    in_brackets = host.startswith("[") and host.endswith("]")
+    if in_brackets == (":" not in host) or not host.strip("[]"):
+        raise ValueError("write the host before the port, an IPv6 address in brackets: [::1]:10187")
+    return host.strip("[]"), int(port)
+
+
+def _check_address(text: str) -> str:
+    if text:
+        parse_address(text)
+    return text
+
+
+class MetricsConfig(_Section):
+    """What Prometheus may fetch from the daemon."""
+
+    listen: Annotated[str, AfterValidator(_check_address)] = ""
+    """Address and port, `127.0.0.1:10187`; empty: there are no metrics."""
+    tables: Annotated[int, Field(ge=0)] = 100
+    """So many tables are counted by name, those that come later together as `other`."""
+
+
 class LogConfig(_Section):
     """What is logged and how."""
 
@@ -231,6 +260,7 @@ class Config(_Section):
     retention: RetentionConfig = RetentionConfig()
     retry: RetryConfig = RetryConfig()
     health: HealthConfig = HealthConfig()
+    metrics: MetricsConfig = MetricsConfig()
     log: LogConfig = LogConfig()
 
     @property
@@ -368,7 +398,8 @@ def _explain(error: Any, sources: Mapping[str, str]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{origin}: there is no key {key!r}.{_nearest(key)}"
     shown = "***" if _is_secret(key) else repr(error["input"])
-    return f"{origin}: {key} = {shown} is not possible: {error['msg']}."
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{origin}: {key} = {shown} is not possible: {said}."
 
 
 def _nearest(key: str) -> str:

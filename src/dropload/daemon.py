@@ -18,6 +18,7 @@ from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
 from dropload.journal import HELD, RELEASED, WAITING, path_key, path_of_key
 from dropload.logs import configure_logs, get_logger
+from dropload.metrics import open_metrics
 from dropload.model import DAEMON, Drop, FileVersion, Inbox, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
@@ -65,6 +66,7 @@ class Daemon:
         self._dispatcher = Dispatcher(config, self._watcher.wake, clock)
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
+        self._metrics = open_metrics(config)
         self._said_ready = False
         self._tree_problem = ""
         """Why the tree is not whole; tried again until it is."""
@@ -169,6 +171,7 @@ class Daemon:
         for finished in self._dispatcher.stop(patience):
             self._settle(finished)
         remove_heartbeat(self._dock.config.state_folder)
+        self._metrics.close()
         self._log.info("daemon_stopped")
 
     def _take_configuration(self) -> None:
@@ -185,7 +188,7 @@ class Daemon:
         try:
             config = read_config()
         except ConfigError as exc:
-            self._log.error("configuration_refused", reason=str(exc))
+            self._refuse(exc)
             return
         old = self._dock.config
         kept = _find_differing(config, old, NEEDS_RESTART)
@@ -194,16 +197,24 @@ class Daemon:
         try:
             configure_logs(config.log)
         except ConfigError as exc:
-            self._log.error("configuration_refused", reason=str(exc))
+            self._refuse(exc)
             return
         if changed:
             self._apply(config)
             self._reloads.append(", ".join(changed))
+        self._metrics.note_reload(accepted=True)
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
             self._log.warning("restart_needed", sections=kept)
 
+    def _refuse(self, error: ConfigError) -> None:
+        self._log.error("configuration_refused", reason=str(error))
+        self._metrics.note_reload(accepted=False)
+
     def _apply(self, config: Config) -> None:
+        if config.metrics != self._dock.config.metrics:
+            self._metrics.close()
+            self._metrics = open_metrics(config)
         self._dock = replace(self._dock, config=config)
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
         self._watcher.use_events(config.watch.events)
@@ -220,6 +231,7 @@ class Daemon:
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
             self._turn_problem = f"{type(exc).__name__}: {exc}"
+            self._metrics.note_turn_failed()
         else:
             self._turn_problem = ""
         self._beat_when_due()
@@ -269,8 +281,11 @@ class Daemon:
         accepted = self._gate.observe(scan.observations, began, scan.failed)
         self._scan, self._last_scan = scan, began
         self._scan_seconds = self._clock() - began
+        self._metrics.note_scan(self._scan_seconds)
         for observation in accepted:
-            self._enqueue(drop_of_observation(observation))
+            drop = drop_of_observation(observation, self._gate.appeared_at(observation), began)
+            self._metrics.note_whole(drop)
+            self._enqueue(drop)
         self._say_watching(self._watcher.ensure_alive())
         self._say_problems(scan)
 
@@ -324,6 +339,7 @@ class Daemon:
             self._repeat_first(finished.drop, finished.table, str(exc))
 
     def _settle(self, finished: Finished) -> None:
+        self._metrics.note_finished(finished, self._clock())
         if finished.outcome is None:
             self._settle_crash(finished)
             return
@@ -478,8 +494,9 @@ class Daemon:
         with self._dock.target.read() as conn:
             rows = self._dock.journal.tracking.with_status(conn, RELEASED)
         released = {row.file_path for row in rows}
+        now = self._clock()
         for path in [path for path in self._held if path_key(path) in released]:
-            self._enqueue(self._held.pop(path))
+            self._enqueue(replace(self._held.pop(path), appeared_at=now, whole_at=now))
 
     def _recover_when_due(self) -> None:
         if self._clock() < self._next_recovery:
@@ -501,6 +518,7 @@ class Daemon:
         self._unmoved = []
 
     def _say_recovered(self, done: Recovered) -> None:
+        self._metrics.note_recovered(done)
         found = {name: number for name, number in asdict(done).items() if number}
         if found.keys() - {"stuck"}:
             self._log.info("recovered", **found)
@@ -569,9 +587,12 @@ class Daemon:
             outage=self._outage,
             later=self._later,
             failures=self._failures,
+            held=len(self._held),
             problem=self._turn_problem,
+            metrics_problem=self._metrics.problem,
             now=self._last_beat,
         )
+        self._metrics.tell(heartbeat)
         try:
             write_heartbeat(self._dock.config.state_folder, heartbeat)
         except OSError as exc:

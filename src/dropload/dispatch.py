@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pebble import ProcessPool
 
@@ -35,6 +35,8 @@ class Finished:
     drop: Drop
     table: str
     outcome: Outcome | None
+    started_at: float
+    """By the daemon's clock."""
     crash: str = ""
     """How the worker ended when there is no outcome; empty when it was cut off by us."""
     timed_out: bool = False
@@ -51,6 +53,12 @@ class _Queue:
     """It pauses until the database owner has mended something, not for a moment."""
 
 
+class _Running(NamedTuple):
+    drop: Drop
+    future: "Future[Outcome]"
+    started_at: float
+
+
 class Dispatcher:
     """Owns the pool and the queues; used from the daemon's thread only."""
 
@@ -64,7 +72,7 @@ class Dispatcher:
         self._wake = wake
         self._clock = clock
         self._queues: OrderedDict[str, _Queue] = OrderedDict()
-        self._running: dict[str, tuple[Drop, Future[Outcome]]] = {}
+        self._running: dict[str, _Running] = {}
         self._known: set[Path] = set()
         self._rest_until = 0.0
         self._replacements = 0
@@ -147,7 +155,7 @@ class Dispatcher:
             self._rest(str(exc))
             return
         self.problem = ""
-        self._running[table] = (drop, future)
+        self._running[table] = _Running(drop, future, self._clock())
         future.add_done_callback(lambda _: self._wake())
 
     def _schedule(self, task: Callable[..., _T], **arguments: Any) -> "Future[_T]":
@@ -191,27 +199,28 @@ class Dispatcher:
         """Return the drops whose workers are done; their tables are free again."""
         if not self._running:
             self._join_retired()
-        done = [(table, *pair) for table, pair in self._running.items() if pair[1].done()]
-        return [self._finish(table, drop, future) for table, drop, future in done]
+        done = [table for table, running in self._running.items() if running.future.done()]
+        return [self._finish(table) for table in done]
 
     def _join_retired(self) -> None:
         while self._retired:
             # Its workers end in join(), which waits for them: not in the daemon's thread.
             threading.Thread(target=self._retired.pop().join, daemon=True).start()
 
-    def _finish(self, table: str, drop: Drop, future: "Future[Outcome]") -> Finished:
-        del self._running[table]
+    def _finish(self, table: str) -> Finished:
+        drop, future, started_at = self._running.pop(table)
         self._known.discard(drop.path)
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or isinstance(error, (BrokenProcessPool, CancelledError)):
-            return Finished(drop, table, None)
+            return Finished(drop, table, None, started_at)
         if error is None:
             self._replacements = 0
-            return Finished(drop, table, future.result())
+            return Finished(drop, table, future.result(), started_at)
         if isinstance(error, TimeoutError):
             limit = self._config.workers.load_timeout_seconds
-            return Finished(drop, table, None, f"it took longer than {limit:,.0f} s", True)
-        return Finished(drop, table, None, f"{type(error).__name__}: {error}")
+            said = f"it took longer than {limit:,.0f} s"
+            return Finished(drop, table, None, started_at, said, True)
+        return Finished(drop, table, None, started_at, f"{type(error).__name__}: {error}")
 
     # --- moving files late
 
@@ -259,7 +268,7 @@ class Dispatcher:
     @property
     def running(self) -> list[str]:
         """Return the names of the files being loaded."""
-        return [path_text(drop.path.name) for drop, _ in self._running.values()]
+        return [path_text(running.drop.path.name) for running in self._running.values()]
 
     @property
     def is_at_rest(self) -> bool:
@@ -284,7 +293,7 @@ class Dispatcher:
                 table=table,
                 count=len(queue.drops),
                 files=files,
-                running=path_text(running[0].path) if running else "",
+                running=path_text(running.drop.path) if running else "",
                 reason=queue.reason,
                 until=wall + queue.not_before - now if queue.reason else 0.0,
             )

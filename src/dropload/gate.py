@@ -37,13 +37,21 @@ class WaitingFile:
 class _Slot:
     """What the gate remembers of one file."""
 
-    __slots__ = ("accepted", "change", "changed_at", "checks_done", "next_check_at", "seen")
+    __slots__ = (
+        "accepted",
+        "appeared_at",
+        "change",
+        "changed_at",
+        "checks_done",
+        "next_check_at",
+        "seen",
+    )
 
     def __init__(self, seen: Observation, now: float, next_check_at: float, change: str) -> None:
         self.seen = seen
         self.accepted = False
         self.checks_done = 0
-        self.changed_at = now
+        self.appeared_at = self.changed_at = now
         self.next_check_at = next_check_at
         self.change = change
 
@@ -105,6 +113,10 @@ class Gate:
         self._count_waiting()
         accepted.sort(key=lambda seen: (seen.mtime_ns, seen.name))
         return accepted
+
+    def appeared_at(self, seen: Observation) -> float:
+        """Return when a file of the last listing was first seen; what is still written is one."""
+        return self._slots[seen.inbox][seen.name].appeared_at
 
     def reopen(self, path: Path) -> None:
         """Start again for a file that was accepted and turned out to have changed."""
@@ -170,9 +182,11 @@ class Gate:
         """Return the slot of a file that is new, has changed, or only got or lost its companion."""
         change = "appeared" if slot is None else _name_change(slot.seen, seen)
         if slot is None or change:
-            slot = _Slot(seen, now, now + self.interval_seconds, change)
-            self._fresh.append(slot)
-            return slot
+            fresh = _Slot(seen, now, now + self.interval_seconds, change)
+            if slot is not None and slot.seen.inode == seen.inode and not slot.accepted:
+                fresh.appeared_at = slot.appeared_at  # still being written
+            self._fresh.append(fresh)
+            return fresh
         slot.seen = seen
         if not slot.accepted and now >= slot.next_check_at - self._tolerance:
             self._count_check(slot, now)

@@ -78,8 +78,12 @@ class Heartbeat:
     queues: list[TableQueue] = field(default_factory=list)
     put_off: list[PutOff] = field(default_factory=list)
     put_off_count: int = 0
+    held: int = 0
+    """Files that wait for a person, as far as this daemon has met them."""
     workers_problem: str = ""
     """Why no worker can be started."""
+    metrics_problem: str = ""
+    """Why nobody can fetch the metrics; empty also where they are off."""
     turn_problem: str = ""
     """What nobody foresaw in the daemon's last turn."""
     failures: dict[str, int] = field(default_factory=dict)

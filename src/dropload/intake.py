@@ -25,10 +25,19 @@ class NamedDrop:
     """Why the name gives no table; the load is recorded as failed with it."""
 
 
-def drop_of_observation(observation: Observation) -> Drop:
-    """Return the drop for a file that the gate let through."""
+def drop_of_observation(
+    observation: Observation, appeared_at: float | None = None, whole_at: float | None = None
+) -> Drop:
+    """Return the drop for a file that the gate let through; the times are those of the drop."""
     inbox = observation.inbox
-    return Drop(observation.path, inbox.area, inbox.load_type, observation.version)
+    return Drop(
+        observation.path,
+        inbox.area,
+        inbox.load_type,
+        observation.version,
+        appeared_at=appeared_at,
+        whole_at=whole_at,
+    )
 
 
 def drop_of_path(

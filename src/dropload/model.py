@@ -1,6 +1,7 @@
 """The values that travel through dropload; all frozen, none knows a database or a folder."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -102,6 +103,10 @@ class Drop:
     requested_by: str = DAEMON
     reason: str = ""
     """Why a person asks for it, in that person's words."""
+    appeared_at: float | None = None
+    """When the daemon saw it first, by the daemon's clock; None where no daemon has seen it."""
+    whole_at: float | None = None
+    """When the gate let it through, by the same clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,6 +504,10 @@ class Outcome:
     """False when the file still stands in the inbox although the load is over."""
     claimed_by: str = ""
     """The worker whose claim could not be given up, because the database was away; else empty."""
+    step_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long each step of the load took, in the order of the steps; those that it came to."""
+    steps_retried: int = 0
+    """How often a step was done again within the load, because of trouble that passed."""
 
 
 # --- what the journal remembers -----------------------------------------------------------

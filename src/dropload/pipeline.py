@@ -35,7 +35,7 @@ from dropload.loading import check_not_duplicate, check_version, publish_rows, s
 from dropload.logs import get_logger
 from dropload.model import DAEMON, Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
 from dropload.parsers.base import Parser
-from dropload.progress import ProgressMeter
+from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
 
@@ -139,10 +139,16 @@ class _Voyage:
         self._named = replace(named, drop=load.drop)
         self._examined: Examined | None = None
         self._meter = ProgressMeter()
+        self._times = StepTimes()
+        self._retries = 0
         self._log = get_logger()
 
     def run(self) -> Outcome:
         """Walk the steps; turn each kind of error into what it means for the file."""
+        outcome = self._run_with_lease()
+        return replace(outcome, step_seconds=self._times.seconds, steps_retried=self._retries)
+
+    def _run_with_lease(self) -> Outcome:
         try:
             with self._keep_lease() as self._lease:
                 return self._run_to_an_end()
@@ -176,14 +182,15 @@ class _Voyage:
             raise self._named.error
         self._check_crashes()
 
-        on_progress = partial(self._note_progress, Step.PROFILING)
-        examined = self._examined = examine(self._dock, self._load.drop, on_progress)
-        self._check_duplicate(examined.profile)
-        on_progress = partial(self._note_progress, Step.CHECKING)
-        examined = examine_for_table(self._dock, self._named, examined, on_progress)
-        self._examined = examined
-        plan = plan_load(self._dock, self._named, examined)
-        self._retry(lambda: self._stage(plan, examined.parser))
+        measure = self._times.measure
+        with measure("profiling"):
+            examined = self._profile()
+        with measure("checking"):
+            examined = self._check(examined)
+        with measure("planning"):
+            plan = plan_load(self._dock, self._named, examined)
+        with measure("staging"):
+            self._retry(lambda: self._stage(plan, examined.parser))
         return self._publish(plan, examined)
 
     # --- steps
@@ -196,6 +203,17 @@ class _Voyage:
                 "workers.load_timeout_seconds allow; the log says how it died.",
                 code="worker_died",
             )
+
+    def _profile(self) -> Examined:
+        on_progress = partial(self._note_progress, Step.PROFILING)
+        self._examined = examine(self._dock, self._load.drop, on_progress)
+        return self._examined
+
+    def _check(self, examined: Examined) -> Examined:
+        self._check_duplicate(examined.profile)
+        on_progress = partial(self._note_progress, Step.CHECKING)
+        self._examined = examine_for_table(self._dock, self._named, examined, on_progress)
+        return self._examined
 
     def _check_duplicate(self, profile: Profile) -> None:
         if self._counts_once:
@@ -220,17 +238,18 @@ class _Voyage:
     def _publish(self, plan: Plan, examined: Examined) -> Outcome:
         dock = self._dock
         filed_path = plan_filing(dock.tree, self._load.drop, failed=False)
-        published = self._retry(
-            lambda: publish_rows(
-                dock.target,
-                dock.journal,
-                self._load,
-                plan,
-                filed_path,
-                backups_kept=dock.config.retention.backups_per_table,
-                once=self._counts_once,
+        with self._times.measure("publishing"):
+            published = self._retry(
+                lambda: publish_rows(
+                    dock.target,
+                    dock.journal,
+                    self._load,
+                    plan,
+                    filed_path,
+                    backups_kept=dock.config.retention.backups_per_table,
+                    once=self._counts_once,
+                )
             )
-        )
         self._log.info(
             "load_committed",
             load_type=self._load.drop.load_type.value,
@@ -347,6 +366,12 @@ class _Voyage:
         self, outcome: Outcome, filed_path: Path | None, findings: Findings | None
     ) -> Outcome:
         """Write the answer, move the file; a move that fails is recovery's to repeat."""
+        with self._times.measure("filing"):
+            return self._answer_and_move(outcome, filed_path, findings)
+
+    def _answer_and_move(
+        self, outcome: Outcome, filed_path: Path | None, findings: Findings | None
+    ) -> Outcome:
         dock, load = self._dock, self._load
         report = write_answer(dock, findings, self._examined, filed_path) if findings else None
         try:
@@ -381,7 +406,10 @@ class _Voyage:
         return not (self._load.drop.force or self._dock.config.load.reload_duplicates)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        return call_with_retries(action, self._dock.config.retry)
+        return call_with_retries(action, self._dock.config.retry, self._count_retry)
+
+    def _count_retry(self) -> None:
+        self._retries += 1
 
     def _outcome(
         self, verdict: Verdict, error: DroploadError | None, rows_loaded: int = 0

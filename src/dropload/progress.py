@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,6 +50,24 @@ class ProgressMeter:
         since, rows_then = self._marks[0]
         self._marks.append((now, rows_done))
         return (rows_done - rows_then) / (now - since) if now > since else None
+
+
+class StepTimes:
+    """Measures how long the steps of one load take."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.seconds: dict[str, float] = {}
+        """By step, in their order; a step that was taken twice has the sum."""
+
+    @contextmanager
+    def measure(self, step: str) -> Iterator[None]:
+        """Count the time until the end as the step's, also when the step fails."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[step] = self.seconds.get(step, 0.0) + self._clock() - began
 
 
 # --- as others see it ------------------------------------------------------------------------

@@ -13,19 +13,29 @@ from dropload.logs import get_logger
 T = TypeVar("T")
 
 
-def call_with_retries(action: Callable[[], T], settings: RetryConfig) -> T:
+def call_with_retries(
+    action: Callable[[], T],
+    settings: RetryConfig,
+    on_retry: Callable[[], None] = lambda: None,
+) -> T:
     """Return what `action` returns; call it again when it raises a TransientError.
 
-    Waits grow exponentially with jitter, so that several workers do not come back in step. What
-    calling again cannot mend (a changed file, a lost claim, an outdated plan) passes through.
+    `on_retry` is called before each further try. Waits grow exponentially with jitter, so that
+    several workers do not come back in step. What calling again cannot mend (a changed file, a lost
+    claim, an outdated plan) passes through.
     """
+
+    def before_sleep(state: tenacity.RetryCallState) -> None:
+        _log_retry(state)
+        on_retry()
+
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings.attempts),
         wait=tenacity.wait_random_exponential(
             multiplier=settings.first_wait_seconds, max=settings.max_wait_seconds
         ),
         retry=tenacity.retry_if_exception(_is_worth_repeating),
-        before_sleep=_log_retry,
+        before_sleep=before_sleep,
         reraise=True,
     )
     found = retrying(action)

@@ -43,7 +43,9 @@ def make_heartbeat(
     outage: Outage,
     later: Sequence[PutOffDrop],
     failures: Mapping[Path, int],
+    held: int,
     problem: str,
+    metrics_problem: str,
     now: float,
 ) -> Heartbeat:
     """Return the daemon's sign of life; `now` is the time by the clock of gate and drops."""
@@ -64,6 +66,7 @@ def make_heartbeat(
         ],
         workers_problem=dispatcher.problem,
         turn_problem=problem,
+        metrics_problem=metrics_problem,
         failures={path_text(path): times for path, times in islice(failures.items(), MOST_NAMED)},
         config_digests=digest_sections(config),
         queued=dispatcher.queued,
@@ -73,6 +76,7 @@ def make_heartbeat(
             for at, drop, reason in later[:MOST_NAMED]
         ],
         put_off_count=len(later),
+        held=held,
         running=dispatcher.running,
         database_problem=outage.problem,
         database_next_try=next_try.isoformat() if next_try else "",

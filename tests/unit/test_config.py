@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dropload.config import Config, known_keys, load_config
+from dropload.config import Config, known_keys, load_config, parse_address
 from dropload.errors import ConfigError
 from dropload.resources import resource_folder
 
@@ -44,6 +44,10 @@ def test_a_list_from_the_environment_is_split_at_commas(tmp_path: Path) -> None:
         ("[gate]\nchecks = 0", {}, ["own.toml", "gate.checks", "0", "greater than or equal to 1"]),
         ("", {"DROPLOAD_GATE__INTERVAL_SECONDS": "soon"}, ["gate.interval_seconds", "'soon'"]),
         ("[load]\nhash_algorithm = 'crc'", {}, ["load.hash_algorithm", "sha256"]),
+        ("[metrics]\nlisten = '9000'", {}, ["metrics.listen", "write HOST:PORT"]),
+        ("[metrics]\nlisten = 'here:99999'", {}, ["'here:99999'", "write HOST:PORT"]),
+        ("[metrics]\nlisten = ':9000'", {}, ["write the host before the port"]),
+        ("[metrics]\nlisten = '::1:9000'", {}, ["an IPv6 address in brackets: [::1]:10187"]),
         ("checks = 3", {}, ["own.toml", "outside a section"]),
         ("[gate", {}, ["own.toml", "not valid TOML"]),
         ("", {"DROPLOAD_CHECKS": "3"}, ["DROPLOAD_CHECKS", "SECTION__KEY"]),
@@ -79,6 +83,23 @@ def test_every_key_with_its_source_is_listed_and_passwords_are_masked(tmp_path: 
     assert settings["gate.checks"].source.endswith("own.toml")
     assert settings["load.batch_rows"].source == "default"
     assert "geheim" not in "".join(str(setting.value) for setting in settings.values())
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("127.0.0.1:10187", ("127.0.0.1", 10187)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:65535", ("::1", 65535)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(listen: str, address: tuple[str, int]) -> None:
+    assert parse_address(listen) == address
+
+
+def test_an_empty_address_switches_metrics_off_that_the_file_has_on(tmp_path: Path) -> None:
+    toml = "[metrics]\nlisten = '127.0.0.1:10187'\n"
+    assert load(tmp_path, toml, DROPLOAD_METRICS__LISTEN="").metrics.listen == ""
 
 
 def test_a_wrong_password_value_is_not_repeated_in_the_message(tmp_path: Path) -> None:

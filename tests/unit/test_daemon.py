@@ -12,7 +12,8 @@ from dropload import watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
 from dropload.dock import open_dock, prepare
 from dropload.errors import ConfigError
-from dropload.model import Area, LoadType
+from dropload.interventions import release_file
+from dropload.model import Area, Drop, FileVersion, LoadType, Verdict
 from dropload.on_request import load_file
 from tests.conftest import Yard, make_config
 
@@ -149,3 +150,21 @@ def test_what_left_an_inbox_while_no_daemon_looked_waits_no_longer(
         successor._shut_down()
     states = yard.query('SELECT file_path, status FROM "ref.File_Monitor_Tracking"')
     assert dict(states) == {str(gone): "vanished", str(stays): "waiting"}
+
+
+def test_the_wait_of_a_held_file_begins_anew_with_its_release(
+    yard: Yard, daemon: Daemon, clock: Clock
+) -> None:
+    path = yard.put("orders.csv", "id\n", load_type="fullload")
+    assert yard.load(path).verdict is Verdict.HELD
+    version = FileVersion.from_stat(path.stat())
+    daemon._held[path] = Drop(
+        path, Area.NON_REFERENCE, LoadType.FULLLOAD, version, appeared_at=0.0, whole_at=90.0
+    )
+    daemon._take_released()
+    assert daemon._dispatcher.queued == 0
+    release_file(yard.dock, path, "anna", "it is meant to be empty")
+    clock.now = 5000.0
+    daemon._take_released()
+    [queue] = daemon._dispatcher._queues.values()
+    assert [(drop.appeared_at, drop.whole_at) for drop in queue.drops] == [(5000.0, 5000.0)]

@@ -236,3 +236,22 @@ def test_a_filed_file_that_is_back_before_the_next_look_is_a_new_drop() -> None:
     assert watch(gate, [30.0, 40.0, 50.0], seen()) == [40.0]
     gate.forget(seen("other.csv").path)
     assert watch(gate, [60.0, 70.0], seen()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "accepted", "appeared_at"),
+    [
+        ({"size_bytes": 11}, False, 0.0),  # still being written
+        ({"inode": 8}, False, 10.0),  # another file of that name
+        ({"size_bytes": 11}, True, 10.0),  # a file that waits for a person gets a new version
+    ],
+)
+def test_the_time_of_a_drop_is_that_of_its_first_bytes(
+    change: dict[str, Any], *, accepted: bool, appeared_at: float
+) -> None:
+    gate = Gate(2, 10)
+    gate.observe([seen(done_companion=accepted)], 0)
+    assert gate.appeared_at(seen()) == 0
+    gate.observe([seen(**change)], 10)
+    gate.observe([seen(**change)], 20)
+    assert gate.appeared_at(seen(**change)) == appeared_at

@@ -166,6 +166,7 @@ def test_a_sign_of_life_that_may_not_be_read_is_unknown(
 @pytest.mark.parametrize(
     ("told", "name", "level", "said"),
     [
+        ({"metrics_problem": "taken"}, "metrics", Level.WARNING, "taken"),
         ({"workers_problem": "no memory"}, "workers", Level.CRITICAL, "no memory"),
         ({"turn_problem": "KeyError: 1"}, "turns", Level.CRITICAL, "KeyError"),
         (

@@ -2,11 +2,16 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dropload import pipeline
 from dropload.accounts import account_for_files
+from dropload.errors import TransientError
+from dropload.loading import publish_rows
 from dropload.model import Verdict
+from dropload.targets.base import Published
 from tests.conftest import Yard, open_yard
 
 ORDERS = "id,name,amount,on\n1,Ada,10.50,2026-01-02\n2,,7.25,2026-01-03\n"
@@ -67,6 +72,31 @@ def test_the_journal_counts_what_was_read_staged_and_loaded(yard: Yard) -> None:
     )
     assert (status, delimiter, reference) == ("filed", ",", 0)
     assert json.loads(headers) == ["id", "name", "amount", "on"]
+
+
+def test_the_outcome_tells_how_long_each_step_took_that_the_load_came_to(yard: Yard) -> None:
+    loaded = yard.drop("orders.csv", ORDERS)
+    assert list(loaded.step_seconds) == [
+        *("profiling", "checking", "planning", "staging", "publishing", "filing")
+    ]
+    failed = yard.drop("orders.csv", "id,name\n1,Ada,too many\n")
+    assert list(failed.step_seconds) == ["profiling", "checking", "planning", "filing"]
+    assert min(*loaded.step_seconds.values(), *failed.step_seconds.values()) > 0
+
+
+def test_the_outcome_tells_how_often_a_step_was_done_again(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = iter([True, False])
+
+    def publish_at_the_second_try(*args: Any, **kwargs: Any) -> Published:
+        if next(fails):
+            raise TransientError("The database is busy.")
+        return publish_rows(*args, **kwargs)
+
+    monkeypatch.setattr(pipeline, "publish_rows", publish_at_the_second_try)
+    outcome = yard.drop("orders.csv", ORDERS)
+    assert (outcome.verdict, outcome.steps_retried) == (Verdict.LOADED, 1)
 
 
 def test_an_append_adds_and_matches_columns_by_name_not_by_position(yard: Yard) -> None:

@@ -52,7 +52,9 @@ def judge_header(rows: Sequence[Sequence[str]]) -> Verdict:
     if not body:
         return _judge_alone(first)
     sample = pick_evenly(body, _JUDGED_ROWS)
-    places = pick_evenly(range(len(first)), _JUDGED_COLUMNS)
+    # A cell above no column tells nothing of what is below it.
+    width = min(len(first), max(map(len, sample)))
+    places = pick_evenly(range(width), _JUDGED_COLUMNS)
     columns = [[row[place] for row in sample if place < len(row)] for place in places]
     names = [first[place] for place in places]
     return _weigh(names, columns)

@@ -77,6 +77,8 @@ def _check_problems(heartbeat: Heartbeat) -> Iterator[Check]:
         if heartbeat.database_next_try:
             said += f" Next try at {heartbeat.database_next_try[:19]} UTC."
         yield Check("daemon's database", Level.CRITICAL, said)
+    if heartbeat.metrics_problem:
+        yield Check("metrics", Level.WARNING, heartbeat.metrics_problem)
     for problem in heartbeat.folder_problems:
         yield Check("daemon's folders", Level.CRITICAL, problem)
     for table, reason in heartbeat.paused_tables.items():
