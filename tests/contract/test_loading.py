@@ -377,7 +377,7 @@ def test_staging_goes_on_behind_the_last_staged_row(
     """G6"""
     breaking = Breaking(site, monkeypatch, good_batches=4)
     loaded = site.drop("orders.csv", MANY)
-    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000), loaded.message
     assert breaking.sent == list(range(1, 30_001)), "no row is sent twice"
     assert [row[0] for row in site.texts(site.table("orders"))] == [str(n) for n in range(30_000)]
 
@@ -418,7 +418,7 @@ def test_a_side_table_with_a_row_too_many_is_made_anew(
     trim_stage = type(site.dock.target).trim_stage
     monkeypatch.setattr(type(site.dock.target), "trim_stage", double)
     loaded = site.drop("orders.csv", MANY)
-    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000), loaded.message
     assert breaking.sent[-30_000:] == list(range(1, 30_001)), "all of them once more"
     assert len(breaking.sent) > 30_000
 
