@@ -56,8 +56,10 @@ def cancel_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Cance
 
 def _cancel(dock: Dock, conn: sa.Connection, load_id: int, actor: str, reason: str) -> Cancelled:
     message = f"Cancelled by {actor}{f': {reason}' if reason else ''}."
+    dock.journal.history.existing(conn, load_id)
     row = dock.journal.claims.cancel(conn, load_id, message)
     if row is None:
+        # Read anew: its worker may have ended it in between.
         raise _nothing_to_cancel(dock.journal.history.existing(conn, load_id))
     is_ending = row.worker is not None and not dock.journal.claims.is_abandoned(conn, row)
     if not is_ending:

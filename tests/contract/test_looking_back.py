@@ -1,5 +1,6 @@
 """The views of the history, the same on every target that is there."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from dropload.errors import RefusedError
-from dropload.interventions import release_file
+from dropload.interventions import cancel_load, release_file, retry_load
 from dropload.journal import ActionFilter
 from dropload.journal.tables import journal_tables
 from dropload.looking_back import (
@@ -18,6 +19,7 @@ from dropload.looking_back import (
     show_load,
 )
 from dropload.model import Verdict
+from dropload.undo import plan_undo, undo_load
 from tests.contract.test_loading import ORDERS, Site, site
 
 __all__ = ["site"]
@@ -152,6 +154,21 @@ def held_file(site: Site) -> Path:
     return outcome.path
 
 
-def test_a_load_that_is_not_there_is_refused(site: Site) -> None:
-    with pytest.raises(RefusedError, match="There is no load 99"):
-        show_load(site.dock, 99)
+@pytest.mark.parametrize("load_id", [99, 0, -1, 2**63, -(2**63) - 1, 10**30])
+def test_a_load_that_is_not_there_is_refused(site: Site, load_id: int) -> None:
+    ask: list[Callable[[], object]] = [
+        lambda: show_load(site.dock, load_id),
+        lambda: plan_undo(site.dock, load_id),
+        lambda: undo_load(site.dock, load_id, "Ada"),
+        lambda: cancel_load(site.dock, load_id, "Ada"),
+        lambda: retry_load(site.dock, load_id, "Ada"),
+    ]
+    for refused in ask:
+        with pytest.raises(RefusedError, match=f"There is no load {load_id}\\."):
+            refused()
+
+
+def test_actions_on_a_load_that_cannot_be_there_are_refused(site: Site) -> None:
+    assert list_actions(site.dock, ActionFilter(load_id=99)) == []
+    with pytest.raises(RefusedError, match="There is no load 1000"):
+        list_actions(site.dock, ActionFilter(load_id=10**30))

@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dropload.errors import FileError, HeldError
-from dropload.journal.history import LATE_WRITE, is_of_table
+from dropload.journal.history import LATE_WRITE, check_number, is_of_table
 from dropload.journal.tables import JournalTables
 from dropload.model import State, TableName
 
@@ -150,6 +150,7 @@ class Listings:
     def _conditions(self, wanted: ActionFilter) -> Iterator[sa.ColumnElement[bool]]:
         log = self._log.c
         if wanted.load_id is not None:
+            check_number(wanted.load_id)
             yield log.load_id == wanted.load_id
         if wanted.actor:
             yield log.actor.icontains(wanted.actor, autoescape=True)
