@@ -18,7 +18,7 @@ from dropload.looking_back import (
     list_loads,
     show_load,
 )
-from dropload.model import Verdict
+from dropload.model import State, Verdict
 from dropload.undo import plan_undo, undo_load
 from tests.contract.test_loading import ORDERS, Site, site
 
@@ -130,11 +130,13 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
     site.drop("orders.csv", ORDERS)
     path = held_file(site)
     release_file(site.dock, path, "Ada (svc)", "closing")
+    [held, _] = list_loads(site.dock)
+    assert (held.state, held.outcome) == (State.CANCELLED, "held")
     everything = list_actions(site.dock)
     assert [one.action for one in everything][:4] == ["release", "load", "load", "init"]
     [released] = list_actions(site.dock, ActionFilter(actor="ada"))
     assert (released.actor, released.action, released.detail) == ("Ada (svc)", "release", "closing")
-    assert (released.file_name, released.load_state) == ("orders.csv", "cancelled")
+    assert (released.file_name, released.load_state) == ("orders.csv", "held")
     assert released.table == str(site.table("orders"))
     assert [one.load_id for one in list_actions(site.dock, ActionFilter(action="load"))] == [2, 1]
     assert [one.action for one in list_actions(site.dock, ActionFilter(load_id=1))] == ["load"]

@@ -294,6 +294,37 @@ def test_the_views_of_the_history_are_tables_for_people(run: Run, yard: Yard) ->
     assert len(run("history", "--since", "2w")[1].splitlines()) == 4
 
 
+@pytest.mark.parametrize("view", ["loads", "--errors", "--duplicates", "--audit"])
+@pytest.mark.parametrize("columns", [80, 160])
+def test_each_line_of_the_history_fits_into_the_terminal(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch, view: str, columns: int
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for day in ("2026-11-01", "2026-11-02"):
+        yard.drop(f"customers_of_the_northern_region_{day}.csv", ORDERS)
+        yard.drop(f"customers_of_the_western_region_{day}.csv", "id,name\n1\n")
+    options = {"loads": [], "--audit": [view, "--action", "load"]}.get(view, [view])
+    lines = run("history", *options)[1].splitlines()
+    assert all(len(line) <= columns for line in lines)
+    heading, *rows = [line.split() for line in lines]
+    assert "(UTC)" in heading
+    assert len(rows) == {"loads": 4, "--errors": 1, "--duplicates": 1, "--audit": 4}[view]
+    shown = [cell for row in rows for cell in row]
+    assert sum(bool(re.fullmatch(r"\d{4}-\d\d-\d\d", cell)) for cell in shown) >= len(rows)
+    assert ("rejected" in heading) == (view == "loads" and columns == 160)
+
+
+def test_a_held_load_is_not_shown_as_cancelled(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    yard.drop("orders.csv", "id,name,amount\n", load_type="fullload")
+    assert "\theld\t" in run("history")[1]
+    assert "\theld\t" in run("status")[1].partition("Last loads")[2]
+    [held, filed] = lines_of(run("history", "--json"))
+    assert (held["state"], held["outcome"]) == ("cancelled", "held")
+    assert (filed["state"], filed["outcome"]) == ("filed", "filed")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--since", "soon"], ["--load", "1"], ["--errors", "--actor", "x"], ["a", "--table", "b"]],

@@ -231,7 +231,7 @@ def test_of_many_files_those_that_need_somebody_come_first(yard: Yard, run: Run)
 def test_a_held_file_comes_with_the_command_that_lets_it_load(yard: Yard, run: Run) -> None:
     path = hold(yard)
     text = run("status")[1]
-    assert "held: The file has 1 rows, 67% fewer" in text
+    assert "held: The file has 1 row, 67% fewer" in text
     assert f"dropload release {path}" in text
     [file] = json.loads(run("status", "--json")[1])["files"]
     assert (file["waits_for"], file["next_step"]) == ("person", f"dropload release {path}")

@@ -100,7 +100,7 @@ def _show_loads(
         for row in rows:
             output.print_json(output.load_as_json(row))
     elif rows:
-        output.print_loads(rows)
+        output.print_listing(output.loads_listing(rows))
     elif since:
         click.echo("No loads in that time.")
     else:
@@ -108,93 +108,83 @@ def _show_loads(
 
 
 def _show_duplicates(found: Sequence[Duplicate], *, as_json: bool) -> None:
-    if as_json:
-        for duplicate in found:
-            output.print_json(asdict(duplicate))
-    elif not found:
-        click.echo("No duplicates.")
-    else:
-        output.print_table(
-            [
-                "load",
-                "when (UTC)",
-                "file",
-                "table",
-                "of load",
-                "its file",
-                "loaded (UTC)",
-            ],
-            [
-                (
-                    str(one.load_id),
-                    one.found_at,
-                    one.file_name,
-                    one.table,
-                    str(one.duplicate_of or ""),
-                    one.original_file_name,
-                    one.original_committed_at,
-                )
-                for one in found
-            ],
+    cells = [
+        (
+            str(one.load_id),
+            one.found_at,
+            one.file_name,
+            one.table,
+            str(one.duplicate_of or ""),
+            one.original_file_name,
+            one.original_committed_at,
         )
+        for one in found
+    ]
+    columns = ("load", "when (UTC)", "file", "table", "of load", "its file", "loaded (UTC)")
+    listing = output.Listing(columns, cells, one_line=True, spared=("table", "loaded (UTC)"))
+    _show(found, listing, "No duplicates.", as_json=as_json)
 
 
 def _show_actions(found: Sequence[Action], *, as_json: bool) -> None:
-    if as_json:
-        for action in found:
-            output.print_json(asdict(action))
-    elif not found:
-        click.echo("No actions.")
-    else:
-        output.print_table(
-            ["when (UTC)", "who", "what", "load", "state", "file", "detail"],
-            [
-                (
-                    one.at,
-                    one.actor,
-                    one.action,
-                    str(one.load_id or ""),
-                    one.load_state,
-                    one.file_name,
-                    one.detail,
-                )
-                for one in found
-            ],
+    cells = [
+        (
+            one.at,
+            one.actor,
+            one.action,
+            str(one.load_id or ""),
+            one.load_state,
+            one.file_name,
+            one.detail,
         )
+        for one in found
+    ]
+    columns = ("when (UTC)", "who", "what", "load", "state", "file", "detail")
+    listing = output.Listing(columns, cells, one_line=True, spared=("state", "file"))
+    _show(found, listing, "No actions.", as_json=as_json)
 
 
 def _show_errors(found: Sequence[ErrorGroup], *, as_json: bool) -> None:
-    if as_json:
-        for group in found:
-            output.print_json(asdict(group))
-    elif not found:
-        click.echo("Nothing went wrong.")
-    else:
-        output.print_table(
-            [
-                "times",
-                "category",
-                "table",
-                "files",
-                "first (UTC)",
-                "last (UTC)",
-                "load",
-                "why",
-            ],
-            [
-                (
-                    group.count,
-                    group.category,
-                    group.table,
-                    group.file_pattern,
-                    group.first_at,
-                    group.last_at,
-                    str(group.last_load_id),
-                    output.first_sentence(group.last_message),
-                )
-                for group in found
-            ],
+    cells = [
+        (
+            group.count,
+            group.category,
+            group.table,
+            group.file_pattern,
+            group.first_at,
+            group.last_at,
+            str(group.last_load_id),
+            output.first_sentence(group.last_message),
         )
+        for group in found
+    ]
+    columns = (
+        "times",
+        "category",
+        "table",
+        "files",
+        "first (UTC)",
+        "last (UTC)",
+        "load",
+        "why",
+    )
+    listing = output.Listing(columns, cells, one_line=True, spared=("table", "first (UTC)"))
+    _show(found, listing, "Nothing went wrong.", as_json=as_json)
+
+
+def _show(
+    found: Sequence[Duplicate | Action | ErrorGroup],
+    listing: output.Listing,
+    empty: str,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        for one in found:
+            output.print_json(asdict(one))
+    elif found:
+        output.print_listing(listing)
+    else:
+        click.echo(empty)
 
 
 @click.command()

@@ -25,9 +25,8 @@ from dropload.status import FileStatus, LoadStatus, Status, StatusReader
 WATCH_SECONDS = 1.0
 MOST_FILES = 40
 """Files that are listed unless all are asked for."""
-_WIDE = 120
 _NARROW = 80
-"""Columns of a terminal from which on, and below which, tables have more or fewer columns."""
+"""Columns of a terminal below which tables have fewer columns still."""
 _SILENT_SECONDS = 10.0
 """A worker that has told nothing for so long may be stuck: it is said."""
 _BAR_WIDTH = 16
@@ -108,7 +107,7 @@ def _show(answer: Status, *, as_json: bool) -> None:
         for drawn in _draw(answer, console.width):
             console.print(drawn)
     else:
-        for part in _parts(answer, _WIDE):
+        for part in _parts(answer, output.WIDE):
             for line in [part] if isinstance(part, str) else part.as_lines():
                 click.echo(line)
 
@@ -149,7 +148,7 @@ def _parts(answer: Status, width: int) -> Iterator[str | output.Listing]:
         yield f"{left_out:,} more: `dropload status --all` lists them."
     yield from _strays(answer)
     if answer.last:
-        yield output.loads_listing(answer.last, "Last loads", brief=width < _WIDE, one_line=True)
+        yield output.loads_listing(answer.last, "Last loads").fitted(width)
 
 
 def _daemon_line(beat: Heartbeat) -> str:
@@ -171,7 +170,7 @@ def _loads_listing(answer: Status, width: int) -> output.Listing:
     kept: list[int] = list(range(len(columns)))
     if width < _NARROW:
         kept = [0, 1, 3, 5, 8]
-    elif width < _WIDE:
+    elif width < output.WIDE:
         kept = [0, 1, 3, 4, 5, 6, 8]
     rows = [_load_cells(found) for found in answer.loads]
     title = f"Loading: {len(rows):,}"
@@ -222,7 +221,7 @@ def _files_listing(answer: Status, width: int) -> output.Listing:
     kept: list[int] = list(range(len(columns)))
     if width < _NARROW:
         kept = [0, 4]
-    elif width < _WIDE:
+    elif width < output.WIDE:
         kept = [0, 1, 3, 4]
     rows = [
         (Path(f.path).name, f"{f.area} {f.load_type}", f.size_bytes, f.status, _why(f))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from dropload.errors import FileError, HeldError
 from dropload.journal.history import LATE_WRITE, check_number, is_of_table
 from dropload.journal.tables import JournalTables
-from dropload.model import State, TableName
+from dropload.model import State, TableName, outcome_of
 
 _TROUBLES = (FileError.category, HeldError.category, LATE_WRITE)
 """Categories of loads that went wrong, as people count; the index of the errors serves them."""
@@ -46,7 +46,7 @@ class Action:
     file_name: str | None
     table: str | None
     load_state: str | None
-    """How the load stands now: what came of a `load`."""
+    """How the load stands now, `held` told from `cancelled`: what came of a `load`."""
     detail: str | None
 
 
@@ -125,7 +125,12 @@ class Listings:
         log, loads = self._log, self._loads
         query = (
             sa.select(
-                log, loads.c.file_name, loads.c.schema_name, loads.c.table_name, loads.c.state
+                log,
+                loads.c.file_name,
+                loads.c.schema_name,
+                loads.c.table_name,
+                loads.c.state,
+                loads.c.error_category,
             )
             .select_from(log.outerjoin(loads, log.c.load_id == loads.c.load_id))
             .where(*self._conditions(wanted))
@@ -141,7 +146,7 @@ class Listings:
                 row.load_id,
                 row.file_name,
                 _full_name(row.schema_name, row.table_name) or None,
-                row.state,
+                outcome_of(row.state, row.error_category) if row.state else None,
                 row.detail,
             )
             for row in conn.execute(query)
