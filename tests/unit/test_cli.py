@@ -475,6 +475,57 @@ def test_a_named_configuration_file_is_used(run: Run, tmp_path: Path) -> None:
     assert (status, "none.toml cannot be read" in errors) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "9"],
+        ["undo", "9"],
+        ["undo", "1"],
+        ["undo", "1", "--dry-run"],
+        ["cancel", "1"],
+        ["retry", "1"],
+        ["release", "nothing.csv"],
+        ["load", "nothing.csv"],
+        ["load", "bad.csv", "--area", "reference", "--load-type", "append"],
+        ["plan", "nothing.csv"],
+        ["inspect", "nothing.csv"],
+        ["history", "--audit", "--load", "0"],
+    ],
+)
+def test_every_failure_has_the_same_keys_as_json(
+    run: Run, yard: Yard, tmp_path: Path, arguments: list[str]
+) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    (tmp_path / "bad.csv").write_text("id,name\n1\n")
+    status, text, errors = run(*arguments, "--json")
+    assert (status, "dropload: " in errors) == (1, False)
+    answer = json.loads(text)
+    assert answer["ok"] is False
+    assert answer["category"] == ("file" if "bad.csv" in arguments else "refused")
+    assert answer["message"]
+    assert answer["hint"] != ""
+
+
+def test_a_wrong_configuration_is_json_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DROPLOAD_GATE__CHECKS", "many")
+    status, text, _ = run("history", "--json")
+    assert (status, json.loads(text)["category"]) == (1, "config")
+    status, text, errors = run("history")
+    assert (status, text) == (1, "")
+    assert "gate.checks" in errors
+
+
+def test_a_success_says_so_as_json(run: Run, yard: Yard) -> None:
+    put(yard)
+    assert json.loads(run("load", put(yard), "--json")[1])["ok"] is True
+    held = str(yard.drop("orders.csv", "id,name,amount\n", load_type="fullload").path)
+    released = json.loads(run("release", held, "--json")[1])
+    assert (released["ok"], released["load_id"]) == (True, 2)
+    assert "no rows" in released["was_held"]
+    assert json.loads(run("undo", "1", "--json")[1])["ok"] is True
+
+
 def test_release_refuses_a_file_that_is_not_held(run: Run, yard: Yard) -> None:
     status, _, errors = run("release", put(yard))
     assert status == 1

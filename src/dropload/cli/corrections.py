@@ -60,7 +60,8 @@ def undo(
 
 
 def _undo_as_json(plan: UndoPlan, *, undone: bool) -> dict[str, Any]:
-    return {
+    refusal = output.failure_as_json(RefusedError.category, plan.refused, plan.hint)
+    return (refusal if plan.refused else {"ok": True}) | {
         "load_id": plan.load.load_id,
         "file_name": plan.load.file_name,
         "table": str(plan.table),
@@ -131,6 +132,7 @@ def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: boo
     if as_json:
         output.print_json(
             {
+                "ok": True,
                 "load_id": load_id,
                 "file_path": done.load.file_path,
                 "table": done.load.table or None,
@@ -163,7 +165,7 @@ def retry(session: Session, load_id: int, reason: str, actor: str, as_json: bool
     """
     done = retry_load(session.prepared_dock, load_id, person_name(actor), reason)
     if as_json:
-        output.print_json({"load_id": load_id, "file_path": path_text(done.path)})
+        output.print_json({"ok": True, "load_id": load_id, "file_path": path_text(done.path)})
         return
     click.echo(f"Back in its inbox: {path_text(done.path)}")
     click.echo("  It loads as any new file, when nothing has changed it for the usual checks.")

@@ -9,7 +9,7 @@ from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session, place_options
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import FileError
+from dropload.errors import DroploadError, FileBusyError, FileError
 from dropload.examination import Examined
 from dropload.journal import to_json
 from dropload.model import Area, Layout, LoadType, Plan, Profile
@@ -54,7 +54,14 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
     if exc is not None:
         code = exc.code if isinstance(exc, FileError) else type(exc).__name__
         answer |= {"error": str(exc), "error_code": code}
-    return answer
+        answer |= _failure_as_json(exc)
+    return {"ok": exc is None} | answer
+
+
+def _failure_as_json(exc: DroploadError | OSError) -> dict[str, Any]:
+    if isinstance(exc, DroploadError):
+        return output.failure_as_json(exc.category, exc.message, exc.hint)
+    return output.failure_as_json(FileBusyError.category, str(exc))
 
 
 def _layout_as_json(layout: Layout) -> dict[str, Any]:

@@ -104,7 +104,12 @@ def load(
         output.print_json(_outcome_as_json(outcome))
     else:
         _print_outcome(outcome)
-    return 0 if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE) else 1
+    return 0 if _is_good(outcome) else 1
+
+
+def _is_good(outcome: Outcome) -> bool:
+    """Return whether the rows are in the table."""
+    return outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE)
 
 
 class _Bar:
@@ -132,7 +137,9 @@ class _Bar:
 
 
 def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
-    return {
+    category = outcome.category or outcome.verdict.value
+    failure = output.failure_as_json(category, outcome.message, outcome.hint)
+    return ({"ok": True} if _is_good(outcome) else failure) | {
         "verdict": outcome.verdict,
         "load_id": outcome.load_id,
         "file_path": path_text(outcome.path),
@@ -173,14 +180,26 @@ def _print_outcome(outcome: Outcome) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @reason_option
 @actor_option
+@json_option
 @pass_session
-def release(session: Session, path: Path, reason: str, actor: str) -> None:
+def release(session: Session, path: Path, reason: str, actor: str, as_json: bool) -> None:
     """Let a held file load after all.
 
     A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
     The release counts for the version that is there now; a new version is judged again.
     """
-    release_file(session.prepared_dock, path, person_name(actor), reason)
+    held = release_file(session.prepared_dock, path, person_name(actor), reason)
+    if as_json:
+        output.print_json(
+            {
+                "ok": True,
+                "file_path": held.file_path,
+                "table": held.table_name or None,
+                "load_id": held.load_id,
+                "was_held": held.reason or None,
+            }
+        )
+        return
     click.echo(f"Released: {path_text(path.name)} loads at the daemon's next look.")
 
 

@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
 
 STATE_STYLES = {
@@ -65,6 +66,16 @@ def is_terminal() -> bool:
 def print_json(value: Any) -> None:
     """Print one JSON object on one line."""
     click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def failure_as_json(category: str, message: str, hint: str = "") -> dict[str, Any]:
+    """Return why a command was refused or has failed, under the same keys for all of them."""
+    return {
+        "ok": False,
+        "category": category,
+        "message": mask_secrets(message),
+        "hint": mask_secrets(hint) or None,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,19 @@ actor_option = click.option(
     "--actor", default="", help="Who asks for it, where several people share one system user."
 )
 reason_option = click.option("--reason", default="", help="Why; goes into the audit log.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def _note_json(context: click.Context, _option: click.Parameter, as_json: bool) -> bool:
+    """Have a refusal be said as JSON, too."""
+    session = context.find_object(Session)
+    if session is not None:
+        session.as_json = as_json
+    return as_json
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_note_json, help="Print JSON for scripts."
+)
 
 
 def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,6 +52,8 @@ class Session:
         self._config_path = config_path
         self._loaded: LoadedConfig | None = None
         self._dock: Dock | None = None
+        self.as_json = False
+        """Whether the command was asked to answer as JSON."""
 
     @property
     def loaded(self) -> LoadedConfig:
