@@ -55,6 +55,16 @@ def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:
         assert len(text.split()) > 20, name
 
 
+@pytest.mark.parametrize("group", [[], ["config"], ["reference"]])
+def test_no_command_is_cut_in_a_list_of_eighty_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = run(*group, "--help")[1].partition("Commands:")[2]
+    assert len(text.splitlines()) > 2
+    assert "..." not in text
+
+
 def test_the_version_is_told(run: Run) -> None:
     assert run("--version")[1].strip() == f"dropload {__version__}"
 

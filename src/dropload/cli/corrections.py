@@ -21,7 +21,7 @@ from dropload.reports import count_of
 from dropload.undo import UndoPlan, plan_undo, undo_load
 
 
-@click.command()
+@click.command(short_help="Take back what a load has changed in its table.")
 @click.argument("load_id", type=int)
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--force", is_flag=True, help="Also delete rows that no load has brought.")
@@ -115,7 +115,7 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
         click.echo(f"  The file may be dropped again: {row.filed_path}")
 
 
-@click.command()
+@click.command(short_help="Stop a load before its rows are in the table.")
 @click.argument("load_id", type=int)
 @reason_option
 @actor_option
@@ -150,7 +150,7 @@ def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: boo
         click.echo(f"    dropload release {done.load.file_path}")
 
 
-@click.command()
+@click.command(short_help="Put the file of a failed load back into its inbox.")
 @click.argument("load_id", type=int)
 @reason_option
 @actor_option

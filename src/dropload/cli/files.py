@@ -22,7 +22,7 @@ _SHOWN_COLUMNS = 12
 _SHOWN_CHARS = 24
 
 
-@click.command()
+@click.command(short_help="Say how files are written and what is in them.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
 @pass_session
@@ -175,7 +175,7 @@ def _print_rejects(profile: Profile) -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Say what loading a file would do, and why.")
 @click.argument("file", type=click.Path(path_type=Path))
 @place_options
 @click.option("--force", is_flag=True, help="Plan as if duplicates and guard rails did not count.")

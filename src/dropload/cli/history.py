@@ -38,7 +38,7 @@ def _read_since(_context: click.Context, _option: click.Parameter, said: str | N
         raise click.BadParameter(wrong) from exc
 
 
-@click.command()
+@click.command(short_help="List the loads, duplicates, errors or the audit log.")
 @click.argument("table", required=False)
 @click.option("--table", "named", metavar="TABLE", help="The same as the argument.")
 @click.option(
@@ -187,7 +187,7 @@ def _show(
         click.echo(empty)
 
 
-@click.command()
+@click.command(short_help="Tell everything about one load.")
 @click.argument("load_id", type=int)
 @json_option
 @pass_session

@@ -26,7 +26,7 @@ from dropload.on_request import load_file
 from dropload.reports import count_of
 
 
-@click.command()
+@click.command(short_help="Watch the drop tree and load what is dropped.")
 @click.option(
     "--until-idle", is_flag=True, help="Stop when nothing is left to do, instead of waiting."
 )
@@ -47,7 +47,7 @@ def run(session: Session, until_idle: bool) -> None:
     daemon.run()
 
 
-@click.command()
+@click.command(short_help="Make the folders and the journal's tables.")
 @actor_option
 @pass_session
 def init(session: Session, actor: str) -> None:
@@ -64,7 +64,7 @@ def init(session: Session, actor: str) -> None:
     click.echo(f"database   {dock.target.describe()}")
 
 
-@click.command()
+@click.command(short_help="Load a file now, without waiting at the gate.")
 @click.argument("file", type=click.Path(path_type=Path))
 @place_options
 @click.option(
@@ -176,7 +176,7 @@ def _print_outcome(outcome: Outcome) -> None:
             click.echo(f"  {label}: {path_text(path)}")
 
 
-@click.command()
+@click.command(short_help="Let a held file load after all.")
 @click.argument("path", type=click.Path(path_type=Path))
 @reason_option
 @actor_option

@@ -38,7 +38,7 @@ _DETAILS = ("at_gate", "queues", "put_off", "paused_tables")
 """What the heartbeat says of single files and tables is told with these."""
 
 
-@click.command()
+@click.command(short_help="Say what is waiting and why, and what is loading.")
 @click.option(
     "--watch", is_flag=True, help="Show it anew every second, until q or Ctrl-C is pressed."
 )
