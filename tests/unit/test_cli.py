@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,33 @@ def test_load_of_a_bad_file_names_the_report_and_ends_with_status_one(run: Run, 
     answer = json.loads(run("load", put(yard, content=ORDERS + "4\n"), "--json")[1])
     assert (answer["verdict"], answer["rows_rejected"]) == ("failed", 1)
     assert answer["error_category"] == "file"
+
+
+@pytest.mark.parametrize("is_in_tree", [True, False])
+def test_the_hint_of_a_duplicate_can_be_followed_as_it_stands(
+    run: Run, yard: Yard, tmp_path: Path, is_in_tree: bool
+) -> None:
+    yard.drop("orders.csv", ORDERS)
+    place, path = [], put(yard)
+    if not is_in_tree:
+        place = ["--area", "non-reference", "--load-type", "append"]
+        path = str(Path(path).rename(tmp_path / "orders.csv"))
+    status, text, _ = run("load", path, *place)
+    assert (status, text.startswith("duplicate")) == (0, True)
+    [command] = [line for line in text.splitlines() if "--force" in line]
+    status, text, _ = run(*shlex.split(command)[1:])
+    assert (status, "2 rows loaded into dbo.orders" in text) == (0, True)
+    assert len(yard.table("dbo.orders")) == 4
+
+
+def test_a_file_in_error_has_its_place_from_its_inbox_and_stays_there(run: Run, yard: Yard) -> None:
+    failed = yard.drop("orders.csv", ORDERS + "3\n").filed_path
+    assert failed is not None
+    failed.write_text(ORDERS)
+    assert "would create dbo.orders" in run("plan", str(failed))[1]
+    assert "2 rows loaded into ref.orders" in run("load", str(failed), "--area", "reference")[1]
+    assert "2 rows loaded into dbo.orders" in run("load", str(failed))[1]
+    assert failed.exists()
 
 
 def test_load_refuses_a_contradiction_between_inbox_and_options(run: Run, yard: Yard) -> None:

@@ -191,7 +191,8 @@ def plan(
 ) -> None:
     """Say what loading FILE would do, and why; writes nothing.
 
-    A file in an inbox needs no options; any other needs --area and --load-type.
+    A file in an inbox, or in its processed/ or error/, needs no options; any other needs --area
+    and --load-type.
     """
     dock = session.dock
     place = (Area(area) if area else None, LoadType(load_type) if load_type else None)

@@ -1,6 +1,8 @@
 """The commands that do something: run, init, load, release."""
 
+import shlex
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,8 @@ def load(
     """Load FILE now, without waiting at the gate.
 
     A file in an inbox is filed as usual; any other stays where it is and needs --area and
-    --load-type. Be sure that nobody is still writing it.
+    --load-type, unless it is in processed/ or error/ of an inbox. Be sure that nobody is still
+    writing it.
     """
     with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
         outcome = load_file(
@@ -103,7 +106,10 @@ def load(
     if as_json:
         output.print_json(_outcome_as_json(outcome))
     else:
-        _print_outcome(outcome)
+        place = (f"--area {area} " if area else "") + (
+            f"--load-type {load_type} " if load_type else ""
+        )
+        _print_outcome(_with_command(outcome, place))
     return 0 if _is_good(outcome) else 1
 
 
@@ -153,6 +159,15 @@ def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "error_category": outcome.category or None,
         "error_message": f"{outcome.message} {outcome.hint}".strip() or None,
     }
+
+
+def _with_command(outcome: Outcome, place: str) -> Outcome:
+    """Return the outcome of a duplicate with a hint that can be followed as it stands."""
+    if outcome.verdict is not Verdict.DUPLICATE:
+        return outcome
+    file = shlex.quote(path_text(outcome.filed_path or outcome.path))
+    hint = f"Nothing to do. To load it all the same:\n    dropload load --force {place}{file}"
+    return replace(outcome, hint=hint)
 
 
 def _print_outcome(outcome: Outcome) -> None:
