@@ -10,7 +10,7 @@ from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import RefusedError
 from dropload.folders import find_path, strip_filed_prefix
-from dropload.journal import HELD, RELEASED, WAITING, path_key
+from dropload.journal import HELD, RELEASE, RELEASED, WAITING, path_key
 from dropload.logs import get_logger
 from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
@@ -201,5 +201,5 @@ def _release(dock: Dock, conn: sa.Connection, path: Path, actor: str, reason: st
             f"{path_text(path)} is not held.", hint="`dropload status` lists the files that are."
         )
     dock.journal.tracking.set_status(conn, row.id, RELEASED, reason=f"released by {actor}")
-    dock.journal.audit.add(conn, actor, "release", row.load_id, reason)
+    dock.journal.audit.add(conn, actor, RELEASE, row.load_id, reason)
     return row

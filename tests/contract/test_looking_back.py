@@ -8,6 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from dropload.errors import RefusedError
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
 from dropload.interventions import cancel_load, release_file, retry_load
 from dropload.journal import ActionFilter
 from dropload.journal.tables import journal_tables
@@ -19,6 +21,7 @@ from dropload.looking_back import (
     show_load,
 )
 from dropload.model import State, Verdict
+from dropload.pipeline import process_drop
 from dropload.undo import plan_undo, undo_load
 from tests.contract.test_loading import ORDERS, Site, site
 
@@ -148,6 +151,26 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
         then = site.dock.target.now(conn) - timedelta(days=2)
         conn.execute(sa.update(log).where(log.c.action != "release").values(at=then))
     assert [one.action for one in list_actions(site.dock, since=timedelta(days=1))] == ["release"]
+
+
+def test_a_load_names_who_let_its_file_through_and_who_undid_it(site: Site) -> None:
+    site.drop("orders.csv", ORDERS)
+    path = held_file(site)
+    release_file(site.dock, path, "Ada (svc)", "closing")
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="daemon")
+    let_through = process_drop(site.dock, drop, worker_name())
+    assert let_through.verdict is Verdict.LOADED
+    load_id = let_through.load_id or 0
+    said = [(one.actor, one.action, one.load_id) for one in show_load(site.dock, load_id).actions]
+    assert ("Ada (svc)", "release", 2) in said
+    undo_load(site.dock, load_id, "Bob (svc)", reason="not closed")
+    [released, *_, undone] = show_load(site.dock, load_id).actions
+    assert (released.action, released.detail) == ("release", "closing")
+    assert (undone.actor, undone.action, undone.load_id) == ("Bob (svc)", "undo", load_id)
+    # Another version of the file is not what was released.
+    other = site.drop("orders.csv", ORDERS + "3,Eve,1.00,2026-02-02,true\n", "fullload")
+    assert "release" not in [one.action for one in show_load(site.dock, other.load_id or 0).actions]
+    assert "release" not in [one.action for one in show_load(site.dock, 1).actions]
 
 
 def held_file(site: Site) -> Path:

@@ -410,6 +410,26 @@ def test_show_tells_everything_about_a_load_and_refuses_an_unknown_one(
     assert "There is no load 99." in errors
 
 
+def test_show_tells_people_how_the_file_was_written_and_no_internals(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", "id,name,amount,city\n3,Cyd,1.50,Rome\n")
+    yard.drop("orders.csv", "id,name,amount,city\n", load_type="fullload")
+    run("undo", "2", "--actor", "ada", "--reason", "wrong month")
+    text = run("show", "2")[1]
+    assert "4 columns, commas" in text
+    assert "header in line 1" in text
+    assert "\tkept\t" in text
+    assert "city\ttext\tadded" in text
+    assert "ada (" in text
+    assert "wrong month" in text
+    for internal in ("mtime", "in tree", "commit no", "crashes", "lease"):
+        assert internal not in text
+    held = run("show", "3")[1]
+    assert "outcome\theld" in held
+    assert "lease until" not in held
+    assert "cancelled" not in held
+
+
 def test_status_lists_what_waits_and_what_ended(run: Run, yard: Yard) -> None:
     assert "Nothing is waiting." in run("status")[1]
     yard.drop("orders.csv", ORDERS)

@@ -15,12 +15,19 @@ from dropload.looking_back import (
     ErrorGroup,
     Since,
     group_errors,
+    layout_from_json,
     list_actions,
     list_duplicates,
     list_loads,
     show_load,
 )
+from dropload.reports import describe_layout
 
+_NOT_SHOWN = frozenset(
+    {"layout", "plan", "rejects", "actions", "state", "mtime_ns", "in_tree", "commit_no"}
+    | {"attempts", "crashes", "worker", "lease_until", "hash_algorithm"}
+)
+_DONE = {"create": "created", "keep": "kept", "add": "added", "widen": "widened"}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -192,12 +199,16 @@ def _show(
 @json_option
 @pass_session
 def show(session: Session, load_id: int, as_json: bool) -> None:
-    """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
+    """Tell everything about one load: its file, layout, columns, rows, times, rejects, actions.
+
+    Without --json, what only dropload itself needs is left out.
+    """
     found = show_load(session.prepared_dock, load_id)
     answer = output.load_as_json(found.load) | {
         "layout": found.layout,
         "plan": found.plan,
         "rejects": [asdict(reject) for reject in found.rejects],
+        "actions": [asdict(action) for action in found.actions],
     }
     if as_json:
         output.print_json(answer)
@@ -206,25 +217,24 @@ def show(session: Session, load_id: int, as_json: bool) -> None:
 
 
 def _print_load(answer: Mapping[str, Any]) -> None:
-    hidden = ("layout", "plan", "rejects")
-    rows = [(key.replace("_", " "), value) for key, value in answer.items() if key not in hidden]
-    output.print_table(
-        ["", ""],
-        [
-            (key, str(value) if key == "load id" else value)
-            for key, value in rows
-            if value is not None
-        ],
-        title=f"Load {answer['load_id']}",
-    )
-    plan = answer["plan"]
-    if plan:
-        for note in plan["notes"]:
-            click.echo(f"  {note}")
+    rows = [
+        (key.replace("_", " "), str(value) if key == "load_id" else value)
+        for key, value in answer.items()
+        if key not in _NOT_SHOWN and value is not None and value is not False
+    ]
+    output.print_table(["", ""], rows, title=f"Load {answer['load_id']}")
+    if answer["layout"]:
+        click.echo(f"  {describe_layout(layout_from_json(answer['layout']))}")
+    if answer["actions"]:
         output.print_table(
-            ["column", "type", "what happened", "why"],
-            [(c["name"], c["type"]["kind"], c["action"], c["reason"]) for c in plan["columns"]],
+            ["when (UTC)", "who", "what", "load", "detail"],
+            [
+                (one["at"], one["actor"], one["action"], str(one["load_id"]), one["detail"])
+                for one in answer["actions"]
+            ],
+            title="Actions",
         )
+    _print_plan(answer["plan"])
     if answer["rejects"]:
         output.print_table(
             ["line", "row", "column", "why"],
@@ -234,6 +244,25 @@ def _print_load(answer: Mapping[str, Any]) -> None:
             ],
             title="Rejected rows",
         )
+
+
+def _print_plan(plan: Mapping[str, Any] | None) -> None:
+    if not plan:
+        return
+    for note in plan["notes"]:
+        click.echo(f"  {note}")
+    output.print_table(
+        ["column", "type", "what happened", "why"],
+        [
+            (
+                column["name"],
+                column["type"]["kind"],
+                _DONE.get(column["action"], column["action"]),
+                column["reason"],
+            )
+            for column in plan["columns"]
+        ],
+    )
 
 
 COMMANDS: tuple[click.Command, ...] = (history, show)

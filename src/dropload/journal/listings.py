@@ -13,6 +13,8 @@ from dropload.model import State, TableName, outcome_of
 
 _TROUBLES = (FileError.category, HeldError.category, LATE_WRITE)
 """Categories of loads that went wrong, as people count; the index of the errors serves them."""
+RELEASE = "release"
+"""Action that lets a held file load."""
 _CHUNK = 1000
 """Rows that are fetched at a time where there may be a million."""
 
@@ -55,6 +57,7 @@ class ActionFilter:
     """Which actions are asked for; None: all."""
 
     load_id: int | None = None
+    """On this load, with the release that let its file through."""
     actor: str | None = None
     """A part of the name, in any case: the system user or whom it speaks for."""
     action: str | None = None
@@ -156,7 +159,7 @@ class Listings:
         log = self._log.c
         if wanted.load_id is not None:
             check_number(wanted.load_id)
-            yield log.load_id == wanted.load_id
+            yield self._concerns(wanted.load_id)
         if wanted.actor:
             yield log.actor.icontains(wanted.actor, autoescape=True)
         if wanted.action:
@@ -164,6 +167,26 @@ class Listings:
         if wanted.since is not None:
             yield log.at >= wanted.since
         yield from is_of_table(self._loads, wanted.table)
+
+    def _concerns(self, load_id: int) -> sa.ColumnElement[bool]:
+        """Return the condition that an action is on a load, or has let its file through.
+
+        A release is on the load that was held; the next load of that version is what comes of it.
+        """
+        log, own, held = self._log.c, self._loads.alias("own").c, self._loads.alias("held").c
+        last_held = (
+            sa.select(sa.func.max(held.load_id))
+            .where(
+                own.load_id == load_id,
+                held.tracking_id == own.tracking_id,
+                held.load_id < load_id,
+                held.file_size == own.file_size,
+                held.mtime_ns == own.mtime_ns,
+                held.inode == own.inode,
+            )
+            .scalar_subquery()
+        )
+        return (log.load_id == load_id) | ((log.action == RELEASE) & (log.load_id == last_held))
 
     def last_commits(self, conn: sa.Connection) -> dict[TableName, tuple[int, datetime]]:
         """Return the load that was committed last, and when, of each table."""
