@@ -102,12 +102,13 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
         f"Load {row.load_id}, {row.load_type} of {row.file_name} into {plan.table}, "
         f"{'would be' if dry_run else 'is'} undone:"
     )
-    click.echo(f"  {count_of(plan.rows_removed, 'row')} removed")
+    click.echo(f"  {count_of(plan.rows_removed or 0, 'row')} removed")
     if plan.backup is not None:
-        click.echo(f"  {count_of(plan.rows_restored, 'row')} restored, from {plan.backup}")
+        click.echo(f"  {count_of(plan.rows_restored or 0, 'row')} restored, from {plan.backup}")
     has = "would have" if dry_run else "has"
     click.echo(
-        f"  {plan.table} {has} {count_of(plan.rows_after, 'row')}, before: {plan.rows_now:,}"
+        f"  {plan.table} {has} {count_of(plan.rows_after or 0, 'row')}, "
+        f"before: {plan.rows_now or 0:,}"
     )
     for note in plan.notes:
         click.echo(f"  {note}")
