@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -365,10 +366,38 @@ def test_a_held_load_is_not_shown_as_cancelled(run: Run, yard: Yard) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--since", "soon"], ["--load", "1"], ["--errors", "--actor", "x"], ["a", "--table", "b"]],
+    [
+        ["--since", "soon"],
+        ["--load", "1"],
+        ["--errors", "--actor", "x"],
+        ["a", "--table", "b"],
+        ["--audit", "--duplicates"],
+        ["--errors", "--audit"],
+    ],
 )
 def test_history_refuses_what_does_not_belong_together(run: Run, arguments: list[str]) -> None:
     assert run("history", *arguments)[0] == 2
+
+
+def test_an_account_of_the_files_is_not_watched(run: Run) -> None:
+    status, _, errors = run("status", "--watch", "--account")
+    assert (status, "--account goes with neither" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(("level", "is_told"), [(None, False), ("info", True)])
+def test_a_command_logs_what_went_well_only_where_that_was_asked_for(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch, level: str | None, is_told: bool
+) -> None:
+    monkeypatch.delenv("DROPLOAD_LOG__LEVEL")
+    if level:
+        monkeypatch.setenv("DROPLOAD_LOG__LEVEL", level)
+    yard.drop("orders.csv", ORDERS)
+    status, text, errors = run("undo", "1")
+    assert (status, "2 rows removed" in text) == (0, True)
+    assert ("load_undone" in errors) == is_told
+    service = [sys.executable, "-m", "dropload", "run", "--until-idle"]
+    ended = subprocess.run(service, capture_output=True, text=True, check=True)
+    assert "daemon_started" in ended.stderr
 
 
 def test_who_asks_goes_into_the_audit_log_with_every_command(run: Run, tmp_path: Path) -> None:

@@ -48,11 +48,9 @@ def _read_since(_context: click.Context, _option: click.Parameter, said: str | N
 @click.command(short_help="List the loads, duplicates, errors or the audit log.")
 @click.argument("table", required=False)
 @click.option("--table", "named", metavar="TABLE", help="The same as the argument.")
-@click.option(
-    "--duplicates", "view", flag_value="duplicates", help="Which file repeats which load."
-)
-@click.option("--audit", "view", flag_value="audit", help="Who did what, when, with which result.")
-@click.option("--errors", "view", flag_value="errors", help="What went wrong, grouped.")
+@click.option("--duplicates", is_flag=True, help="Which file repeats which load.")
+@click.option("--audit", is_flag=True, help="Who did what, when, with which result.")
+@click.option("--errors", is_flag=True, help="What went wrong, grouped.")
 @click.option(
     "--since", callback=_read_since, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
 )
@@ -66,7 +64,9 @@ def history(
     session: Session,
     table: str | None,
     named: str | None,
-    view: str | None,
+    duplicates: bool,
+    audit: bool,
+    errors: bool,
     since: Since,
     limit: int,
     load_id: int | None,
@@ -85,15 +85,17 @@ def history(
     """
     if table and named and table != named:
         raise click.UsageError("Name one table: as the argument, or by --table.")
-    if view != "audit" and (load_id is not None or actor or action):
+    if duplicates + audit + errors > 1:
+        raise click.UsageError("Ask for one of --duplicates, --audit and --errors at a time.")
+    if not audit and (load_id is not None or actor or action):
         raise click.UsageError("--load, --actor and --action belong to --audit.")
     dock, table = session.prepared_dock, table or named
-    if view == "duplicates":
+    if duplicates:
         _show_duplicates(list_duplicates(dock, table, since, limit), as_json=as_json)
-    elif view == "audit":
+    elif audit:
         wanted = ActionFilter(load_id, actor, action, table)
         _show_actions(list_actions(dock, wanted, since, limit), as_json=as_json)
-    elif view == "errors":
+    elif errors:
         _show_errors(group_errors(dock, table, since, limit), as_json=as_json)
     else:
         _show_loads(session, table, since, limit, as_json=as_json)

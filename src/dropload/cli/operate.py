@@ -42,6 +42,7 @@ def run(session: Session, until_idle: bool) -> None:
     way may finish for `workers.stop_timeout_seconds`, then they are cut off and go on next time.
     SIGHUP has it read its configuration anew: all but [paths], [database] and [schemas].
     """
+    session.is_service = True
     daemon = Daemon(session.dock, until_idle=until_idle, read_config=session.read_config)
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     for number in (signal.SIGTERM, signal.SIGINT):

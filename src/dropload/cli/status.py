@@ -16,7 +16,6 @@ from dropload.accounts import Account, account_for_files
 from dropload.cli import output
 from dropload.cli.screen import watch_screen
 from dropload.cli.session import Session, json_option, pass_session
-from dropload.errors import RefusedError
 from dropload.heartbeat import Heartbeat
 from dropload.reasons import span
 from dropload.reports import count_of
@@ -58,7 +57,7 @@ def status(session: Session, watch: bool, show_all: bool, account: bool, as_json
     """
     if account:
         if watch or show_all:
-            raise RefusedError("--account goes with neither --watch nor --all.")
+            raise click.UsageError("--account goes with neither --watch nor --all.")
         return _show_account(account_for_files(session.prepared_dock), as_json=as_json)
     most_files = None if show_all or as_json else MOST_FILES
     reader = StatusReader(session.dock, most_files=most_files)
