@@ -82,7 +82,7 @@ class Replay:
         assert not plan.refused, plan
         assert undo_load(self.dock, load_id, "ada") == plan, "as the dry run said"
         self._forget(load_id)
-        assert (plan.rows_now - plan.rows_removed + plan.rows_restored) == len(self.rows)
+        assert plan.rows_after == len(self.rows)
 
     def undo_and_die(self, load_id: int, statement: int) -> None:
         """Be killed in the middle of an undo: it is done, or nothing is."""

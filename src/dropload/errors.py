@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from dropload.durable import path_text
-from dropload.model import Reject
+from dropload.model import HELD_CATEGORY, Reject
 
 
 class DroploadError(Exception):
@@ -88,7 +88,7 @@ class ConstraintError(FileError):
 class HeldError(DroploadError):
     """Somebody must decide: the file waits in its inbox until released or replaced."""
 
-    category = "held"
+    category = HELD_CATEGORY
 
 
 class DuplicateError(DroploadError):

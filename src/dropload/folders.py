@@ -80,6 +80,14 @@ class DropTree:
         real = parent.resolve()
         return next((inbox for inbox in self.inboxes if real == inbox.path.resolve()), None)
 
+    def inbox_filed_from(self, path: Path) -> Inbox | None:
+        """Return the inbox whose processed/ or error/ `path` lies directly in."""
+        parent = path.absolute().parent.resolve()
+        for inbox in self.inboxes:
+            if parent in (self.processed(inbox).resolve(), self.error(inbox).resolve()):
+                return inbox
+        return None
+
     def working_folders(self) -> Iterator[Path]:
         """Yield the folders that dropload moves files from and to."""
         for inbox in self.inboxes:

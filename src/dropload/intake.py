@@ -52,8 +52,9 @@ def drop_of_path(
 ) -> Drop:
     """Return the drop for a file that a person names.
 
-    A file in an inbox has its area and load type from there; any other needs both said, and stays
-    where it is. Raises RefusedError when something is missing or contradicts.
+    A file in an inbox has its area and load type from there. Any other stays where it is; one in
+    processed/ or error/ has them from its inbox unless they are said, others need both said.
+    Raises RefusedError when something is missing or contradicts.
     """
     full = path.absolute()
     try:
@@ -64,6 +65,9 @@ def drop_of_path(
         raise RefusedError(f"{path} is not a regular file.")
     inbox = tree.inbox_of(full)
     if inbox is None:
+        filed_from = tree.inbox_filed_from(full)
+        if filed_from is not None:
+            area, load_type = area or filed_from.area, load_type or filed_from.load_type
         if area is None or load_type is None:
             raise RefusedError(
                 f"{path} is in no inbox, so it must be said where it belongs.",

@@ -10,7 +10,7 @@ from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import RefusedError
 from dropload.folders import find_path, strip_filed_prefix
-from dropload.journal import HELD, RELEASED, WAITING, path_key
+from dropload.journal import HELD, RELEASE, RELEASED, WAITING, path_key
 from dropload.logs import get_logger
 from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
@@ -56,8 +56,10 @@ def cancel_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Cance
 
 def _cancel(dock: Dock, conn: sa.Connection, load_id: int, actor: str, reason: str) -> Cancelled:
     message = f"Cancelled by {actor}{f': {reason}' if reason else ''}."
+    dock.journal.history.existing(conn, load_id)
     row = dock.journal.claims.cancel(conn, load_id, message)
     if row is None:
+        # Read anew: its worker may have ended it in between.
         raise _nothing_to_cancel(dock.journal.history.existing(conn, load_id))
     is_ending = row.worker is not None and not dock.journal.claims.is_abandoned(conn, row)
     if not is_ending:
@@ -199,5 +201,5 @@ def _release(dock: Dock, conn: sa.Connection, path: Path, actor: str, reason: st
             f"{path_text(path)} is not held.", hint="`dropload status` lists the files that are."
         )
     dock.journal.tracking.set_status(conn, row.id, RELEASED, reason=f"released by {actor}")
-    dock.journal.audit.add(conn, actor, "release", row.load_id, reason)
+    dock.journal.audit.add(conn, actor, RELEASE, row.load_id, reason)
     return row

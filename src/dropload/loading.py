@@ -233,7 +233,7 @@ def check_not_duplicate(
     raise DuplicateError(
         f"The same bytes are in {load.table} already: load {earlier.load_id} of "
         f"{earlier.file_name}, {earlier.committed_at:%Y-%m-%d %H:%M} UTC.",
-        hint="Nothing to do; `dropload load --force` would load them again.",
+        hint="Nothing to do; `dropload load --force FILE` would load them again.",
         load_id=earlier.load_id,
     )
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +10,15 @@ import sqlalchemy as sa
 
 from dropload.dock import Dock
 from dropload.journal import Action, ActionFilter, Duplicate, Trouble
-from dropload.model import LoadRecord, RejectRecord
+from dropload.model import Layout, LoadRecord, RejectRecord
 from dropload.naming import file_pattern
 
 Since = timedelta | datetime | None
 """From when on: so long before now, or a time (UTC where it has no offset); None: from ever."""
+
+
+_SHOWN_ACTIONS = 100
+"""More than people do to one load; all are in the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class LoadDetails:
     layout: Mapping[str, Any] | None
     plan: Mapping[str, Any] | None
     rejects: tuple[RejectRecord, ...]
+    actions: tuple[Action, ...]
+    """Who did what to it, oldest first, with the release that let its file through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,20 @@ def show_load(dock: Dock, load_id: int) -> LoadDetails:
     with dock.target.read() as conn:
         row = dock.journal.history.existing(conn, load_id)
         rejects = dock.journal.history.rejects(conn, load_id)
+        actions = dock.journal.listings.actions(conn, ActionFilter(load_id), _SHOWN_ACTIONS)
     return LoadDetails(
-        row, json.loads(row.layout or "null"), json.loads(row.plan or "null"), tuple(rejects)
+        row,
+        json.loads(row.layout or "null"),
+        json.loads(row.plan or "null"),
+        tuple(rejects),
+        tuple(reversed(actions)),
     )
+
+
+def layout_from_json(values: Mapping[str, Any]) -> Layout:
+    """Return a layout that the journal kept; keys of another version of dropload are left out."""
+    known = {field.name for field in fields(Layout)}
+    return Layout(**{name: value for name, value in values.items() if name in known})
 
 
 def list_duplicates(

@@ -12,6 +12,8 @@ from dropload.wrapping import Wrapping
 
 DAEMON = "daemon"
 """Who asks for what no person has asked for."""
+HELD_CATEGORY = "held"
+"""Error category of a load whose file waits in its inbox for a person."""
 
 # --- where a file was dropped -------------------------------------------------------------
 
@@ -612,9 +614,23 @@ class LoadRecord:
         return f"{self.schema_name}.{self.table_name}" if self.table_name else ""
 
     @property
+    def outcome(self) -> str:
+        """Return how it stands as people say it: `held` where nobody cancelled it, else its state.
+
+        The load of a held file is over, its file waits; the journal counts it with the cancelled.
+        """
+        return outcome_of(self.state, self.error_category)
+
+    @property
     def version(self) -> FileVersion:
         """Return the version of the file that was claimed."""
         return FileVersion(self.file_size, self.mtime_ns, self.inode)
+
+
+def outcome_of(state: str, error_category: str | None) -> str:
+    """Return how a load stands as people say it; see `LoadRecord.outcome`."""
+    is_held = state == State.CANCELLED and error_category == HELD_CATEGORY
+    return HELD_CATEGORY if is_held else str(state)
 
 
 @dataclass(frozen=True, slots=True)

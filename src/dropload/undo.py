@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from dropload.config import RetentionConfig
 from dropload.dock import Dock
 from dropload.errors import RefusedError, TargetError
 from dropload.journal import StandingLoad, created_table
@@ -21,9 +22,10 @@ class UndoPlan:
 
     load: LoadRecord
     table: TableName
-    rows_now: int = 0
-    rows_removed: int = 0
-    rows_restored: int = 0
+    rows_now: int | None = None
+    """None, as the next two, where it was refused before they were counted."""
+    rows_removed: int | None = None
+    rows_restored: int | None = None
     backup: TableName | None = None
     """Where the restored rows come from; None when there are none to restore."""
     in_the_way: tuple[StandingLoad, ...] = ()
@@ -35,8 +37,10 @@ class UndoPlan:
     hint: str = ""
 
     @property
-    def rows_after(self) -> int:
-        """Return the number of rows that the table has afterwards."""
+    def rows_after(self) -> int | None:
+        """Return the number of rows that the table has afterwards; None when it is refused."""
+        if self.rows_now is None or self.rows_removed is None or self.rows_restored is None:
+            return None
         return self.rows_now - self.rows_removed + self.rows_restored
 
 
@@ -107,7 +111,7 @@ class _Undoing:
             plan = replace(plan, in_the_way=_in_the_way(self._row, later))
             info = self._reflect()
             plan = replace(plan, rows_now=info.rows)
-            _check_nothing_later(plan, info, self._dock.config.retention.backups_per_table)
+            _check_nothing_later(plan, info, self._dock.config.retention)
             return self._with_rows(plan, info)
         except (RefusedError, TargetError) as exc:
             return replace(plan, refused=exc.message, hint=exc.hint)
@@ -147,7 +151,7 @@ class _Undoing:
         target, conn, row = self._dock.target, self._conn, self._row
         target.check_dependents(conn, self._table)
         found = target.count_rows_of(conn, self._table, row.load_id)
-        plan = replace(plan, rows_removed=found)
+        plan = replace(plan, rows_removed=found, rows_restored=0)
         return replace(plan, notes=tuple(_notes(plan)))
 
     def _with_restored_rows(self, plan: UndoPlan, info: TableInfo) -> UndoPlan:
@@ -157,7 +161,7 @@ class _Undoing:
         if not row.backup_table or not target.has_table(conn, backup):
             raise RefusedError(
                 f"The rows that load {row.load_id} replaced are not kept any more.",
-                hint=_why_no_backup(self._dock.config.retention.backups_per_table),
+                hint=_why_no_backup(self._dock.config.retention),
             )
         kept, _ = target.check_restore(conn, self._table, backup)
         self._check_rows_of_others(info)
@@ -193,8 +197,8 @@ class _Undoing:
         if self._row.is_reference_data:
             self._follow_reference()
         detail = (
-            f"{plan.table}: {count_of(plan.rows_removed, 'row')} removed, "
-            f"{plan.rows_restored:,} restored. {reason}"
+            f"{plan.table}: {count_of(plan.rows_removed or 0, 'row')} removed, "
+            f"{plan.rows_restored or 0:,} restored. {reason}"
         )
         self._dock.journal.audit.add(conn, actor, "undo", self._row.load_id, detail.rstrip())
         return plan
@@ -207,9 +211,10 @@ class _Undoing:
             target.restore(conn, self._table, plan.backup)
             target.drop_table(conn, plan.backup)
         found = target.count_rows(conn, self._table)
-        if found != plan.rows_after:
+        right = plan.rows_after or 0
+        if found != right:
             raise TargetError(
-                f"{self._table} has {found:,} rows after the undo where {plan.rows_after:,} are "
+                f"{self._table} has {found:,} rows after the undo where {right:,} are "
                 "right; nothing was changed.",
                 hint="Look for triggers or rules on the table that add or keep rows.",
             )
@@ -256,7 +261,7 @@ def _in_the_way(row: LoadRecord, later: list[StandingLoad]) -> tuple[StandingLoa
     return tuple(reversed(later[first:]))
 
 
-def _check_nothing_later(plan: UndoPlan, info: TableInfo, backups_kept: int) -> None:
+def _check_nothing_later(plan: UndoPlan, info: TableInfo, retention: RetentionConfig) -> None:
     """Refuse what something later rests on, with the order in which it can be undone, if it can."""
     if not plan.in_the_way:
         return
@@ -276,7 +281,7 @@ def _check_nothing_later(plan: UndoPlan, info: TableInfo, backups_kept: int) -> 
     if lost:
         raise RefusedError(
             f"{why}, and what load {lost[0]} replaced is not kept any more.",
-            hint=_why_no_backup(backups_kept),
+            hint=_why_no_backup(retention),
         )
     if appended and not info.has_lineage:
         raise RefusedError(f"{why}. {_no_lineage(plan.table)}", hint="Correct the rows by hand.")
@@ -291,12 +296,16 @@ def _no_lineage(table: TableName) -> str:
     )
 
 
-def _why_no_backup(kept: int) -> str:
+def _why_no_backup(retention: RetentionConfig) -> str:
+    """Return why replaced rows may be gone, by every key that takes them away, and what to do."""
+    kept, days = retention.backups_per_table, retention.backups_days
+    instead = "Drop the file again whose rows the table should have."
     if kept == 0:
-        return "retention.backups_per_table is 0: dropload keeps no replaced rows."
+        return f"retention.backups_per_table is 0: dropload keeps no replaced rows. {instead}"
     return (
-        f"dropload keeps what the last {kept} fullloads of a table replaced "
-        "(retention.backups_per_table). Drop the file again whose rows the table should have."
+        f"dropload keeps what the last {count_of(kept, 'fullload')} of a table replaced "
+        f"(retention.backups_per_table), for {count_of(days, 'day')} (retention.backups_days). "
+        f"{instead}"
     )
 
 

@@ -1,5 +1,6 @@
 """The views of the history, the same on every target that is there."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from dropload.errors import RefusedError
-from dropload.interventions import release_file
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
+from dropload.interventions import cancel_load, release_file, retry_load
 from dropload.journal import ActionFilter
 from dropload.journal.tables import journal_tables
 from dropload.looking_back import (
@@ -17,7 +20,9 @@ from dropload.looking_back import (
     list_loads,
     show_load,
 )
-from dropload.model import Verdict
+from dropload.model import State, Verdict
+from dropload.pipeline import process_drop
+from dropload.undo import plan_undo, undo_load
 from tests.contract.test_loading import ORDERS, Site, site
 
 __all__ = ["site"]
@@ -128,11 +133,13 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
     site.drop("orders.csv", ORDERS)
     path = held_file(site)
     release_file(site.dock, path, "Ada (svc)", "closing")
+    [held, _] = list_loads(site.dock)
+    assert (held.state, held.outcome) == (State.CANCELLED, "held")
     everything = list_actions(site.dock)
     assert [one.action for one in everything][:4] == ["release", "load", "load", "init"]
     [released] = list_actions(site.dock, ActionFilter(actor="ada"))
     assert (released.actor, released.action, released.detail) == ("Ada (svc)", "release", "closing")
-    assert (released.file_name, released.load_state) == ("orders.csv", "cancelled")
+    assert (released.file_name, released.load_state) == ("orders.csv", "held")
     assert released.table == str(site.table("orders"))
     assert [one.load_id for one in list_actions(site.dock, ActionFilter(action="load"))] == [2, 1]
     assert [one.action for one in list_actions(site.dock, ActionFilter(load_id=1))] == ["load"]
@@ -146,12 +153,47 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
     assert [one.action for one in list_actions(site.dock, since=timedelta(days=1))] == ["release"]
 
 
+def test_a_load_names_who_let_its_file_through_and_who_undid_it(site: Site) -> None:
+    site.drop("orders.csv", ORDERS)
+    path = held_file(site)
+    release_file(site.dock, path, "Ada (svc)", "closing")
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="daemon")
+    let_through = process_drop(site.dock, drop, worker_name())
+    assert let_through.verdict is Verdict.LOADED
+    load_id = let_through.load_id or 0
+    said = [(one.actor, one.action, one.load_id) for one in show_load(site.dock, load_id).actions]
+    assert ("Ada (svc)", "release", 2) in said
+    undo_load(site.dock, load_id, "Bob (svc)", reason="not closed")
+    [released, *_, undone] = show_load(site.dock, load_id).actions
+    assert (released.action, released.detail) == ("release", "closing")
+    assert (undone.actor, undone.action, undone.load_id) == ("Bob (svc)", "undo", load_id)
+    # Another version of the file is not what was released.
+    other = site.drop("orders.csv", ORDERS + "3,Eve,1.00,2026-02-02,true\n", "fullload")
+    assert "release" not in [one.action for one in show_load(site.dock, other.load_id or 0).actions]
+    assert "release" not in [one.action for one in show_load(site.dock, 1).actions]
+
+
 def held_file(site: Site) -> Path:
     outcome = site.drop("orders.csv", ORDERS.splitlines()[0] + "\n", "fullload")
     assert outcome.verdict is Verdict.HELD
     return outcome.path
 
 
-def test_a_load_that_is_not_there_is_refused(site: Site) -> None:
-    with pytest.raises(RefusedError, match="There is no load 99"):
-        show_load(site.dock, 99)
+@pytest.mark.parametrize("load_id", [99, 0, -1, 2**63, -(2**63) - 1, 10**30])
+def test_a_load_that_is_not_there_is_refused(site: Site, load_id: int) -> None:
+    ask: list[Callable[[], object]] = [
+        lambda: show_load(site.dock, load_id),
+        lambda: plan_undo(site.dock, load_id),
+        lambda: undo_load(site.dock, load_id, "Ada"),
+        lambda: cancel_load(site.dock, load_id, "Ada"),
+        lambda: retry_load(site.dock, load_id, "Ada"),
+    ]
+    for refused in ask:
+        with pytest.raises(RefusedError, match=f"There is no load {load_id}\\."):
+            refused()
+
+
+def test_actions_on_a_load_that_cannot_be_there_are_refused(site: Site) -> None:
+    assert list_actions(site.dock, ActionFilter(load_id=99)) == []
+    with pytest.raises(RefusedError, match="There is no load 1000"):
+        list_actions(site.dock, ActionFilter(load_id=10**30))

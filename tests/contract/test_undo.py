@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,8 +191,45 @@ def test_a_backup_that_is_gone_is_said(site: Site) -> None:
     undo_load(site.dock, later, "ada")
     plan = plan_undo(site.dock, full)
     assert plan.refused == f"The rows that load {full} replaced are not kept any more."
-    assert "retention.backups_per_table" in plan.hint
+    for key in ("retention.backups_per_table", "30 days (retention.backups_days)"):
+        assert key in plan.hint
     assert names(site) == ["Bob"]
+
+
+@pytest.mark.parametrize(
+    ("per_table", "days", "said"),
+    [
+        (0, 30, "retention.backups_per_table is 0"),
+        (1, 1, "the last 1 fullload of a table replaced (retention.backups_per_table), for 1 day "),
+    ],
+)
+def test_why_a_backup_is_gone_is_said_by_the_keys_in_force(
+    site: Site, per_table: int, days: int, said: str
+) -> None:
+    load(site, ADA)
+    full = load(site, BOB, "fullload")
+    with site.dock.target.write() as conn:
+        site.dock.target.drop_table(conn, site.dock.target.backup_name(site.table("people"), full))
+    retention = {"backups_per_table": per_table, "backups_days": days}
+    config = site.dock.config.model_copy(
+        update={"retention": site.dock.config.retention.model_copy(update=retention)}
+    )
+    plan = plan_undo(replace(site.dock, config=config), full)
+    assert "are not kept any more" in plan.refused
+    assert said in plan.hint
+
+
+def test_what_was_not_counted_is_not_said_to_be_zero(site: Site) -> None:
+    first = load(site, ADA)
+    full = load(site, BOB, "fullload")
+    refused = plan_undo(site.dock, first)
+    assert refused.refused
+    assert (refused.rows_now, refused.rows_removed) == (1, None)
+    assert (refused.rows_restored, refused.rows_after) == (None, None)
+    undo_load(site.dock, full, "ada")
+    early = plan_undo(site.dock, full)
+    assert "is undone already" in early.refused
+    assert (early.rows_now, early.rows_after) == (None, None)
 
 
 def test_an_undo_that_is_killed_at_any_statement_has_changed_nothing(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +55,16 @@ def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:
         status, text, _ = run(name, "--help")
         assert status == 0
         assert len(text.split()) > 20, name
+
+
+@pytest.mark.parametrize("group", [[], ["config"], ["reference"]])
+def test_no_command_is_cut_in_a_list_of_eighty_columns(
+    run: Run, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = run(*group, "--help")[1].partition("Commands:")[2]
+    assert len(text.splitlines()) > 2
+    assert "..." not in text
 
 
 def test_the_version_is_told(run: Run) -> None:
@@ -182,6 +194,33 @@ def test_load_of_a_bad_file_names_the_report_and_ends_with_status_one(run: Run, 
     assert answer["error_category"] == "file"
 
 
+@pytest.mark.parametrize("is_in_tree", [True, False])
+def test_the_hint_of_a_duplicate_can_be_followed_as_it_stands(
+    run: Run, yard: Yard, tmp_path: Path, is_in_tree: bool
+) -> None:
+    yard.drop("orders.csv", ORDERS)
+    place, path = [], put(yard)
+    if not is_in_tree:
+        place = ["--area", "non-reference", "--load-type", "append"]
+        path = str(Path(path).rename(tmp_path / "orders.csv"))
+    status, text, _ = run("load", path, *place)
+    assert (status, text.startswith("duplicate")) == (0, True)
+    [command] = [line for line in text.splitlines() if "--force" in line]
+    status, text, _ = run(*shlex.split(command)[1:])
+    assert (status, "2 rows loaded into dbo.orders" in text) == (0, True)
+    assert len(yard.table("dbo.orders")) == 4
+
+
+def test_a_file_in_error_has_its_place_from_its_inbox_and_stays_there(run: Run, yard: Yard) -> None:
+    failed = yard.drop("orders.csv", ORDERS + "3\n").filed_path
+    assert failed is not None
+    failed.write_text(ORDERS)
+    assert "would create dbo.orders" in run("plan", str(failed))[1]
+    assert "2 rows loaded into ref.orders" in run("load", str(failed), "--area", "reference")[1]
+    assert "2 rows loaded into dbo.orders" in run("load", str(failed))[1]
+    assert failed.exists()
+
+
 def test_load_refuses_a_contradiction_between_inbox_and_options(run: Run, yard: Yard) -> None:
     status, _, errors = run("load", put(yard), "--load-type", "fullload")
     assert status == 1
@@ -294,12 +333,71 @@ def test_the_views_of_the_history_are_tables_for_people(run: Run, yard: Yard) ->
     assert len(run("history", "--since", "2w")[1].splitlines()) == 4
 
 
+@pytest.mark.parametrize("view", ["loads", "--errors", "--duplicates", "--audit"])
+@pytest.mark.parametrize("columns", [80, 160])
+def test_each_line_of_the_history_fits_into_the_terminal(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch, view: str, columns: int
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for day in ("2026-11-01", "2026-11-02"):
+        yard.drop(f"customers_of_the_northern_region_{day}.csv", ORDERS)
+        yard.drop(f"customers_of_the_western_region_{day}.csv", "id,name\n1\n")
+    options = {"loads": [], "--audit": [view, "--action", "load"]}.get(view, [view])
+    lines = run("history", *options)[1].splitlines()
+    assert all(len(line) <= columns for line in lines)
+    heading, *rows = [line.split() for line in lines]
+    assert "(UTC)" in heading
+    assert len(rows) == {"loads": 4, "--errors": 1, "--duplicates": 1, "--audit": 4}[view]
+    shown = [cell for row in rows for cell in row]
+    assert sum(bool(re.fullmatch(r"\d{4}-\d\d-\d\d", cell)) for cell in shown) >= len(rows)
+    assert ("rejected" in heading) == (view == "loads" and columns == 160)
+
+
+def test_a_held_load_is_not_shown_as_cancelled(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    yard.drop("orders.csv", "id,name,amount\n", load_type="fullload")
+    assert "\theld\t" in run("history")[1]
+    assert "\theld\t" in run("status")[1].partition("Last loads")[2]
+    [held, filed] = lines_of(run("history", "--json"))
+    assert (held["state"], held["outcome"]) == ("cancelled", "held")
+    assert (filed["state"], filed["outcome"]) == ("filed", "filed")
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [["--since", "soon"], ["--load", "1"], ["--errors", "--actor", "x"], ["a", "--table", "b"]],
+    [
+        ["--since", "soon"],
+        ["--load", "1"],
+        ["--errors", "--actor", "x"],
+        ["a", "--table", "b"],
+        ["--audit", "--duplicates"],
+        ["--errors", "--audit"],
+    ],
 )
 def test_history_refuses_what_does_not_belong_together(run: Run, arguments: list[str]) -> None:
     assert run("history", *arguments)[0] == 2
+
+
+def test_an_account_of_the_files_is_not_watched(run: Run) -> None:
+    status, _, errors = run("status", "--watch", "--account")
+    assert (status, "--account goes with neither" in errors) == (2, True)
+
+
+@pytest.mark.parametrize(("level", "is_told"), [(None, False), ("info", True)])
+def test_a_command_logs_what_went_well_only_where_that_was_asked_for(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch, level: str | None, is_told: bool
+) -> None:
+    monkeypatch.delenv("DROPLOAD_LOG__LEVEL")
+    if level:
+        monkeypatch.setenv("DROPLOAD_LOG__LEVEL", level)
+    yard.drop("orders.csv", ORDERS)
+    status, text, errors = run("undo", "1")
+    assert (status, "2 rows removed" in text) == (0, True)
+    assert ("load_undone" in errors) == is_told
+    service = [sys.executable, "-m", "dropload", "run", "--until-idle"]
+    ended = subprocess.run(service, capture_output=True, text=True, check=True)
+    assert "daemon_started" in ended.stderr
 
 
 def test_who_asks_goes_into_the_audit_log_with_every_command(run: Run, tmp_path: Path) -> None:
@@ -339,6 +437,26 @@ def test_show_tells_everything_about_a_load_and_refuses_an_unknown_one(
     status, _, errors = run("show", "99")
     assert status == 1
     assert "There is no load 99." in errors
+
+
+def test_show_tells_people_how_the_file_was_written_and_no_internals(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", "id,name,amount,city\n3,Cyd,1.50,Rome\n")
+    yard.drop("orders.csv", "id,name,amount,city\n", load_type="fullload")
+    run("undo", "2", "--actor", "ada", "--reason", "wrong month")
+    text = run("show", "2")[1]
+    assert "4 columns, commas" in text
+    assert "header in line 1" in text
+    assert "\tkept\t" in text
+    assert "city\ttext\tadded" in text
+    assert "ada (" in text
+    assert "wrong month" in text
+    for internal in ("mtime", "in tree", "commit no", "crashes", "lease"):
+        assert internal not in text
+    held = run("show", "3")[1]
+    assert "outcome\theld" in held
+    assert "lease until" not in held
+    assert "cancelled" not in held
 
 
 def test_status_lists_what_waits_and_what_ended(run: Run, yard: Yard) -> None:
@@ -442,6 +560,57 @@ def test_a_named_configuration_file_is_used(run: Run, tmp_path: Path) -> None:
     assert "gate.checks\t9\town.toml" in run("--config", "own.toml", "config", "show")[1]
     status, _, errors = run("--config", "none.toml", "config", "check")
     assert (status, "none.toml cannot be read" in errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "9"],
+        ["undo", "9"],
+        ["undo", "1"],
+        ["undo", "1", "--dry-run"],
+        ["cancel", "1"],
+        ["retry", "1"],
+        ["release", "nothing.csv"],
+        ["load", "nothing.csv"],
+        ["load", "bad.csv", "--area", "reference", "--load-type", "append"],
+        ["plan", "nothing.csv"],
+        ["inspect", "nothing.csv"],
+        ["history", "--audit", "--load", "0"],
+    ],
+)
+def test_every_failure_has_the_same_keys_as_json(
+    run: Run, yard: Yard, tmp_path: Path, arguments: list[str]
+) -> None:
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    (tmp_path / "bad.csv").write_text("id,name\n1\n")
+    status, text, errors = run(*arguments, "--json")
+    assert (status, "dropload: " in errors) == (1, False)
+    answer = json.loads(text)
+    assert answer["ok"] is False
+    assert answer["category"] == ("file" if "bad.csv" in arguments else "refused")
+    assert answer["message"]
+    assert answer["hint"] != ""
+
+
+def test_a_wrong_configuration_is_json_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DROPLOAD_GATE__CHECKS", "many")
+    status, text, _ = run("history", "--json")
+    assert (status, json.loads(text)["category"]) == (1, "config")
+    status, text, errors = run("history")
+    assert (status, text) == (1, "")
+    assert "gate.checks" in errors
+
+
+def test_a_success_says_so_as_json(run: Run, yard: Yard) -> None:
+    put(yard)
+    assert json.loads(run("load", put(yard), "--json")[1])["ok"] is True
+    held = str(yard.drop("orders.csv", "id,name,amount\n", load_type="fullload").path)
+    released = json.loads(run("release", held, "--json")[1])
+    assert (released["ok"], released["load_id"]) == (True, 2)
+    assert "no rows" in released["was_held"]
+    assert json.loads(run("undo", "1", "--json")[1])["ok"] is True
 
 
 def test_release_refuses_a_file_that_is_not_held(run: Run, yard: Yard) -> None:

@@ -172,7 +172,7 @@ def test_a_file_goes_back_from_error_and_never_over_another(yard: Yard) -> None:
     assert audited(yard) == []
     other.unlink()
     done = json.loads(command(yard, "retry", "1", "--json").stdout)
-    assert done == {"load_id": 1, "file_path": str(other)}
+    assert done == {"ok": True, "load_id": 1, "file_path": str(other)}
     assert other.read_text() == "id,name\n1\n"
     assert not failed.filed_path.exists()
     gone = command(yard, "retry", "1")

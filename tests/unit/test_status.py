@@ -468,4 +468,4 @@ def test_into_a_pipe_the_answer_comes_again_and_again(
     lines = run("status", "--watch", "--json")[1].splitlines()
     assert [json.loads(line)["files"] for line in lines] == [[], []]
     status, _, errors = run("status", "--account", "--watch")
-    assert (status, "--account goes with" in errors) == (1, True)
+    assert (status, "--account goes with" in errors) == (2, True)

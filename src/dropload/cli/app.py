@@ -1,15 +1,42 @@
 """The command group: every command under one name."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from dropload import __version__
-from dropload.cli import checks, corrections, files, history, operate, references, status, upkeep
+from dropload.cli import (
+    checks,
+    corrections,
+    files,
+    history,
+    operate,
+    output,
+    references,
+    status,
+    upkeep,
+)
 from dropload.cli.session import Session
+from dropload.errors import DroploadError
+
+
+class _Commands(click.Group):
+    """Commands whose refusals are JSON, too, where JSON was asked for."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except DroploadError as exc:
+            session = context.obj
+            if not (isinstance(session, Session) and session.as_json):
+                raise
+            output.print_json(output.failure_as_json(exc.category, exc.message, exc.hint))
+            return 1
 
 
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit status: 0 done; 1 refused or failed, and said why; 2 wrong usage.",
 )

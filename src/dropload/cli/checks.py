@@ -32,7 +32,9 @@ class _PluginCommand(click.Command):
             raise _WrongCallError(exc.format_message(), exc.ctx) from exc
 
 
-@click.command(cls=_PluginCommand)
+@click.command(
+    cls=_PluginCommand, short_help="Check folders, daemon, database and disks, for monitoring."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Also print a line for each check.")
 @json_option
 @pass_session
@@ -82,12 +84,12 @@ def _health_as_json(answer: Health) -> dict[str, Any]:
     }
 
 
-@click.group()
+@click.group(short_help="Check or show the configuration.")
 def config() -> None:
     """Check or show the configuration."""
 
 
-@config.command("check")
+@config.command("check", short_help="Say whether the configuration is right.")
 @pass_session
 def config_check(session: Session) -> None:
     """Say whether the configuration is right; every wrong key with what would be right."""
@@ -96,7 +98,7 @@ def config_check(session: Session) -> None:
     click.echo(f"database   {mask_secrets(session.dock.target.describe())}")
 
 
-@config.command("show")
+@config.command("show", short_help="List every key, its value and where it is from.")
 @json_option
 @pass_session
 def config_show(session: Session, as_json: bool) -> None:

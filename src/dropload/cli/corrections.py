@@ -21,7 +21,7 @@ from dropload.reports import count_of
 from dropload.undo import UndoPlan, plan_undo, undo_load
 
 
-@click.command()
+@click.command(short_help="Take back what a load has changed in its table.")
 @click.argument("load_id", type=int)
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--force", is_flag=True, help="Also delete rows that no load has brought.")
@@ -60,7 +60,8 @@ def undo(
 
 
 def _undo_as_json(plan: UndoPlan, *, undone: bool) -> dict[str, Any]:
-    return {
+    refusal = output.failure_as_json(RefusedError.category, plan.refused, plan.hint)
+    return (refusal if plan.refused else {"ok": True}) | {
         "load_id": plan.load.load_id,
         "file_name": plan.load.file_name,
         "table": str(plan.table),
@@ -101,12 +102,13 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
         f"Load {row.load_id}, {row.load_type} of {row.file_name} into {plan.table}, "
         f"{'would be' if dry_run else 'is'} undone:"
     )
-    click.echo(f"  {count_of(plan.rows_removed, 'row')} removed")
+    click.echo(f"  {count_of(plan.rows_removed or 0, 'row')} removed")
     if plan.backup is not None:
-        click.echo(f"  {count_of(plan.rows_restored, 'row')} restored, from {plan.backup}")
+        click.echo(f"  {count_of(plan.rows_restored or 0, 'row')} restored, from {plan.backup}")
     has = "would have" if dry_run else "has"
     click.echo(
-        f"  {plan.table} {has} {count_of(plan.rows_after, 'row')}, before: {plan.rows_now:,}"
+        f"  {plan.table} {has} {count_of(plan.rows_after or 0, 'row')}, "
+        f"before: {plan.rows_now or 0:,}"
     )
     for note in plan.notes:
         click.echo(f"  {note}")
@@ -114,7 +116,7 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
         click.echo(f"  The file may be dropped again: {row.filed_path}")
 
 
-@click.command()
+@click.command(short_help="Stop a load before its rows are in the table.")
 @click.argument("load_id", type=int)
 @reason_option
 @actor_option
@@ -131,6 +133,7 @@ def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: boo
     if as_json:
         output.print_json(
             {
+                "ok": True,
                 "load_id": load_id,
                 "file_path": done.load.file_path,
                 "table": done.load.table or None,
@@ -148,7 +151,7 @@ def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: boo
         click.echo(f"    dropload release {done.load.file_path}")
 
 
-@click.command()
+@click.command(short_help="Put the file of a failed load back into its inbox.")
 @click.argument("load_id", type=int)
 @reason_option
 @actor_option
@@ -163,7 +166,7 @@ def retry(session: Session, load_id: int, reason: str, actor: str, as_json: bool
     """
     done = retry_load(session.prepared_dock, load_id, person_name(actor), reason)
     if as_json:
-        output.print_json({"load_id": load_id, "file_path": path_text(done.path)})
+        output.print_json({"ok": True, "load_id": load_id, "file_path": path_text(done.path)})
         return
     click.echo(f"Back in its inbox: {path_text(done.path)}")
     click.echo("  It loads as any new file, when nothing has changed it for the usual checks.")

@@ -9,7 +9,7 @@ from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session, place_options
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import FileError
+from dropload.errors import DroploadError, FileBusyError, FileError
 from dropload.examination import Examined
 from dropload.journal import to_json
 from dropload.model import Area, Layout, LoadType, Plan, Profile
@@ -22,7 +22,7 @@ _SHOWN_COLUMNS = 12
 _SHOWN_CHARS = 24
 
 
-@click.command()
+@click.command(short_help="Say how files are written and what is in them.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option
 @pass_session
@@ -54,7 +54,14 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
     if exc is not None:
         code = exc.code if isinstance(exc, FileError) else type(exc).__name__
         answer |= {"error": str(exc), "error_code": code}
-    return answer
+        answer |= _failure_as_json(exc)
+    return {"ok": exc is None} | answer
+
+
+def _failure_as_json(exc: DroploadError | OSError) -> dict[str, Any]:
+    if isinstance(exc, DroploadError):
+        return output.failure_as_json(exc.category, exc.message, exc.hint)
+    return output.failure_as_json(FileBusyError.category, str(exc))
 
 
 def _layout_as_json(layout: Layout) -> dict[str, Any]:
@@ -168,7 +175,7 @@ def _print_rejects(profile: Profile) -> None:
         )
 
 
-@click.command()
+@click.command(short_help="Say what loading a file would do, and why.")
 @click.argument("file", type=click.Path(path_type=Path))
 @place_options
 @click.option("--force", is_flag=True, help="Plan as if duplicates and guard rails did not count.")
@@ -184,7 +191,8 @@ def plan(
 ) -> None:
     """Say what loading FILE would do, and why; writes nothing.
 
-    A file in an inbox needs no options; any other needs --area and --load-type.
+    A file in an inbox, or in its processed/ or error/, needs no options; any other needs --area
+    and --load-type.
     """
     dock = session.dock
     place = (Area(area) if area else None, LoadType(load_type) if load_type else None)

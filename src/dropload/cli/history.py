@@ -15,12 +15,19 @@ from dropload.looking_back import (
     ErrorGroup,
     Since,
     group_errors,
+    layout_from_json,
     list_actions,
     list_duplicates,
     list_loads,
     show_load,
 )
+from dropload.reports import describe_layout
 
+_NOT_SHOWN = frozenset(
+    {"layout", "plan", "rejects", "actions", "state", "mtime_ns", "in_tree", "commit_no"}
+    | {"attempts", "crashes", "worker", "lease_until", "hash_algorithm"}
+)
+_DONE = {"create": "created", "keep": "kept", "add": "added", "widen": "widened"}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -38,14 +45,12 @@ def _read_since(_context: click.Context, _option: click.Parameter, said: str | N
         raise click.BadParameter(wrong) from exc
 
 
-@click.command()
+@click.command(short_help="List the loads, duplicates, errors or the audit log.")
 @click.argument("table", required=False)
 @click.option("--table", "named", metavar="TABLE", help="The same as the argument.")
-@click.option(
-    "--duplicates", "view", flag_value="duplicates", help="Which file repeats which load."
-)
-@click.option("--audit", "view", flag_value="audit", help="Who did what, when, with which result.")
-@click.option("--errors", "view", flag_value="errors", help="What went wrong, grouped.")
+@click.option("--duplicates", is_flag=True, help="Which file repeats which load.")
+@click.option("--audit", is_flag=True, help="Who did what, when, with which result.")
+@click.option("--errors", is_flag=True, help="What went wrong, grouped.")
 @click.option(
     "--since", callback=_read_since, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
 )
@@ -59,7 +64,9 @@ def history(
     session: Session,
     table: str | None,
     named: str | None,
-    view: str | None,
+    duplicates: bool,
+    audit: bool,
+    errors: bool,
     since: Since,
     limit: int,
     load_id: int | None,
@@ -78,15 +85,17 @@ def history(
     """
     if table and named and table != named:
         raise click.UsageError("Name one table: as the argument, or by --table.")
-    if view != "audit" and (load_id is not None or actor or action):
+    if duplicates + audit + errors > 1:
+        raise click.UsageError("Ask for one of --duplicates, --audit and --errors at a time.")
+    if not audit and (load_id is not None or actor or action):
         raise click.UsageError("--load, --actor and --action belong to --audit.")
     dock, table = session.prepared_dock, table or named
-    if view == "duplicates":
+    if duplicates:
         _show_duplicates(list_duplicates(dock, table, since, limit), as_json=as_json)
-    elif view == "audit":
+    elif audit:
         wanted = ActionFilter(load_id, actor, action, table)
         _show_actions(list_actions(dock, wanted, since, limit), as_json=as_json)
-    elif view == "errors":
+    elif errors:
         _show_errors(group_errors(dock, table, since, limit), as_json=as_json)
     else:
         _show_loads(session, table, since, limit, as_json=as_json)
@@ -100,7 +109,7 @@ def _show_loads(
         for row in rows:
             output.print_json(output.load_as_json(row))
     elif rows:
-        output.print_loads(rows)
+        output.print_listing(output.loads_listing(rows))
     elif since:
         click.echo("No loads in that time.")
     else:
@@ -108,106 +117,100 @@ def _show_loads(
 
 
 def _show_duplicates(found: Sequence[Duplicate], *, as_json: bool) -> None:
-    if as_json:
-        for duplicate in found:
-            output.print_json(asdict(duplicate))
-    elif not found:
-        click.echo("No duplicates.")
-    else:
-        output.print_table(
-            [
-                "load",
-                "when (UTC)",
-                "file",
-                "table",
-                "of load",
-                "its file",
-                "loaded (UTC)",
-            ],
-            [
-                (
-                    str(one.load_id),
-                    one.found_at,
-                    one.file_name,
-                    one.table,
-                    str(one.duplicate_of or ""),
-                    one.original_file_name,
-                    one.original_committed_at,
-                )
-                for one in found
-            ],
+    cells = [
+        (
+            str(one.load_id),
+            one.found_at,
+            one.file_name,
+            one.table,
+            str(one.duplicate_of or ""),
+            one.original_file_name,
+            one.original_committed_at,
         )
+        for one in found
+    ]
+    columns = ("load", "when (UTC)", "file", "table", "of load", "its file", "loaded (UTC)")
+    listing = output.Listing(columns, cells, one_line=True, spared=("table", "loaded (UTC)"))
+    _show(found, listing, "No duplicates.", as_json=as_json)
 
 
 def _show_actions(found: Sequence[Action], *, as_json: bool) -> None:
-    if as_json:
-        for action in found:
-            output.print_json(asdict(action))
-    elif not found:
-        click.echo("No actions.")
-    else:
-        output.print_table(
-            ["when (UTC)", "who", "what", "load", "state", "file", "detail"],
-            [
-                (
-                    one.at,
-                    one.actor,
-                    one.action,
-                    str(one.load_id or ""),
-                    one.load_state,
-                    one.file_name,
-                    one.detail,
-                )
-                for one in found
-            ],
+    cells = [
+        (
+            one.at,
+            one.actor,
+            one.action,
+            str(one.load_id or ""),
+            one.load_state,
+            one.file_name,
+            one.detail,
         )
+        for one in found
+    ]
+    columns = ("when (UTC)", "who", "what", "load", "state", "file", "detail")
+    listing = output.Listing(columns, cells, one_line=True, spared=("state", "file"))
+    _show(found, listing, "No actions.", as_json=as_json)
 
 
 def _show_errors(found: Sequence[ErrorGroup], *, as_json: bool) -> None:
-    if as_json:
-        for group in found:
-            output.print_json(asdict(group))
-    elif not found:
-        click.echo("Nothing went wrong.")
-    else:
-        output.print_table(
-            [
-                "times",
-                "category",
-                "table",
-                "files",
-                "first (UTC)",
-                "last (UTC)",
-                "load",
-                "why",
-            ],
-            [
-                (
-                    group.count,
-                    group.category,
-                    group.table,
-                    group.file_pattern,
-                    group.first_at,
-                    group.last_at,
-                    str(group.last_load_id),
-                    output.first_sentence(group.last_message),
-                )
-                for group in found
-            ],
+    cells = [
+        (
+            group.count,
+            group.category,
+            group.table,
+            group.file_pattern,
+            group.first_at,
+            group.last_at,
+            str(group.last_load_id),
+            output.first_sentence(group.last_message),
         )
+        for group in found
+    ]
+    columns = (
+        "times",
+        "category",
+        "table",
+        "files",
+        "first (UTC)",
+        "last (UTC)",
+        "load",
+        "why",
+    )
+    listing = output.Listing(columns, cells, one_line=True, spared=("table", "first (UTC)"))
+    _show(found, listing, "Nothing went wrong.", as_json=as_json)
 
 
-@click.command()
+def _show(
+    found: Sequence[Duplicate | Action | ErrorGroup],
+    listing: output.Listing,
+    empty: str,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        for one in found:
+            output.print_json(asdict(one))
+    elif found:
+        output.print_listing(listing)
+    else:
+        click.echo(empty)
+
+
+@click.command(short_help="Tell everything about one load.")
 @click.argument("load_id", type=int)
 @json_option
 @pass_session
 def show(session: Session, load_id: int, as_json: bool) -> None:
-    """Tell everything about one load: its file, layout, columns, rows, times and rejects."""
+    """Tell everything about one load: its file, layout, columns, rows, times, rejects, actions.
+
+    Without --json, what only dropload itself needs is left out.
+    """
     found = show_load(session.prepared_dock, load_id)
     answer = output.load_as_json(found.load) | {
         "layout": found.layout,
         "plan": found.plan,
         "rejects": [asdict(reject) for reject in found.rejects],
+        "actions": [asdict(action) for action in found.actions],
     }
     if as_json:
         output.print_json(answer)
@@ -216,25 +219,24 @@ def show(session: Session, load_id: int, as_json: bool) -> None:
 
 
 def _print_load(answer: Mapping[str, Any]) -> None:
-    hidden = ("layout", "plan", "rejects")
-    rows = [(key.replace("_", " "), value) for key, value in answer.items() if key not in hidden]
-    output.print_table(
-        ["", ""],
-        [
-            (key, str(value) if key == "load id" else value)
-            for key, value in rows
-            if value is not None
-        ],
-        title=f"Load {answer['load_id']}",
-    )
-    plan = answer["plan"]
-    if plan:
-        for note in plan["notes"]:
-            click.echo(f"  {note}")
+    rows = [
+        (key.replace("_", " "), str(value) if key == "load_id" else value)
+        for key, value in answer.items()
+        if key not in _NOT_SHOWN and value is not None and value is not False
+    ]
+    output.print_table(["", ""], rows, title=f"Load {answer['load_id']}")
+    if answer["layout"]:
+        click.echo(f"  {describe_layout(layout_from_json(answer['layout']))}")
+    if answer["actions"]:
         output.print_table(
-            ["column", "type", "what happened", "why"],
-            [(c["name"], c["type"]["kind"], c["action"], c["reason"]) for c in plan["columns"]],
+            ["when (UTC)", "who", "what", "load", "detail"],
+            [
+                (one["at"], one["actor"], one["action"], str(one["load_id"]), one["detail"])
+                for one in answer["actions"]
+            ],
+            title="Actions",
         )
+    _print_plan(answer["plan"])
     if answer["rejects"]:
         output.print_table(
             ["line", "row", "column", "why"],
@@ -244,6 +246,25 @@ def _print_load(answer: Mapping[str, Any]) -> None:
             ],
             title="Rejected rows",
         )
+
+
+def _print_plan(plan: Mapping[str, Any] | None) -> None:
+    if not plan:
+        return
+    for note in plan["notes"]:
+        click.echo(f"  {note}")
+    output.print_table(
+        ["column", "type", "what happened", "why"],
+        [
+            (
+                column["name"],
+                column["type"]["kind"],
+                _DONE.get(column["action"], column["action"]),
+                column["reason"],
+            )
+            for column in plan["columns"]
+        ],
+    )
 
 
 COMMANDS: tuple[click.Command, ...] = (history, show)

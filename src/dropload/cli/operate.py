@@ -1,6 +1,8 @@
 """The commands that do something: run, init, load, release."""
 
+import shlex
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from dropload.on_request import load_file
 from dropload.reports import count_of
 
 
-@click.command()
+@click.command(short_help="Watch the drop tree and load what is dropped.")
 @click.option(
     "--until-idle", is_flag=True, help="Stop when nothing is left to do, instead of waiting."
 )
@@ -40,6 +42,7 @@ def run(session: Session, until_idle: bool) -> None:
     way may finish for `workers.stop_timeout_seconds`, then they are cut off and go on next time.
     SIGHUP has it read its configuration anew: all but [paths], [database] and [schemas].
     """
+    session.is_service = True
     daemon = Daemon(session.dock, until_idle=until_idle, read_config=session.read_config)
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,7 +50,7 @@ def run(session: Session, until_idle: bool) -> None:
     daemon.run()
 
 
-@click.command()
+@click.command(short_help="Make the folders and the journal's tables.")
 @actor_option
 @pass_session
 def init(session: Session, actor: str) -> None:
@@ -64,7 +67,7 @@ def init(session: Session, actor: str) -> None:
     click.echo(f"database   {dock.target.describe()}")
 
 
-@click.command()
+@click.command(short_help="Load a file now, without waiting at the gate.")
 @click.argument("file", type=click.Path(path_type=Path))
 @place_options
 @click.option(
@@ -87,7 +90,8 @@ def load(
     """Load FILE now, without waiting at the gate.
 
     A file in an inbox is filed as usual; any other stays where it is and needs --area and
-    --load-type. Be sure that nobody is still writing it.
+    --load-type, unless it is in processed/ or error/ of an inbox. Be sure that nobody is still
+    writing it.
     """
     with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
         outcome = load_file(
@@ -103,8 +107,16 @@ def load(
     if as_json:
         output.print_json(_outcome_as_json(outcome))
     else:
-        _print_outcome(outcome)
-    return 0 if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE) else 1
+        place = (f"--area {area} " if area else "") + (
+            f"--load-type {load_type} " if load_type else ""
+        )
+        _print_outcome(_with_command(outcome, place))
+    return 0 if _is_good(outcome) else 1
+
+
+def _is_good(outcome: Outcome) -> bool:
+    """Return whether the rows are in the table."""
+    return outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE)
 
 
 class _Bar:
@@ -132,7 +144,9 @@ class _Bar:
 
 
 def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
-    return {
+    category = outcome.category or outcome.verdict.value
+    failure = output.failure_as_json(category, outcome.message, outcome.hint)
+    return ({"ok": True} if _is_good(outcome) else failure) | {
         "verdict": outcome.verdict,
         "load_id": outcome.load_id,
         "file_path": path_text(outcome.path),
@@ -146,6 +160,15 @@ def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
         "error_category": outcome.category or None,
         "error_message": f"{outcome.message} {outcome.hint}".strip() or None,
     }
+
+
+def _with_command(outcome: Outcome, place: str) -> Outcome:
+    """Return the outcome of a duplicate with a hint that can be followed as it stands."""
+    if outcome.verdict is not Verdict.DUPLICATE:
+        return outcome
+    file = shlex.quote(path_text(outcome.filed_path or outcome.path))
+    hint = f"Nothing to do. To load it all the same:\n    dropload load --force {place}{file}"
+    return replace(outcome, hint=hint)
 
 
 def _print_outcome(outcome: Outcome) -> None:
@@ -169,18 +192,30 @@ def _print_outcome(outcome: Outcome) -> None:
             click.echo(f"  {label}: {path_text(path)}")
 
 
-@click.command()
+@click.command(short_help="Let a held file load after all.")
 @click.argument("path", type=click.Path(path_type=Path))
 @reason_option
 @actor_option
+@json_option
 @pass_session
-def release(session: Session, path: Path, reason: str, actor: str) -> None:
+def release(session: Session, path: Path, reason: str, actor: str, as_json: bool) -> None:
     """Let a held file load after all.
 
     A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
     The release counts for the version that is there now; a new version is judged again.
     """
-    release_file(session.prepared_dock, path, person_name(actor), reason)
+    held = release_file(session.prepared_dock, path, person_name(actor), reason)
+    if as_json:
+        output.print_json(
+            {
+                "ok": True,
+                "file_path": held.file_path,
+                "table": held.table_name or None,
+                "load_id": held.load_id,
+                "was_held": held.reason or None,
+            }
+        )
+        return
     click.echo(f"Released: {path_text(path.name)} loads at the daemon's next look.")
 
 

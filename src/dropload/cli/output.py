@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
 
 STATE_STYLES = {
@@ -36,6 +37,8 @@ _NOT_TOLD = frozenset(
     # How far a load is under way is told by `status`.
     | {"step", "rows_done", "bytes_read", "rows_per_second", "progress_at"}
 )
+WIDE = 120
+"""Columns of a terminal from which on tables have all their columns."""
 BAR = "progress"
 """Name of a column of bars, which only a terminal shows."""
 _NEVER_WRAPPED = (
@@ -44,6 +47,7 @@ _NEVER_WRAPPED = (
     "done",
     "left",
     "when (UTC)",
+    "last (UTC)",
     "state",
     "status",
     "rows",
@@ -64,6 +68,16 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
+def failure_as_json(category: str, message: str, hint: str = "") -> dict[str, Any]:
+    """Return why a command was refused or has failed, under the same keys for all of them."""
+    return {
+        "ok": False,
+        "category": category,
+        "message": mask_secrets(message),
+        "hint": mask_secrets(hint) or None,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Rows under a header; cells are values, or a bar that only a terminal can show."""
@@ -73,6 +87,15 @@ class Listing:
     title: str = ""
     one_line: bool = False
     """A terminal shows each row on one line, and cuts what has no room there."""
+    spared: Sequence[str] = ()
+    """Columns that a narrow terminal does without."""
+
+    def fitted(self, width: int) -> "Listing":
+        """Return it with the columns that a terminal of this width has room for."""
+        spared = self.spared if width < WIDE else ()
+        kept = [place for place, name in enumerate(self.columns) if name not in spared]
+        rows = [[row[place] for place in kept] for row in self.rows]
+        return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
 
     def as_table(self) -> Table:
         """Return it as people on a terminal see it."""
@@ -104,7 +127,8 @@ def print_table(
 def print_listing(listing: Listing) -> None:
     """Print a listing as a table on a terminal, else as lines."""
     if is_terminal():
-        Console().print(listing.as_table())
+        console = Console()
+        console.print(listing.fitted(console.width).as_table())
         return
     for line in listing.as_lines():
         click.echo(line)
@@ -120,35 +144,31 @@ def _as_renderable(cell: object, *, one_line: bool) -> Text | ProgressBar:
     return Text(text, STATE_STYLES.get(text, ""), no_wrap=one_line or None, overflow=overflow)
 
 
-def loads_listing(
-    rows: Sequence[LoadRecord], title: str = "", *, brief: bool = False, one_line: bool = False
-) -> Listing:
-    """Return loads with how they ended; `brief` where there is little room."""
-    wide = [
-        (
-            str(row.load_id),
-            row.committed_at or row.finished_at or row.claimed_at,
-            row.file_name,
-            row.table,
-            row.load_type,
-            row.state,
-            row.rows_loaded,
-            row.rows_rejected,
-            _first_sentence(row.error_message or ""),
-        )
-        for row in rows
-    ]
-    columns = ("load", "when (UTC)", "file", "table", "type", "state", "rows", "rejected", "why")
-    kept = (0, 1, 2, 5, 6, 8) if brief else range(len(columns))
+def loads_listing(rows: Sequence[LoadRecord], title: str = "") -> Listing:
+    """Return loads with how they ended, a line each."""
     return Listing(
-        [columns[place] for place in kept],
-        [[row[place] for place in kept] for row in wide],
+        ("load", "when (UTC)", "file", "table", "type", "state", "rows", "rejected", "why"),
+        [
+            (
+                str(row.load_id),
+                row.committed_at or row.finished_at or row.claimed_at,
+                row.file_name,
+                row.table,
+                row.load_type,
+                row.outcome,
+                row.rows_loaded,
+                row.rows_rejected,
+                first_sentence(row.error_message or ""),
+            )
+            for row in rows
+        ],
         title,
-        one_line=one_line,
+        one_line=True,
+        spared=("table", "type", "rejected"),
     )
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
     """Return what fits into a list; `show` tells the rest."""
     end = re.search(r"\.(?=\s+[A-Z])", text)
     return text[: end.end()] if end else text
@@ -170,35 +190,8 @@ def shown(cell: object) -> str:
 def load_as_json(record: LoadRecord) -> dict[str, Any]:
     """Return a load under the keys that scripts rely on."""
     values = {key: value for key, value in asdict(record).items() if key not in _NOT_TOLD}
-    return {"load_id": record.load_id, "table": record.table or None, **values}
-
-
-def print_loads(rows: Sequence[LoadRecord], title: str = "") -> None:
-    """Print loads as a table, newest first as they come."""
-    print_table(
-        ["load", "when (UTC)", "file", "table", "type", "state", "rows", "rejected", "why"],
-        [
-            (
-                str(row.load_id),
-                row.committed_at or row.finished_at or row.claimed_at,
-                row.file_name,
-                f"{row.schema_name}.{row.table_name}" if row.table_name else "",
-                row.load_type,
-                row.state,
-                row.rows_loaded,
-                row.rows_rejected,
-                first_sentence(row.error_message or ""),
-            )
-            for row in rows
-        ],
-        title=title,
-    )
-
-
-def first_sentence(text: str) -> str:
-    """Return what fits into a list; `show` tells the rest."""
-    end = re.search(r"\.(?=\s+[A-Z])", text)
-    return text[: end.end()] if end else text
+    own = {"load_id": record.load_id, "table": record.table or None, "outcome": record.outcome}
+    return own | values
 
 
 def _plain(value: Any) -> Any:

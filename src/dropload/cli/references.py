@@ -16,7 +16,7 @@ from dropload.references import (
 )
 
 
-@click.group()
+@click.group(short_help="List, check or repair Reference_Data_Cfg.")
 def reference() -> None:
     """List, check or repair what Reference_Data_Cfg says of the reference tables.
 
@@ -25,7 +25,7 @@ def reference() -> None:
     """
 
 
-@reference.command("list")
+@reference.command("list", short_help="List the reference tables.")
 @json_option
 @pass_session
 def reference_list(session: Session, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def reference_list(session: Session, as_json: bool) -> None:
     )
 
 
-@reference.command("check")
+@reference.command("check", short_help="Compare the configuration with the tables.")
 @json_option
 @pass_session
 def reference_check(session: Session, as_json: bool) -> int:
@@ -78,7 +78,7 @@ def reference_check(session: Session, as_json: bool) -> int:
     return 1 if findings else 0
 
 
-@reference.command("repair")
+@reference.command("repair", short_help="Put the configuration right; tables stay as they are.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @actor_option
 @json_option

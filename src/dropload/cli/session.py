@@ -6,16 +6,29 @@ from typing import Any
 
 import click
 
-from dropload.config import Config, LoadedConfig, load_config
+from dropload.config import Config, LoadedConfig, LogConfig, load_config
 from dropload.dock import Dock, check_prepared, open_dock
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
 
+_ONLY_TROUBLE = {"level": "warning"}
 actor_option = click.option(
     "--actor", default="", help="Who asks for it, where several people share one system user."
 )
 reason_option = click.option("--reason", default="", help="Why; goes into the audit log.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
+
+
+def _note_json(context: click.Context, _option: click.Parameter, as_json: bool) -> bool:
+    """Have a refusal be said as JSON, too."""
+    session = context.find_object(Session)
+    if session is not None:
+        session.as_json = as_json
+    return as_json
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_note_json, help="Print JSON for scripts."
+)
 
 
 def place_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,14 +53,24 @@ class Session:
         self._config_path = config_path
         self._loaded: LoadedConfig | None = None
         self._dock: Dock | None = None
+        self.as_json = False
+        """Whether the command was asked to answer as JSON."""
+        self.is_service = False
+        """Whether the log is what people read of the command; others answer by themselves."""
 
     @property
     def loaded(self) -> LoadedConfig:
         """Return the configuration; raise ConfigError when it is wrong."""
         if self._loaded is None:
             self._loaded = load_config(self._config_path)
-            configure_logs(self._loaded.config.log)
+            configure_logs(self._log_config(self._loaded))
         return self._loaded
+
+    def _log_config(self, loaded: LoadedConfig) -> LogConfig:
+        """Return how to log: what went well would only stand in front of a command's answer."""
+        log = loaded.config.log
+        is_asked_for = "log.level" in loaded.sources or log.file is not None
+        return log if self.is_service or is_asked_for else log.model_copy(update=_ONLY_TROUBLE)
 
     def read_config(self) -> Config:
         """Return the configuration as it is now; raise ConfigError when it is wrong."""

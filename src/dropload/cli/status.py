@@ -16,7 +16,6 @@ from dropload.accounts import Account, account_for_files
 from dropload.cli import output
 from dropload.cli.screen import watch_screen
 from dropload.cli.session import Session, json_option, pass_session
-from dropload.errors import RefusedError
 from dropload.heartbeat import Heartbeat
 from dropload.reasons import span
 from dropload.reports import count_of
@@ -25,9 +24,8 @@ from dropload.status import FileStatus, LoadStatus, Status, StatusReader
 WATCH_SECONDS = 1.0
 MOST_FILES = 40
 """Files that are listed unless all are asked for."""
-_WIDE = 120
 _NARROW = 80
-"""Columns of a terminal from which on, and below which, tables have more or fewer columns."""
+"""Columns of a terminal below which tables have fewer columns still."""
 _SILENT_SECONDS = 10.0
 """A worker that has told nothing for so long may be stuck: it is said."""
 _BAR_WIDTH = 16
@@ -39,7 +37,7 @@ _DETAILS = ("at_gate", "queues", "put_off", "paused_tables")
 """What the heartbeat says of single files and tables is told with these."""
 
 
-@click.command()
+@click.command(short_help="Say what is waiting and why, and what is loading.")
 @click.option(
     "--watch", is_flag=True, help="Show it anew every second, until q or Ctrl-C is pressed."
 )
@@ -59,7 +57,7 @@ def status(session: Session, watch: bool, show_all: bool, account: bool, as_json
     """
     if account:
         if watch or show_all:
-            raise RefusedError("--account goes with neither --watch nor --all.")
+            raise click.UsageError("--account goes with neither --watch nor --all.")
         return _show_account(account_for_files(session.prepared_dock), as_json=as_json)
     most_files = None if show_all or as_json else MOST_FILES
     reader = StatusReader(session.dock, most_files=most_files)
@@ -108,7 +106,7 @@ def _show(answer: Status, *, as_json: bool) -> None:
         for drawn in _draw(answer, console.width):
             console.print(drawn)
     else:
-        for part in _parts(answer, _WIDE):
+        for part in _parts(answer, output.WIDE):
             for line in [part] if isinstance(part, str) else part.as_lines():
                 click.echo(line)
 
@@ -149,7 +147,7 @@ def _parts(answer: Status, width: int) -> Iterator[str | output.Listing]:
         yield f"{left_out:,} more: `dropload status --all` lists them."
     yield from _strays(answer)
     if answer.last:
-        yield output.loads_listing(answer.last, "Last loads", brief=width < _WIDE, one_line=True)
+        yield output.loads_listing(answer.last, "Last loads").fitted(width)
 
 
 def _daemon_line(beat: Heartbeat) -> str:
@@ -171,7 +169,7 @@ def _loads_listing(answer: Status, width: int) -> output.Listing:
     kept: list[int] = list(range(len(columns)))
     if width < _NARROW:
         kept = [0, 1, 3, 5, 8]
-    elif width < _WIDE:
+    elif width < output.WIDE:
         kept = [0, 1, 3, 4, 5, 6, 8]
     rows = [_load_cells(found) for found in answer.loads]
     title = f"Loading: {len(rows):,}"
@@ -222,7 +220,7 @@ def _files_listing(answer: Status, width: int) -> output.Listing:
     kept: list[int] = list(range(len(columns)))
     if width < _NARROW:
         kept = [0, 4]
-    elif width < _WIDE:
+    elif width < output.WIDE:
         kept = [0, 1, 3, 4]
     rows = [
         (Path(f.path).name, f"{f.area} {f.load_type}", f.size_bytes, f.status, _why(f))

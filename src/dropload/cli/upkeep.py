@@ -21,7 +21,7 @@ _WORDS = {
 }
 
 
-@click.command()
+@click.command(short_help="Take away what has been kept for long enough.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @actor_option
 @json_option

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from dropload.journal.claims import ClaimRefused, Claims
 from dropload.journal.history import LATE_WRITE, History
-from dropload.journal.listings import Action, ActionFilter, Duplicate, Listings, Trouble
+from dropload.journal.listings import RELEASE, Action, ActionFilter, Duplicate, Listings, Trouble
 from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import (
     INIT,
@@ -32,6 +32,7 @@ __all__ = [
     "INIT",
     "LATE_WRITE",
     "NO_LOAD",
+    "RELEASE",
     "RELEASED",
     "VANISHED",
     "WAITING",

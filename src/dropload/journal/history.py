@@ -29,6 +29,8 @@ UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 """Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
 _LAST_LOADS = 5_000
 """More than end in the time that is looked back at; the history of years is not read for it."""
+_HIGHEST_NUMBER = 2**63 - 1
+"""What the column of the numbers holds."""
 _PAST_PLANS = 10
 """How a table's numbers were written shows in its last loads; older senders may be gone."""
 
@@ -50,11 +52,10 @@ class History:
 
     def existing(self, conn: sa.Connection, load_id: int) -> LoadRecord:
         """Return the whole row of a load that a person names; raise RefusedError without one."""
+        check_number(load_id)
         row = self.row(conn, load_id)
         if row is None:
-            raise RefusedError(
-                f"There is no load {load_id}.", hint="`dropload history` lists them."
-            )
+            raise _no_load(load_id)
         return row
 
     def find_duplicate(self, conn: sa.Connection, load: Load, file_hash: str) -> LoadRecord | None:
@@ -235,6 +236,16 @@ class History:
 
 def _record(row: sa.RowMapping) -> LoadRecord:
     return LoadRecord(**{**row, "state": State(row["state"])})
+
+
+def check_number(load_id: int) -> None:
+    """Raise RefusedError for a number that no load can have; not every database takes it."""
+    if not 0 < load_id <= _HIGHEST_NUMBER:
+        raise _no_load(load_id)
+
+
+def _no_load(load_id: int) -> RefusedError:
+    return RefusedError(f"There is no load {load_id}.", hint="`dropload history` lists them.")
 
 
 def progress_values(progress: Progress | None, now: datetime) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dropload.errors import FileError, HeldError
-from dropload.journal.history import LATE_WRITE, is_of_table
+from dropload.journal.history import LATE_WRITE, check_number, is_of_table
 from dropload.journal.tables import JournalTables
-from dropload.model import State, TableName
+from dropload.model import State, TableName, outcome_of
 
 _TROUBLES = (FileError.category, HeldError.category, LATE_WRITE)
 """Categories of loads that went wrong, as people count; the index of the errors serves them."""
+RELEASE = "release"
+"""Action that lets a held file load."""
 _CHUNK = 1000
 """Rows that are fetched at a time where there may be a million."""
 
@@ -46,7 +48,7 @@ class Action:
     file_name: str | None
     table: str | None
     load_state: str | None
-    """How the load stands now: what came of a `load`."""
+    """How the load stands now, `held` told from `cancelled`: what came of a `load`."""
     detail: str | None
 
 
@@ -55,6 +57,7 @@ class ActionFilter:
     """Which actions are asked for; None: all."""
 
     load_id: int | None = None
+    """On this load, with the release that let its file through."""
     actor: str | None = None
     """A part of the name, in any case: the system user or whom it speaks for."""
     action: str | None = None
@@ -125,7 +128,12 @@ class Listings:
         log, loads = self._log, self._loads
         query = (
             sa.select(
-                log, loads.c.file_name, loads.c.schema_name, loads.c.table_name, loads.c.state
+                log,
+                loads.c.file_name,
+                loads.c.schema_name,
+                loads.c.table_name,
+                loads.c.state,
+                loads.c.error_category,
             )
             .select_from(log.outerjoin(loads, log.c.load_id == loads.c.load_id))
             .where(*self._conditions(wanted))
@@ -141,7 +149,7 @@ class Listings:
                 row.load_id,
                 row.file_name,
                 _full_name(row.schema_name, row.table_name) or None,
-                row.state,
+                outcome_of(row.state, row.error_category) if row.state else None,
                 row.detail,
             )
             for row in conn.execute(query)
@@ -150,7 +158,8 @@ class Listings:
     def _conditions(self, wanted: ActionFilter) -> Iterator[sa.ColumnElement[bool]]:
         log = self._log.c
         if wanted.load_id is not None:
-            yield log.load_id == wanted.load_id
+            check_number(wanted.load_id)
+            yield self._concerns(wanted.load_id)
         if wanted.actor:
             yield log.actor.icontains(wanted.actor, autoescape=True)
         if wanted.action:
@@ -158,6 +167,26 @@ class Listings:
         if wanted.since is not None:
             yield log.at >= wanted.since
         yield from is_of_table(self._loads, wanted.table)
+
+    def _concerns(self, load_id: int) -> sa.ColumnElement[bool]:
+        """Return the condition that an action is on a load, or has let its file through.
+
+        A release is on the load that was held; the next load of that version is what comes of it.
+        """
+        log, own, held = self._log.c, self._loads.alias("own").c, self._loads.alias("held").c
+        last_held = (
+            sa.select(sa.func.max(held.load_id))
+            .where(
+                own.load_id == load_id,
+                held.tracking_id == own.tracking_id,
+                held.load_id < load_id,
+                held.file_size == own.file_size,
+                held.mtime_ns == own.mtime_ns,
+                held.inode == own.inode,
+            )
+            .scalar_subquery()
+        )
+        return (log.load_id == load_id) | ((log.action == RELEASE) & (log.load_id == last_held))
 
     def last_commits(self, conn: sa.Connection) -> dict[TableName, tuple[int, datetime]]:
         """Return the load that was committed last, and when, of each table."""
