@@ -57,7 +57,8 @@ def fill(folder: Path) -> Path:
 
 def write_files(inbox: Path, writer: int) -> str:
     """Return the words for a shell that writes a quarter of the burst, one table per writer."""
-    write = f'printf "w,n\\n{writer},$n\\n" > {inbox}/t{writer}_$n.csv'
+    time = "$(printf %02d%02d%02d $((n / 3600)) $((n / 60 % 60)) $((n % 60)))"
+    write = f'printf "w,n\\n{writer},$n\\n" > {inbox}/t{writer}_20260101_{time}.csv'
     return f"for n in $(seq {BURST_FILES // 4}); do {write}; done"
 
 
