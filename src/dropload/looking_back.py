@@ -1,6 +1,7 @@
 """Look back: loads, everything about one, duplicates, who did what, and what went wrong."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,10 @@ from dropload.journal import Action, ActionFilter, Duplicate, Trouble
 from dropload.model import Layout, LoadRecord, RejectRecord
 from dropload.naming import file_pattern
 
-Since = timedelta | datetime | None
-"""From when on: so long before now, or a time (UTC where it has no offset); None: from ever."""
+Since = timedelta | datetime | str | None
+"""From when on: so long before now, a time (UTC where it has no offset), or either in words as
+`read_since` knows them; None: from ever."""
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 _SHOWN_ACTIONS = 100
@@ -50,10 +53,31 @@ class ErrorGroup:
     last_message: str
 
 
+def read_since(said: str) -> timedelta | datetime:
+    """Return a period (`30m`, `12h`, `7d`, `2w`) or a time (`2026-11-20`, `2026-11-20T10:15`).
+
+    Raises ValueError with what would be right.
+    """
+    match = re.fullmatch(r"(\d{1,5})([mhdw])", said.strip())
+    if match:
+        return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return datetime.fromisoformat(said)
+    except ValueError:
+        wrong = f"{said!r} is no time; say 30m, 12h, 7d, 2w, or 2026-11-20 (UTC)."
+        raise ValueError(wrong) from None
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"limit must be 1 or more: {limit}")
+
+
 def list_loads(
     dock: Dock, table: str | None = None, since: Since = None, limit: int = 50
 ) -> list[LoadRecord]:
     """Return the latest loads, newest first; `table` is `name` or `schema.name`."""
+    _check_limit(limit)
     with dock.target.read() as conn:
         start = _start_of(dock, conn, since)
         return dock.journal.history.latest(conn, table, limit, start)
@@ -84,6 +108,7 @@ def list_duplicates(
     dock: Dock, table: str | None = None, since: Since = None, limit: int = 50
 ) -> list[Duplicate]:
     """Return the files that were not loaded because of another load, newest first."""
+    _check_limit(limit)
     with dock.target.read() as conn:
         start = _start_of(dock, conn, since)
         return dock.journal.listings.duplicates(conn, table, start, limit)
@@ -93,6 +118,7 @@ def list_actions(
     dock: Dock, wanted: ActionFilter | None = None, since: Since = None, limit: int = 50
 ) -> list[Action]:
     """Return who did what, newest first."""
+    _check_limit(limit)
     wanted = wanted or ActionFilter()
     with dock.target.read() as conn:
         start = _start_of(dock, conn, since)
@@ -104,6 +130,7 @@ def group_errors(
     dock: Dock, table: str | None = None, since: Since = None, limit: int = 50
 ) -> list[ErrorGroup]:
     """Return what went wrong, grouped by category, table and the files' names; the most first."""
+    _check_limit(limit)
     with dock.target.read() as conn:
         listings = dock.journal.listings
         found = _group(listings.troubles(conn, table, _start_of(dock, conn, since)))
@@ -134,6 +161,7 @@ def _group(troubles: Iterable[Trouble]) -> Iterable[ErrorGroup]:
 
 def _start_of(dock: Dock, conn: sa.Connection, since: Since) -> datetime | None:
     """Return the beginning of a period by the database's clock, UTC."""
+    since = read_since(since) if isinstance(since, str) else since
     if since is None:
         return None
     if isinstance(since, timedelta):

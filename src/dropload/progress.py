@@ -103,14 +103,18 @@ def judge_progress(load: LoadRecord, now: datetime) -> LoadProgress:
     share = _share(load, step, total)
     rate = load.rows_per_second
     left = None
-    if share and rate and load.rows_done:
+    if share and rate and load.rows_done and share < _MOST_SHARE:
         # Where only bytes are known, rows are taken to be of equal length.
         left = max(0.0, load.rows_done / share * (1 - share) / rate - (silent or 0.0))
     return LoadProgress(step, load.rows_done, total, share, rate, left, silent)
+
+
+_MOST_SHARE = 0.99
+"""Bytes are read ahead of the rows: only the end of a step says that it is done."""
 
 
 def _share(load: LoadRecord, step: str, rows_total: int | None) -> float | None:
     done, whole = load.bytes_read, load.file_size
     if step == Step.STAGING and rows_total:
         done, whole = load.rows_done, rows_total
-    return min(1.0, (done or 0) / whole) if whole else None
+    return min(_MOST_SHARE, (done or 0) / whole) if whole else None

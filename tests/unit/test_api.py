@@ -224,3 +224,16 @@ def test_since_takes_a_period(yard: Yard) -> None:
         listed = api.history(since=timedelta(days=1))
         assert listed.ok
         assert len(listed.value) == 1
+
+
+def test_periods_may_be_said_in_words_and_wrong_ones_are_the_programmers_fault(
+    tmp_path: Path,
+) -> None:
+    with ReferenceDataAPI(make_config(tmp_path)) as api:
+        api.init()
+        assert api.history(since="7d").value == []
+        assert api.errors(since="2026-11-20").value == []
+        with pytest.raises(ValueError, match="say 30m, 12h, 7d"):
+            api.history(since="long ago")
+        with pytest.raises(ValueError, match="limit must be 1 or more: -1"):
+            api.history(limit=-1)

@@ -171,7 +171,8 @@ class ReferenceDataAPI:
     ) -> Result[list[LoadRecord]]:
         """List the loads, newest first; `table` is `name` or `schema.name`.
 
-        `since` is a time, or how long ago (a timedelta).
+        `since` is a time, or how long ago (a timedelta, or words such as `7d`). Raises ValueError
+        for words that are neither, and for a `limit` below 1.
         """
         return self._ask_for(lambda dock: list_loads(dock, table, since, limit))
 

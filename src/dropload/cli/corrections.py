@@ -123,7 +123,7 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
 @json_option
 @pass_session
 def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: bool) -> None:
-    """Stop a load that waits, is being staged or is about to be published.
+    """Stop a load that is claimed, is being staged or is about to be published.
 
     Nothing of it comes into its table, and its side table is dropped. The file is held in its
     inbox until a new version is dropped, or `dropload release` lets this one load after all. What

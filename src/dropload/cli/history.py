@@ -1,9 +1,7 @@
 """The commands that look back: history with its views, show."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -19,6 +17,7 @@ from dropload.looking_back import (
     list_actions,
     list_duplicates,
     list_loads,
+    read_since,
     show_load,
 )
 from dropload.reports import describe_layout
@@ -28,21 +27,13 @@ _NOT_SHOWN = frozenset(
     | {"attempts", "crashes", "worker", "lease_until", "hash_algorithm"}
 )
 _DONE = {"create": "created", "keep": "kept", "add": "added", "widen": "widened"}
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _read_since(_context: click.Context, _option: click.Parameter, said: str | None) -> Since:
-    """Return a period (`30m`, `12h`, `7d`, `2w`) or a time (`2026-11-20`, `2026-11-20T10:15`)."""
-    if said is None:
-        return None
-    match = re.fullmatch(r"(\d{1,5})([mhdw])", said.strip())
-    if match:
-        return timedelta(**{_UNITS[match[2]]: int(match[1])})
     try:
-        return datetime.fromisoformat(said)
+        return None if said is None else read_since(said)
     except ValueError as exc:
-        wrong = f"{said!r} is no time; say 30m, 12h, 7d, 2w, or 2026-11-20 (UTC)."
-        raise click.BadParameter(wrong) from exc
+        raise click.BadParameter(str(exc)) from exc
 
 
 @click.command(short_help="List the loads, duplicates, errors or the audit log.")
