@@ -43,7 +43,7 @@ contracts: $(READY)
 
 unit: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses 2
+	$(BIN)/coverage run -m pytest --numprocesses 3
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MINUTES = "0.25"
+MINUTES = os.environ.get("DROPLOAD_TEST_SOAK_MINUTES", "0.1")
 
 
 @pytest.mark.parametrize("target", ["sqlite", "postgresql"])

@@ -14,6 +14,7 @@ from dropload.errors import (
     ConstraintError,
     DroploadError,
     FileError,
+    LockedError,
     TargetError,
     TransientError,
 )
@@ -113,7 +114,7 @@ def test_the_drivers_other_words_for_encryption_are_taken() -> None:
     ("state", "number", "text", "expected"),
     [
         ("40001", 1205, "was deadlocked on lock resources", TransientError),
-        ("HYT00", 1222, "Lock request time out period exceeded", TransientError),
+        ("HYT00", 1222, "Lock request time out period exceeded", LockedError),
         ("42000", 40613, "Database is not currently available", TransientError),
         ("42000", 49918, "Not enough resources to process request", TransientError),
         ("08S01", 10054, "Connection reset by peer", TransientError),

@@ -23,6 +23,14 @@ def watch_screen(draw: Callable[[ConsoleDimensions], RenderableType], seconds: f
     The window is left as it was, also when a signal ends the process.
     """
     console = Console()
+    interrupts: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        # Noted, too: what is just running may swallow the exception.
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
     try:
@@ -30,7 +38,7 @@ def watch_screen(draw: Callable[[ConsoleDimensions], RenderableType], seconds: f
             _single_keys(sys.stdin.fileno()) as is_ended,
             Live(console=console, screen=True, auto_refresh=False) as live,
         ):
-            while True:
+            while not interrupts:
                 began = time.monotonic()
                 live.update(draw(console.size), refresh=True)
                 took = time.monotonic() - began

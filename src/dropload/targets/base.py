@@ -481,7 +481,7 @@ class Target(ABC):
         self, conn: sa.Connection, table: TableName, which: str = "", *, hint: str
     ) -> None:
         try:
-            self.change_rows(conn, f"DELETE FROM {self.quoted(table)} {which}")  # noqa: S608
+            self.change_rows(conn, f"DELETE FROM {self.quoted(table)} {which}".rstrip())  # noqa: S608
         except self.driver_errors as exc:
             error = self.translate(exc)
             if not isinstance(error, ConstraintError):
