@@ -53,13 +53,13 @@ def kept_lease(
         renew_at = time.monotonic() + lease_seconds / _RENEWALS
         while not over.wait(BEAT_SECONDS):
             is_due = time.monotonic() >= renew_at
-            progress = meter.take()
-            if progress is None and not is_due:
+            if not (is_due or meter.has_news()):
                 continue
             try:
                 # The load's own transaction, or another load's, goes first where it can.
                 with target.write() if is_due else target.write_soon() as conn:
-                    is_ours = journal.claims.renew(conn, load, progress)
+                    # Taken under the lock, or what the load wrote meanwhile would go backwards.
+                    is_ours = journal.claims.renew(conn, load, meter.take())
             except DroploadError as exc:
                 get_logger().debug("lease_not_renewed", load_id=load.load_id, reason=str(exc))
                 continue

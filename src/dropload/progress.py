@@ -34,6 +34,11 @@ class ProgressMeter:
                 self._marks.append((self._clock(), rows_done))
             self._noted = (step, rows_done, bytes_read)
 
+    def has_news(self) -> bool:
+        """Return whether anything was noted since the last time."""
+        with self._lock:
+            return self._noted != self._taken
+
     def take(self) -> Progress | None:
         """Return what is new since the last time, None when nothing is."""
         with self._lock:

@@ -32,10 +32,13 @@ def meter() -> tuple[ProgressMeter, Clock]:
 
 def test_only_what_is_new_is_taken(meter: tuple[ProgressMeter, Clock]) -> None:
     kept, _ = meter
+    assert not kept.has_news()
     assert kept.take() is None
     kept.note(Step.PROFILING, 10, 100)
     kept.note(Step.PROFILING, 20, 200)
+    assert kept.has_news()
     assert kept.take() == Progress(Step.PROFILING, 20, 200, None)
+    assert not kept.has_news()
     assert kept.take() is None
 
 
