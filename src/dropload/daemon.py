@@ -1,25 +1,24 @@
 """The daemon: look, wait until files are whole, hand them to workers, keep the journal current."""
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from dropload.bookkeeping import Bookkeeper
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
-from dropload.errors import ConfigError, DroploadError, FileError
-from dropload.gate import Gate, WaitingFile
+from dropload.errors import ConfigError, DroploadError
+from dropload.gate import Gate
 from dropload.heartbeat import remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
-from dropload.journal import HELD, RELEASED, WAITING, path_key, path_of_key
 from dropload.logs import configure_logs, get_logger
 from dropload.metrics import open_metrics
-from dropload.model import DAEMON, Drop, FileVersion, Inbox, Outcome, Verdict
+from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
@@ -37,10 +36,6 @@ TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
 MIN_BEAT_GAP_SECONDS = 1.0
 """The heartbeat follows every scan; in between, it tells of loads that began or ended."""
-
-
-Noted = tuple[Path, Inbox, FileVersion, str]
-"""A file that waits, and the reason for people."""
 
 
 class Daemon:
@@ -82,20 +77,11 @@ class Daemon:
         """Something happened that the heartbeat does not tell yet."""
         self._last_beat = float("-inf")
         self._next_recovery = float("-inf")
-        self._unnoted: list[WaitingFile] = []
-        self._unnoted_gone: list[Path] = []
-        """Files that came and went, of which the journal has not been told yet."""
-        self._looked_back = False
-        """Whether the journal was told of what left while no daemon looked."""
-        self._held: dict[Path, Drop] = {}
+        self._books = Bookkeeper(dock)
         self._later: list[PutOffDrop] = []
         """Drops to be tried again."""
         self._unmoved: list[Path] = []
         """Files whose loads are over and that could not be moved."""
-        self._unfreed: list[tuple[Path, str]] = []
-        """Claims of workers that could not give them up, because the database was away."""
-        self._reloads: list[str] = []
-        """Sections of the configuration that have changed, before the journal was told."""
         self._failures: dict[Path, int] = {}
         self._said_problems: tuple[str, ...] = ()
         self._log = get_logger()
@@ -201,7 +187,7 @@ class Daemon:
             return
         if changed:
             self._apply(config)
-            self._reloads.append(", ".join(changed))
+            self._books.note_reload(", ".join(changed))
         self._metrics.note_reload(accepted=True)
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
@@ -220,6 +206,7 @@ class Daemon:
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)
         self._housekeeper.configure(self._dock)
+        self._books.configure(self._dock)
         self._dispatcher.configure(config)
 
     # --- one turn
@@ -344,9 +331,9 @@ class Daemon:
             self._settle_crash(finished)
             return
         outcome, drop = finished.outcome, finished.drop
-        self._held.pop(drop.path, None)
+        self._books.let_go(drop.path)
         if outcome.claimed_by:
-            self._unfreed.append((drop.path, outcome.claimed_by))
+            self._books.note_unfreed(drop.path, outcome.claimed_by)
         if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED):
             self._failures.pop(drop.path, None)
             if outcome.moved:
@@ -355,7 +342,7 @@ class Daemon:
             else:
                 self._unmoved.append(drop.path)
         elif outcome.verdict is Verdict.HELD:
-            self._held[drop.path] = drop
+            self._books.hold(drop)
         elif outcome.verdict is Verdict.PAUSED:
             seconds = self._dock.config.retry.pause_seconds
             self._log.error("table_paused", table=finished.table, reason=outcome.message)
@@ -414,89 +401,18 @@ class Daemon:
     def _keep_journal(self) -> None:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
-            self._free_claims()
-            self._look_back()
-            self._note_reloads()
-            self._note_waiting()
-            self._take_released()
+            self._books.catch_up(self._scan)
+            for path in self._books.tell_waiting(self._gate):
+                self._failures.pop(path, None)
+            self._enqueue_released()
             self._recover_when_due()
         except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
 
-    def _free_claims(self) -> None:
-        """Free what nobody works on, before loads start.
-
-        Another worker would be refused the file, and those behind it would overtake it.
-        """
-        if not self._unfreed:
-            return
-        with self._dock.target.write() as conn:
-            for path, worker in self._unfreed:
-                self._dock.journal.claims.free_claim(conn, path, worker)
-        self._unfreed = []
-
-    def _look_back(self) -> None:
-        """Find, once, what left the inboxes while no daemon looked: it would wait for ever."""
-        if self._looked_back or self._scan is None:
-            return
-        with self._dock.target.read() as conn:
-            rows = self._dock.journal.tracking.with_status(conn, WAITING, HELD, RELEASED)
-        seen = {inbox.path for inbox in self._dock.tree.inboxes if inbox not in self._scan.failed}
-        paths = [path_of_key(row.file_path) for row in rows]
-        self._unnoted_gone += [p for p in paths if p.parent in seen and not os.path.lexists(p)]
-        self._looked_back = not self._scan.failed
-
-    def _note_reloads(self) -> None:
-        """Write into the audit log which sections another configuration has changed."""
-        if not self._reloads:
-            return
-        with self._dock.target.write() as conn:
-            for sections in self._reloads:
-                self._dock.journal.audit.add(conn, DAEMON, "configuration_reload", None, sections)
-        self._reloads = []
-
-    def _note_waiting(self) -> None:
-        fresh, gone = self._gate.take_changes()
-        self._unnoted += fresh
-        self._unnoted_gone += gone
-        if not self._unnoted and not self._unnoted_gone:
-            return
-        reason = f"until nothing changes for {self._gate.checks} checks"
-        noted = [(file.path, file.inbox, file.version, reason) for file in self._unnoted]
-        try:
-            self._write_noted(noted, self._unnoted_gone)
-        except FileError:
-            # One that the journal refuses must not keep it from the others.
-            self._note_one_by_one(noted)
-        for path in self._unnoted_gone:
-            self._held.pop(path, None)
-            self._failures.pop(path, None)
-        self._unnoted, self._unnoted_gone = [], []
-
-    def _write_noted(self, noted: Sequence[Noted], gone: Sequence[Path]) -> None:
-        with self._dock.target.write() as conn:
-            self._dock.journal.tracking.upsert_waiting(conn, noted)
-            # Files that were loaded have another status by now and are not touched.
-            self._dock.journal.tracking.mark_vanished(conn, gone)
-
-    def _note_one_by_one(self, noted: Sequence[Noted]) -> None:
-        self._write_noted([], self._unnoted_gone)
-        for one in noted:
-            try:
-                self._write_noted([one], [])
-            except FileError as exc:
-                # Its load will say why.
-                self._log.warning("file_not_noted", file=path_text(one[0]), reason=str(exc))
-
-    def _take_released(self) -> None:
-        if not self._held:
-            return
-        with self._dock.target.read() as conn:
-            rows = self._dock.journal.tracking.with_status(conn, RELEASED)
-        released = {row.file_path for row in rows}
+    def _enqueue_released(self) -> None:
         now = self._clock()
-        for path in [path for path in self._held if path_key(path) in released]:
-            self._enqueue(replace(self._held.pop(path), appeared_at=now, whole_at=now))
+        for drop in self._books.take_released():
+            self._enqueue(replace(drop, appeared_at=now, whole_at=now))
 
     def _recover_when_due(self) -> None:
         if self._clock() < self._next_recovery:
@@ -587,7 +503,7 @@ class Daemon:
             outage=self._outage,
             later=self._later,
             failures=self._failures,
-            held=len(self._held),
+            held=self._books.held_count,
             problem=self._turn_problem,
             metrics_problem=self._metrics.problem,
             now=self._last_beat,

@@ -67,7 +67,7 @@ class Gate:
         self.set_pace(checks, interval_seconds)
         self._slots: dict[Inbox, dict[str, _Slot]] = {}
         self._fresh: list[_Slot] = []
-        self._gone: list[Path] = []
+        self._gone: list[tuple[Inbox, str]] = []
         self._next_due: float | None = None
         self.waiting_count = 0
         """Files that are not accepted yet."""
@@ -159,13 +159,15 @@ class Gate:
         """Return what appeared or changed, and what left, since this was last asked."""
         fresh, self._fresh = self._fresh, []
         gone, self._gone = self._gone, []
-        return [self._describe(slot) for slot in fresh], gone
+        # What is back by now did not leave: its coming was noted before its going is told.
+        gone = [place for place in gone if place[1] not in self._slots.get(place[0], ())]
+        return [self._describe(slot) for slot in fresh], [inbox.path / name for inbox, name in gone]
 
     def _note_gone(self, before: dict[Inbox, dict[str, _Slot]]) -> None:
         for inbox, slots in before.items():
             now = self._slots.get(inbox, {})
             if now is not slots and slots.keys() - now.keys():
-                self._gone += [inbox.path / name for name in slots.keys() - now.keys()]
+                self._gone += [(inbox, name) for name in slots.keys() - now.keys()]
 
     def _count_waiting(self) -> None:
         times = [slot.next_check_at for slot in self._waiting_slots()]

@@ -158,13 +158,13 @@ def test_the_wait_of_a_held_file_begins_anew_with_its_release(
     path = yard.put("orders.csv", "id\n", load_type="fullload")
     assert yard.load(path).verdict is Verdict.HELD
     version = FileVersion.from_stat(path.stat())
-    daemon._held[path] = Drop(
-        path, Area.NON_REFERENCE, LoadType.FULLLOAD, version, appeared_at=0.0, whole_at=90.0
+    daemon._books.hold(
+        Drop(path, Area.NON_REFERENCE, LoadType.FULLLOAD, version, appeared_at=0.0, whole_at=90.0)
     )
-    daemon._take_released()
+    daemon._enqueue_released()
     assert daemon._dispatcher.queued == 0
     release_file(yard.dock, path, "anna", "it is meant to be empty")
     clock.now = 5000.0
-    daemon._take_released()
+    daemon._enqueue_released()
     [queue] = daemon._dispatcher._queues.values()
     assert [(drop.appeared_at, drop.whole_at) for drop in queue.drops] == [(5000.0, 5000.0)]

@@ -228,6 +228,16 @@ def test_a_reopened_file_that_leaves_is_said_to_be_gone() -> None:
     assert gate.take_changes()[1] == [INBOX.path / "a.csv"]
 
 
+def test_a_file_that_left_and_is_back_before_anybody_asks_did_not_leave() -> None:
+    gate = Gate(1, 10)
+    gate.observe([seen("a.csv"), seen("b.csv")], 0)
+    gate.take_changes()
+    gate.observe([], 5)
+    gate.observe([seen("a.csv", inode=9)], 10)
+    fresh, gone = gate.take_changes()
+    assert ([file.path.name for file in fresh], gone) == (["a.csv"], [INBOX.path / "b.csv"])
+
+
 def test_a_filed_file_that_is_back_before_the_next_look_is_a_new_drop() -> None:
     """`retry` puts it there, as the same version."""
     gate = Gate(1, 10)

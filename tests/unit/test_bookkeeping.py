@@ -1,0 +1,44 @@
+"""What the daemon's books keep for a journal that cannot be written."""
+
+from pathlib import Path
+
+import pytest
+
+from dropload.bookkeeping import Bookkeeper
+from dropload.errors import TransientError
+from dropload.gate import Gate
+from dropload.watcher import scan_inboxes
+from tests.conftest import Yard
+
+
+def look(yard: Yard, gate: Gate, now: float) -> None:
+    gate.observe(scan_inboxes(yard.dock.tree, ()).observations, now)
+
+
+def states(yard: Yard) -> dict[str, str]:
+    rows = yard.query('SELECT file_path, status FROM "ref.File_Monitor_Tracking"')
+    return {Path(path).name: status for path, status in rows}
+
+
+def test_what_could_not_be_written_is_written_later_as_it_is_by_then(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books, gate = Bookkeeper(yard.dock), Gate(6, 15)
+    back, gone = (yard.put(name, "id\n1\n") for name in ("back.csv", "gone.csv"))
+    look(yard, gate, 0)
+    assert books.tell_waiting(gate) == []
+    back.unlink()
+    gone.unlink()
+    look(yard, gate, 15)
+    with monkeypatch.context() as away:
+        away.setattr(yard.dock.journal.tracking, "mark_vanished", fail)
+        with pytest.raises(TransientError):
+            books.tell_waiting(gate)
+    yard.put("back.csv", "id\n1\n2\n")
+    look(yard, gate, 30)
+    assert books.tell_waiting(gate) == [gone]
+    assert states(yard) == {"back.csv": "waiting", "gone.csv": "vanished"}
+
+
+def fail(*_: object) -> None:
+    raise TransientError("The database is away.")
