@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from dropload.errors import ConfigError
-from dropload.targets.postgresql import refuse_old_server
+from dropload.targets.postgresql.target import refuse_old_server
 
 
 def connection(version: int) -> SimpleNamespace:

@@ -1,16 +1,12 @@
-"""SQLite, the embedded default: one file, schemas as part of the table's name."""
+"""SQLite as a target: one writer at a time, tables and journal in one file."""
 
-import os
 import re
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cached_property
-from math import inf
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,11 +17,8 @@ from dropload import column_types
 from dropload.config import DEFAULT_URL
 from dropload.errors import (
     ConfigError,
-    ConstraintError,
     DroploadError,
-    LockedError,
     TargetError,
-    TransientError,
 )
 from dropload.model import (
     ColumnType,
@@ -37,7 +30,6 @@ from dropload.model import (
     TableName,
     TableRules,
 )
-from dropload.mounts import is_network
 from dropload.targets.base import (
     LINEAGE,
     LOAD_ID,
@@ -45,56 +37,19 @@ from dropload.targets.base import (
     Limits,
     Published,
     Target,
-    slow_statement_error,
 )
-
-_WRITE = "dropload_write"
-_PRINT = "dropload_print"
-_SOON = "dropload_soon"
-_FILE = "dropload_file"
-_DEADLINE = "dropload_deadline"
-
-_DDL = {
-    Kind.TEXT: "TEXT",
-    Kind.BOOLEAN: "BOOLEAN",
-    Kind.INTEGER: "INTEGER",
-    Kind.FLOAT: "REAL",
-    Kind.DATE: "DATE",
-    Kind.TIMESTAMP: "TIMESTAMP",
-    Kind.TIMESTAMP_OFFSET: "TIMESTAMP_OFFSET",
-    Kind.TIME: "TIME",
-    Kind.UUID: "UUID",
-}
-
-EXACT_DIGITS = 15
-"""A REAL of SQLite gives back any decimal of up to 15 digits unchanged
-(https://www.sqlite.org/floatingpoint.html); longer ones are kept as text."""
-
-_FRACTION = 6
-"""Digits of a second that a file can have."""
-
-_DECLARED = re.compile(r"^\s*(?P<word>[A-Za-z_ ]*?)\s*(?:\((?P<args>[\d\s,]+)\))?\s*$")
-_KIND_OF_WORD = {
-    "BOOLEAN": Kind.BOOLEAN,
-    "BOOL": Kind.BOOLEAN,
-    "INT": Kind.INTEGER,
-    "INTEGER": Kind.INTEGER,
-    "BIGINT": Kind.INTEGER,
-    "SMALLINT": Kind.INTEGER,
-    "DECIMAL": Kind.DECIMAL,
-    "DECIMAL_TEXT": Kind.DECIMAL,
-    "NUMERIC": Kind.DECIMAL,
-    "REAL": Kind.FLOAT,
-    "FLOAT": Kind.FLOAT,
-    "DOUBLE": Kind.FLOAT,
-    "DOUBLE PRECISION": Kind.FLOAT,
-    "DATE": Kind.DATE,
-    "TIMESTAMP": Kind.TIMESTAMP,
-    "DATETIME": Kind.TIMESTAMP,
-    "TIMESTAMP_OFFSET": Kind.TIMESTAMP_OFFSET,
-    "TIME": Kind.TIME,
-    "UUID": Kind.UUID,
-}
+from dropload.targets.sqlite.columns import (
+    EXACT_DIGITS,
+    FRACTION,
+    PRINT,
+    declaration,
+    is_kept_as_text,
+    parse_declared,
+    storable,
+    stored_text,
+)
+from dropload.targets.sqlite.engine import SOON, WRITE, make_engine
+from dropload.targets.sqlite.errors import sort_error
 
 _QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""")
 _RULES = re.compile(
@@ -104,21 +59,6 @@ _RULES = re.compile(
 _ADD_COLUMN = re.compile(
     r"""^ALTER TABLE "(?P<table>[^"]+)" ADD COLUMN (?P<column>\w+)""", re.MULTILINE
 )
-
-_SOON_MILLISECONDS = 250
-"""Patience of a write that may be left out; the commits of other loads take less."""
-_STEPS = 100_000
-"""Instructions of SQLite's machine between two looks at the clock: some milliseconds."""
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_OWNERS = {
-    sqlite3.SQLITE_FULL: "The disk of the database is full: make room, then the load goes on.",
-    sqlite3.SQLITE_READONLY: "The database file cannot be written: give dropload's user the right.",
-    sqlite3.SQLITE_PERM: "The database file cannot be used: give dropload's user the right.",
-    sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
-    sqlite3.SQLITE_NOTADB: "The file is not an SQLite database: name another in database.url.",
-}
-_REFUSED = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
-_TRANSIENT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 
 
 class SQLiteTarget(Target):
@@ -134,17 +74,7 @@ class SQLiteTarget(Target):
 
     def create_engine(self) -> sa.Engine:
         """Return an engine on the file that `database.url` or `database.name` names."""
-        path = self._path
-        _check_place(path)
-        engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(path)),
-            connect_args={"timeout": self.database.busy_timeout_seconds},
-        )
-        sa.event.listen(engine, "connect", _set_up_connection)
-        sa.event.listen(engine, "checkout", _check_same_file)
-        sa.event.listen(engine, "begin", _begin)
-        _limit_statements(engine, self.database.statement_timeout_seconds)
-        return engine
+        return make_engine(self._path, self.database)
 
     @cached_property
     def _path(self) -> Path:
@@ -168,13 +98,13 @@ class SQLiteTarget(Target):
     @contextmanager
     def begin_write_soon(self) -> Iterator[sa.Connection]:
         """Open the same, or give up: another writer has the whole file, the load's own perhaps."""
-        with self._begin_immediately(**{_SOON: self.database.busy_timeout_seconds}) as conn:
+        with self._begin_immediately(**{SOON: self.database.busy_timeout_seconds}) as conn:
             yield conn
 
     @contextmanager
     def _begin_immediately(self, **options: float) -> Iterator[sa.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connected = self.engine.connect().execution_options(**{_WRITE: True}, **options)
+        connected = self.engine.connect().execution_options(**{WRITE: True}, **options)
         with connected as conn, conn.begin():
             yield conn
 
@@ -191,25 +121,8 @@ class SQLiteTarget(Target):
         nothing.dispose()
 
     def translate(self, exc: Exception) -> DroploadError:
-        """Sort SQLite's result codes by who must act (https://www.sqlite.org/rescode.html)."""
-        original = getattr(exc, "orig", None) or exc
-        code = getattr(original, "sqlite_errorcode", None)
-        primary = None if code is None else code & 0xFF
-        if primary in _BUSY:
-            return LockedError("The database is locked by another process.")
-        if primary in _REFUSED:
-            return ConstraintError(
-                f"The table refuses the rows: {original}.",
-                hint="Correct the rows that break this rule of the table, and drop the file again.",
-                code="constraint",
-            )
-        if primary == sqlite3.SQLITE_INTERRUPT:
-            return slow_statement_error("SQLite")
-        if primary in _TRANSIENT or isinstance(exc, OSError):
-            return TransientError(f"The database cannot be reached: {original}.")
-        if primary in _OWNERS:
-            return TargetError(f"SQLite says: {original}.", hint=_OWNERS[primary])
-        return TargetError(f"SQLite says: {original}.")
+        """Sort SQLite's result codes by who must act."""
+        return sort_error(exc)
 
     def describe(self) -> str:
         """Return the file and the version of the library."""
@@ -238,7 +151,7 @@ class SQLiteTarget(Target):
     def with_room(self, column_type: ColumnType) -> ColumnType:
         """Return a type with room: what SQLite keeps as text has no limits there."""
         if column_type.kind in column_types.WITH_FRACTION:
-            return replace(column_type, precision=_FRACTION)
+            return replace(column_type, precision=FRACTION)
         if column_type.kind is not Kind.DECIMAL:
             return column_type
         return replace(column_type, precision=max(column_type.precision, EXACT_DIGITS))
@@ -279,7 +192,7 @@ class SQLiteTarget(Target):
         columns = tuple(
             TableColumn(
                 row.name,
-                _parse_declared(row.type),
+                parse_declared(row.type),
                 nullable=not row.notnull,
                 has_default=row.dflt_value is not None,
             )
@@ -337,20 +250,17 @@ class SQLiteTarget(Target):
 
     def column_ddl(self, column_type: ColumnType) -> str:
         """Return a declaration whose affinity keeps the value (datatype3.html, section 3.1)."""
-        if column_type.kind is not Kind.DECIMAL:
-            return _DDL[column_type.kind]
-        word = "DECIMAL" if column_type.precision <= EXACT_DIGITS else "DECIMAL_TEXT"
-        return f"{word}({column_type.precision},{column_type.scale})"
+        return declaration(column_type)
 
     def measure(self, conn: sa.Connection, table: TableName, column: TableColumn) -> ColumnType:
         """Return what a number column needs; what is kept as text has no order of size."""
-        if _is_kept_as_text(column.type):
+        if is_kept_as_text(column.type):
             return column.type
         return super().measure(conn, table, column)
 
     def text_of(self, value: Any, column_type: ColumnType) -> str | None:
         """Return a number in its column's form; everything else is stored as it was written."""
-        return _text_of(value, column_type)
+        return stored_text(value, column_type)
 
     # --- stage
 
@@ -386,7 +296,7 @@ class SQLiteTarget(Target):
         marks = ", ".join("?" * len(names))
         columns = ", ".join(self.quoted_column(name) for name in names)
         statement = f"INSERT INTO {self.quoted(stage)} ({columns}) VALUES ({marks})"  # noqa: S608 - quoted by the dialect
-        arrays = [_storable(records.column(c.position), c.type) for c in plan.columns]
+        arrays = [storable(records.column(c.position), c.type) for c in plan.columns]
         for start in range(0, records.num_rows, batch_rows):
             lists = [a.slice(start, batch_rows).to_pylist() for a in [*arrays, source_rows]]
             rows = [(*row[:-1], load_id, row[-1]) for row in zip(*lists, strict=True)]
@@ -534,105 +444,10 @@ class SQLiteTarget(Target):
     def _converted(self, column: TableColumn, wanted: ColumnType) -> str:
         """Return the expression that keeps an old value as it was written under its new type."""
         name = self.quoted_column(column.name)
-        if not _is_kept_as_text(wanted) or _is_kept_as_text(column.type):
+        if not is_kept_as_text(wanted) or is_kept_as_text(column.type):
             return name
         decimals = wanted.scale if wanted.kind is Kind.DECIMAL else column.type.scale
-        return f"{_PRINT}({name}, '{column.type.kind}', {decimals})"
-
-
-def _check_place(path: Path) -> None:
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(
-            f"The database {path} cannot be made: {folder} cannot be written.",
-            hint="Give dropload's user the right, or name another file in database.url.",
-        )
-    if is_network(folder):
-        raise ConfigError(
-            f"The database {path} is on a network share, where SQLite's locks do not hold.",
-            hint="Put it on a local disk, or use a database server.",
-        )
-
-
-def _is_kept_as_text(column_type: ColumnType) -> bool:
-    if column_type.kind is Kind.DECIMAL:
-        return column_type.precision > EXACT_DIGITS
-    return column_type.kind not in (Kind.BOOLEAN, Kind.INTEGER, Kind.FLOAT)
-
-
-def _print(value: Any, kind: str, decimals: int) -> str | None:
-    """Return a stored value as text, as a function of SQL; SQLite's own CAST keeps 15 digits."""
-    return _text_of(value, ColumnType(Kind(kind), scale=decimals))
-
-
-def _text_of(value: Any, column_type: ColumnType) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if column_type.kind is Kind.DECIMAL:
-        # repr() gives a float's shortest digits, and with them the decimal that was stored.
-        return column_types.canonical_text(Decimal(repr(value)), column_type)
-    return column_types.canonical_text(value, column_type)
-
-
-def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
-    record.info[_FILE] = _file_identity(connection)
-    # Transactions are begun by us, explicitly: the driver's own rules commit before DDL.
-    connection.isolation_level = None
-    connection.create_function(_PRINT, 3, _print, deterministic=True)
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=OFF",  # a rebuild drops and renames tables; the owner's keys stay declared
-        "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _limit_statements(engine: sa.Engine, seconds: float) -> None:
-    """End each statement that takes longer; SQLite itself knows no such limit."""
-
-    def set_up(connection: sqlite3.Connection, record: Any) -> None:
-        deadline = record.info[_DEADLINE] = [inf]
-        connection.set_progress_handler(lambda: time.monotonic() > deadline[0], _STEPS)
-
-    def begin(conn: sa.Connection, *_: object) -> None:
-        conn.info[_DEADLINE][0] = time.monotonic() + seconds
-
-    sa.event.listen(engine, "connect", set_up)
-    sa.event.listen(engine, "before_cursor_execute", begin)
-
-
-def _check_same_file(connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
-    """Reconnect when another file has taken the name: rows would go into one that is deleted."""
-    if _file_identity(connection) != record.info[_FILE]:
-        raise sa.exc.DisconnectionError("the database file was replaced or removed")
-
-
-def _file_identity(connection: sqlite3.Connection) -> tuple[int, int] | None:
-    [(_, _, path)] = connection.execute("PRAGMA database_list").fetchall()[:1]
-    try:
-        found = os.stat(path)  # noqa: PTH116 - the path is text that SQLite gives
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _begin(conn: sa.Connection) -> None:
-    options = conn.get_execution_options()
-    if _SOON in options:
-        _begin_soon(conn, options[_SOON])
-    else:
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE) else "BEGIN")
-
-
-def _begin_soon(conn: sa.Connection, usual_seconds: float) -> None:
-    conn.exec_driver_sql(f"PRAGMA busy_timeout={_SOON_MILLISECONDS}")
-    try:
-        conn.exec_driver_sql("BEGIN IMMEDIATE")
-    finally:
-        conn.exec_driver_sql(f"PRAGMA busy_timeout={usual_seconds * 1000:.0f}")
+        return f"{PRINT}({name}, '{column.type.kind}', {decimals})"
 
 
 def _split_statements(script: str) -> Iterator[str]:
@@ -648,48 +463,5 @@ def _split_statements(script: str) -> Iterator[str]:
         yield pending
 
 
-def _parse_declared(declared: str) -> ColumnType:
-    """Return our type for a declared one, as far as the column's affinity keeps its values.
-
-    A word that we do not know gets the type of its affinity (datatype3.html, section 3.1): the
-    affinity NUMERIC turns `007` into 7, so only numbers may go there.
-    """
-    match = _DECLARED.match(declared)
-    word = match["word"].upper().strip() if match else declared.upper()
-    kind = _KIND_OF_WORD.get(word) or _kind_of_affinity(word)
-    args = [int(part) for part in (match["args"] or "").split(",") if part] if match else []
-    if kind in column_types.WITH_FRACTION:
-        return ColumnType(kind, precision=_FRACTION)
-    if kind is not Kind.DECIMAL:
-        return ColumnType(kind)
-    if not args:
-        return ColumnType(Kind.FLOAT)  # NUMERIC without digits holds any number
-    digits = args[0] if word == "DECIMAL_TEXT" else min(args[0], EXACT_DIGITS)
-    return ColumnType(kind, precision=digits, scale=args[1] if len(args) > 1 else 0)
-
-
-def _kind_of_affinity(word: str) -> Kind:
-    if "INT" in word:
-        return Kind.INTEGER
-    if not word or any(part in word for part in ("CHAR", "CLOB", "TEXT", "BLOB")):
-        return Kind.TEXT
-    if word.startswith(("DATETIME", "TIMESTAMP")):
-        return Kind.TIMESTAMP
-    return Kind.FLOAT
-
-
 def _mentions(sql: str, name: str) -> bool:
     return any(f"{name}{quote}" in sql for quote in "\"`]'")
-
-
-def _storable(column: pa.Array, column_type: ColumnType) -> pa.Array:
-    """Return the values as SQLite should get them.
-
-    Whole and decimal numbers go in as text: the column's affinity makes them numbers without loss.
-    Floats do not: SQLite's own reading of long digits may differ in the last bit.
-    """
-    if column_type.kind is Kind.FLOAT:
-        return column_types.convert(column, column_type)
-    if column_type.kind is Kind.BOOLEAN:
-        return column_types.convert(column, column_type).cast(pa.int8())
-    return column

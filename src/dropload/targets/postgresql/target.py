@@ -26,7 +26,7 @@ from dropload.targets.native import (
     holds_whole,
     word_of,
 )
-from dropload.targets.postgresql_errors import is_lock_timeout, translate_error
+from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
 from dropload.targets.server import ServerTarget, database_password
 
 _DDL = {

@@ -1,0 +1,72 @@
+"""The values that travel through dropload; all frozen, none knows a database or a folder."""
+
+from dropload.model.contents import ColumnProfile, ColumnType, Kind, Layout, Profile, Reject
+from dropload.model.drops import (
+    DAEMON,
+    Area,
+    Drop,
+    FileVersion,
+    Inbox,
+    LoadType,
+    Observation,
+    TableName,
+    storable_ns,
+)
+from dropload.model.loads import (
+    HELD_CATEGORY,
+    OPEN_STATES,
+    Load,
+    Outcome,
+    Progress,
+    State,
+    Step,
+    Verdict,
+)
+from dropload.model.plans import (
+    CHANGING_ACTIONS,
+    CheckedColumn,
+    Plan,
+    PlannedColumn,
+    TableColumn,
+    TableInfo,
+    TableRules,
+)
+from dropload.model.records import LoadEnd, LoadRecord, RejectRecord, TrackedFile, outcome_of
+
+__all__ = [
+    "CHANGING_ACTIONS",
+    "DAEMON",
+    "HELD_CATEGORY",
+    "OPEN_STATES",
+    "Area",
+    "CheckedColumn",
+    "ColumnProfile",
+    "ColumnType",
+    "Drop",
+    "FileVersion",
+    "Inbox",
+    "Kind",
+    "Layout",
+    "Load",
+    "LoadEnd",
+    "LoadRecord",
+    "LoadType",
+    "Observation",
+    "Outcome",
+    "Plan",
+    "PlannedColumn",
+    "Profile",
+    "Progress",
+    "Reject",
+    "RejectRecord",
+    "State",
+    "Step",
+    "TableColumn",
+    "TableInfo",
+    "TableName",
+    "TableRules",
+    "TrackedFile",
+    "Verdict",
+    "outcome_of",
+    "storable_ns",
+]

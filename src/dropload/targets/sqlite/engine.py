@@ -1,0 +1,115 @@
+"""Connections to one SQLite file: their set-up, how transactions begin, how long one may run."""
+
+import os
+import sqlite3
+import time
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.config import DatabaseConfig
+from dropload.errors import ConfigError
+from dropload.mounts import is_network
+from dropload.targets.sqlite.columns import PRINT, print_value
+
+WRITE = "dropload_write"
+"""Execution option: the transaction begins with BEGIN IMMEDIATE."""
+SOON = "dropload_soon"
+"""Execution option: and it gives up soon; the value is the usual patience, in seconds."""
+_FILE = "dropload_file"
+_DEADLINE = "dropload_deadline"
+_SOON_MILLISECONDS = 250
+"""Patience of a write that may be left out; the commits of other loads take less."""
+_STEPS = 100_000
+"""Instructions of SQLite's machine between two looks at the clock: some milliseconds."""
+
+
+def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
+    """Return an engine on the file; raise ConfigError where no database can be."""
+    _check_place(path)
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": database.busy_timeout_seconds},
+    )
+    sa.event.listen(engine, "connect", _set_up_connection)
+    sa.event.listen(engine, "checkout", _check_same_file)
+    sa.event.listen(engine, "begin", _begin)
+    _limit_statements(engine, database.statement_timeout_seconds)
+    return engine
+
+
+def _check_place(path: Path) -> None:
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"The database {path} cannot be made: {folder} cannot be written.",
+            hint="Give dropload's user the right, or name another file in database.url.",
+        )
+    if is_network(folder):
+        raise ConfigError(
+            f"The database {path} is on a network share, where SQLite's locks do not hold.",
+            hint="Put it on a local disk, or use a database server.",
+        )
+
+
+def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
+    record.info[_FILE] = _file_identity(connection)
+    # Transactions are begun by us, explicitly: the driver's own rules commit before DDL.
+    connection.isolation_level = None
+    connection.create_function(PRINT, 3, print_value, deterministic=True)
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=OFF",  # a rebuild drops and renames tables; the owner's keys stay declared
+        "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _limit_statements(engine: sa.Engine, seconds: float) -> None:
+    """End each statement that takes longer; SQLite itself knows no such limit."""
+
+    def set_up(connection: sqlite3.Connection, record: Any) -> None:
+        deadline = record.info[_DEADLINE] = [inf]
+        connection.set_progress_handler(lambda: time.monotonic() > deadline[0], _STEPS)
+
+    def begin(conn: sa.Connection, *_: object) -> None:
+        conn.info[_DEADLINE][0] = time.monotonic() + seconds
+
+    sa.event.listen(engine, "connect", set_up)
+    sa.event.listen(engine, "before_cursor_execute", begin)
+
+
+def _check_same_file(connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+    """Reconnect when another file has taken the name: rows would go into one that is deleted."""
+    if _file_identity(connection) != record.info[_FILE]:
+        raise sa.exc.DisconnectionError("the database file was replaced or removed")
+
+
+def _file_identity(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    [(_, _, path)] = connection.execute("PRAGMA database_list").fetchall()[:1]
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the path is text that SQLite gives
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _begin(conn: sa.Connection) -> None:
+    options = conn.get_execution_options()
+    if SOON in options:
+        _begin_soon(conn, options[SOON])
+    else:
+        conn.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITE) else "BEGIN")
+
+
+def _begin_soon(conn: sa.Connection, usual_seconds: float) -> None:
+    conn.exec_driver_sql(f"PRAGMA busy_timeout={_SOON_MILLISECONDS}")
+    try:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        conn.exec_driver_sql(f"PRAGMA busy_timeout={usual_seconds * 1000:.0f}")

@@ -1,0 +1,45 @@
+"""SQLite's result codes, sorted by who must act."""
+
+import sqlite3
+
+from dropload.errors import (
+    ConstraintError,
+    DroploadError,
+    LockedError,
+    TargetError,
+    TransientError,
+)
+from dropload.targets.base import slow_statement_error
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_OWNERS = {
+    sqlite3.SQLITE_FULL: "The disk of the database is full: make room, then the load goes on.",
+    sqlite3.SQLITE_READONLY: "The database file cannot be written: give dropload's user the right.",
+    sqlite3.SQLITE_PERM: "The database file cannot be used: give dropload's user the right.",
+    sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
+    sqlite3.SQLITE_NOTADB: "The file is not an SQLite database: name another in database.url.",
+}
+_REFUSED = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+_TRANSIENT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
+
+
+def sort_error(exc: Exception) -> DroploadError:
+    """Sort SQLite's result codes by who must act (https://www.sqlite.org/rescode.html)."""
+    original = getattr(exc, "orig", None) or exc
+    code = getattr(original, "sqlite_errorcode", None)
+    primary = None if code is None else code & 0xFF
+    if primary in _BUSY:
+        return LockedError("The database is locked by another process.")
+    if primary in _REFUSED:
+        return ConstraintError(
+            f"The table refuses the rows: {original}.",
+            hint="Correct the rows that break this rule of the table, and drop the file again.",
+            code="constraint",
+        )
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return slow_statement_error("SQLite")
+    if primary in _TRANSIENT or isinstance(exc, OSError):
+        return TransientError(f"The database cannot be reached: {original}.")
+    if primary in _OWNERS:
+        return TargetError(f"SQLite says: {original}.", hint=_OWNERS[primary])
+    return TargetError(f"SQLite says: {original}.")
