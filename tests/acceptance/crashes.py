@@ -11,6 +11,7 @@ step; the next child lives on. Then every row and every file is counted.
 import argparse
 import errno
 import functools
+import importlib
 import json
 import os
 import random
@@ -183,8 +184,9 @@ class Walk:
 
     def prepare(self) -> None:
         """Make the beginning: a tree, a journal, and what was loaded before."""
-        # Imported once, here, and not again in each life.
+        # Imported once, here, and not again in each life; pyarrow looks for pandas by itself.
         installed_parsers()
+        importlib.import_module("pandas")
         open_dock(self._config(TEMPLATE)).target.close()
         if not self._has_templates:
             return
