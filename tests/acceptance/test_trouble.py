@@ -252,10 +252,10 @@ def worker_of_the_load(daemon: Daemon) -> int:
 def test_a_load_over_its_time_is_ended_and_goes_on_behind_what_it_has_staged(
     tmp_path: Path,
 ) -> None:
-    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="20")
+    daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="12")
     try:
         daemon.start()
-        wait_for_a_load_to_stage(daemon, 600_000)
+        wait_for_a_load_to_stage(daemon, 400_000)
         staged = 'SELECT 1 FROM "ref.Load_History" WHERE rows_staged > 0'
         daemon.wait_for(lambda: bool(daemon.query(staged)), "for the first rows")
         os.kill(worker_of_the_load(daemon), signal.SIGSTOP)
@@ -265,7 +265,7 @@ def test_a_load_over_its_time_is_ended_and_goes_on_behind_what_it_has_staged(
         daemon.environ["DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS"] = "600"
         daemon.start()
         daemon.wait_until_filed(1)
-        assert count_big(daemon) == [(600_000, 600_000)]
+        assert count_big(daemon) == [(400_000, 400_000)]
         assert daemon.events("staging_resumed"), "what was staged is not sent again"
     finally:
         daemon.end()

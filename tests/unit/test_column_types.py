@@ -257,7 +257,7 @@ OF_ONE_KIND = st.sampled_from(
 ).flatmap(lambda values: st.lists(st.none() | values, max_size=20))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(OF_ONE_KIND | st.lists(st.none() | PLAIN, max_size=6), st.integers(0, 6))
 def test_no_value_is_damaged(values: Texts, cut: int) -> None:
     found, _ = detect(values[:cut], values[cut:])
@@ -580,7 +580,7 @@ KNOWN_TYPES = st.sampled_from(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(PLAIN | st.uuids().map(str) | st.times().map(str), KNOWN_TYPES)
 def test_what_is_not_refused_can_be_stored_and_what_can_be_stored_is_not_refused(
     value: str, known: ColumnType
@@ -638,7 +638,7 @@ LOOK_ALIKES = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(
     OF_ONE_KIND | st.lists(st.none() | PLAIN | LOOK_ALIKES, max_size=8),
     st.integers(0, 6),

@@ -1,14 +1,19 @@
 """undo, cancel and retry through the real command line."""
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 
+from dropload.cli import main
 from dropload.identity import person_name, worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.model import Load, Verdict
@@ -30,20 +35,45 @@ main()
 """
 
 
-def command(
-    yard: Yard, *arguments: str, program: tuple[str, ...] = ("-m", "dropload")
-) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
+class Ended(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def environment(yard: Yard) -> dict[str, str]:
+    return {
         "DROPLOAD_PATHS__DROPOFF": str(yard.root / "dropoff"),
         "DROPLOAD_DATABASE__URL": f"sqlite:///{yard.root / 'dropload.db'}",
         "DROPLOAD_LOG__LEVEL": "error",
     }
+
+
+def command(yard: Yard, *arguments: str) -> Ended:
+    """Run a command in this process, as the shell would in its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, environment(yard)),
+        patch.object(sys, "argv", ["dropload", *arguments]),
+        contextlib.chdir(yard.root),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+
+def undo_that_dies(yard: Yard, commits: int) -> "subprocess.CompletedProcess[str]":
+    """Undo load 2 in a process that is killed when it has committed so often."""
     return subprocess.run(
-        [sys.executable, *program, *arguments],
+        [sys.executable, "-c", DIES_AT_COMMIT, str(commits), "undo", "2"],
         capture_output=True,
         text=True,
         cwd=yard.root,
-        env=environment,
+        env=os.environ | environment(yard),
         check=False,
     )
 
@@ -130,7 +160,7 @@ def test_an_undo_that_is_killed_before_its_commit_has_changed_nothing(yard: Yard
     yard.drop("people.csv", CYD, load_type="fullload")
     kills = 0
     while True:
-        ended = command(yard, str(kills), "undo", "2", program=("-c", DIES_AT_COMMIT))
+        ended = undo_that_dies(yard, kills)
         if ended.returncode == 0:
             break
         assert ended.returncode == -signal.SIGKILL, ended.stderr
