@@ -1,6 +1,7 @@
 """Write a planned file to its side table, and publish the side table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,8 +157,13 @@ class _StageWriter:
     def _flush(self, state: State) -> None:
         """Write and commit what was collected, with the progress in the same transaction."""
         staged = self.rows_taken
+        with self._naming_the_value():
+            is_written = self._target.write_ahead(
+                self._plan, self._stage, self._pending, self._load.load_id
+            )
         with self._target.write() as conn:
-            self._write(conn)
+            if not is_written:
+                self._write(conn)
             times = {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
             self._journal.loads.advance(
                 conn, self._load, state, self._meter.take(), rows_staged=staged, **times
@@ -166,7 +172,7 @@ class _StageWriter:
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
     def _write(self, conn: sa.Connection) -> None:
-        try:
+        with self._naming_the_value():
             self._target.write_batches(
                 conn,
                 self._plan,
@@ -175,6 +181,12 @@ class _StageWriter:
                 self._load.load_id,
                 self._batch_rows,
             )
+
+    @contextmanager
+    def _naming_the_value(self) -> Iterator[None]:
+        """Make a value that its column's type cannot hold the file's fault."""
+        try:
+            yield
         except ConversionError as exc:
             raise FileError(
                 f"{exc.value!r} cannot be stored unchanged in {self._plan.table}: {exc}.",

@@ -355,6 +355,21 @@ class Target(ABC):
         for records, source_rows in batches:
             self.write_batch(conn, plan, stage, records, source_rows, load_id, batch_rows)
 
+    def write_ahead(
+        self,
+        plan: Plan,  # noqa: ARG002 - for targets that have such a way
+        stage: TableName,  # noqa: ARG002
+        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],  # noqa: ARG002
+        load_id: int,  # noqa: ARG002
+    ) -> bool:
+        """Write what `write_batches` would, and commit it at once, before the caller's transaction.
+
+        For ways that need a connection of their own to a database with one writer. Returns False
+        when nothing was written: there is no such way, or not now. Rows that the journal does not
+        know of are trimmed before a load goes on, and counted before they are published.
+        """
+        return False
+
     def trim_stage(self, conn: sa.Connection, stage: TableName, rows: int) -> int | None:
         """Keep the first `rows` rows of a side table and return the last one's record number.
 

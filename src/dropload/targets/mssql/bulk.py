@@ -15,15 +15,11 @@ import pyarrow as pa
 
 from dropload.config import DatabaseConfig
 from dropload.errors import TransientError
-from dropload.logs import get_logger
 from dropload.targets.mssql.odbc import braced
+from dropload.targets.resting import Resting
 
 PACKET_BYTES = 16384
 """The driver's own default panics where the server offers 4096 (measured with 1.16)."""
-_FAILURES = 2
-"""Broken copies in a row after which rows go by INSERT."""
-_REST_SECONDS = 1800
-"""How long they do, before bulk copy has another chance."""
 
 
 class BulkWriter:
@@ -42,10 +38,7 @@ class BulkWriter:
             and importlib.util.find_spec("mssql_python") is not None
         )
         """False where the driver is missing or cannot log in that way."""
-        self._clock = clock
-        self._has_worked = False
-        self._failures = 0
-        self._rests_until = 0.0
+        self._resting = Resting(clock)
         self._settings = settings
         self._password = password
         self._connection: Any = None
@@ -53,7 +46,7 @@ class BulkWriter:
     @property
     def is_usable(self) -> bool:
         """Return whether the next batches may be tried by bulk copy."""
-        return self._is_possible and self._clock() >= self._rests_until
+        return self._is_possible and self._resting.is_over
 
     def write(self, table: str, batches: list[pa.RecordBatch]) -> bool:
         """Send batches whose columns are those of the table, in its order.
@@ -72,26 +65,13 @@ class BulkWriter:
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 raise
             self.close()
-            self._note_failure(exc)
+            self._resting.note_failure(exc)
             raise TransientError("The bulk copy broke off.") from exc
-        self._has_worked, self._failures = True, 0
+        self._resting.note_success()
         sent = sum(batch.num_rows for batch in batches)
         if copied != sent:
             raise TransientError(f"The bulk copy took {copied} of {sent} rows.")
         return True
-
-    def _note_failure(self, error: BaseException) -> None:
-        """Let bulk copy rest when it never worked, or failed several times in a row.
-
-        A connection that was cut once is no reason: the next one will do.
-        """
-        self._failures += 1
-        if self._has_worked and self._failures < _FAILURES:
-            return
-        self._rests_until = self._clock() + _REST_SECONDS
-        self._failures = 0
-        reason = f"{type(error).__name__}: {error}"
-        get_logger().warning("bulk_given_up", reason=reason, rests_seconds=_REST_SECONDS)
 
     def _copy(self, table: str, batches: list[pa.RecordBatch]) -> int:
         if self._connection is None:

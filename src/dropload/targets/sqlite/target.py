@@ -14,7 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.config import DEFAULT_URL
+from dropload.config import DEFAULT_URL, DatabaseConfig, SchemasConfig
 from dropload.errors import (
     ConfigError,
     DroploadError,
@@ -38,6 +38,7 @@ from dropload.targets.base import (
     Published,
     Target,
 )
+from dropload.targets.sqlite.bulk import BulkWriter
 from dropload.targets.sqlite.columns import (
     EXACT_DIGITS,
     FRACTION,
@@ -69,6 +70,10 @@ class SQLiteTarget(Target):
     # SQLite has no limit for names; the servers' smallest (63 bytes less `__` and a load id) keeps
     # a table's name the same when rows move to a server later.
     limits: ClassVar[Limits] = Limits(identifier_bytes=100, columns=1990)
+
+    def __init__(self, database: DatabaseConfig, schemas: SchemasConfig) -> None:
+        super().__init__(database, schemas)
+        self._bulk = BulkWriter(self._path, database)
 
     # --- connecting
 
@@ -302,6 +307,24 @@ class SQLiteTarget(Target):
             rows = [(*row[:-1], load_id, row[-1]) for row in zip(*lists, strict=True)]
             conn.exec_driver_sql(statement, rows)
 
+    def write_ahead(
+        self,
+        plan: Plan,
+        stage: TableName,
+        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        load_id: int,
+    ) -> bool:
+        """Have another process write the columns, while no transaction of ours has the file."""
+        if not batches:
+            return False
+        arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
+        return self._bulk.write(str(stage), arranged)
+
+    def close(self) -> None:
+        """End the process that writes columns, and give back every connection."""
+        self._bulk.close()
+        super().close()
+
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows."""
         counted = conn.exec_driver_sql(f"SELECT count(*) FROM {self.quoted(table)}")  # noqa: S608
@@ -465,3 +488,13 @@ def _split_statements(script: str) -> Iterator[str]:
 
 def _mentions(sql: str, name: str) -> bool:
     return any(f"{name}{quote}" in sql for quote in "\"`]'")
+
+
+def _arrange(
+    plan: Plan, records: pa.RecordBatch, source_rows: pa.Array, load_id: int
+) -> pa.RecordBatch:
+    """Return the columns of the side table, named, with its lineage."""
+    values = [storable(records.column(c.position), c.type) for c in plan.columns]
+    ids = pa.repeat(pa.scalar(load_id, pa.int64()), records.num_rows)
+    names = [*(c.name for c in plan.columns), *LINEAGE]
+    return pa.RecordBatch.from_arrays([*values, ids, source_rows], names=names)

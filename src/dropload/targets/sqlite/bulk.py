@@ -1,0 +1,158 @@
+"""Columns of values go to a process that writes them into the file, without Python objects."""
+
+import fcntl
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dropload.config import DatabaseConfig
+from dropload.errors import LockedError, TransientError
+from dropload.targets.base import slow_statement_error
+from dropload.targets.resting import Resting
+
+LEAST_BYTES = 1 << 20
+"""Less is written by this process sooner than another one starts, which takes a third of a second
+(measured, benchmarks/loading.py)."""
+_PIPE_BYTES = 1 << 20
+"""What Linux lets any user have by default (/proc/sys/fs/pipe-max-size)."""
+_PROGRAM = Path(__file__).with_name("ingest_process.py")
+_GOODBYE_SECONDS = 5.0
+_MILLISECONDS = 1000
+
+
+class BulkWriter:
+    """Sends record batches to a process of its own; says when rows must take another way."""
+
+    def __init__(self, path: Path, settings: DatabaseConfig) -> None:
+        self._path = path
+        self._settings = settings
+        self._is_possible = (
+            settings.bulk and importlib.util.find_spec("adbc_driver_sqlite") is not None
+        )
+        self._resting = Resting()
+        self._process: _Process | None = None
+
+    def write(self, table: str, batches: Sequence[pa.RecordBatch]) -> bool:
+        """Write and commit batches whose columns are named as the table's are.
+
+        Returns False when nothing was written and the rows must take another way. Raises
+        LockedError when another writer had the file for too long, and TransientError when nobody
+        knows whether the rows are there: the side table must be trimmed.
+        """
+        size = sum(batch.nbytes for batch in batches)
+        if not self._is_usable or (self._process is None and size < LEAST_BYTES):
+            return False
+        answer = self._ask(table, batches)
+        sent = sum(batch.num_rows for batch in batches)
+        if answer.get("rows") == sent:
+            self._resting.note_success()
+            return True
+        self.close()
+        reason = str(answer.get("error", f"{answer.get('rows')} of {sent} rows were taken"))
+        if "database is locked" in reason:
+            raise LockedError("The database is locked by another process.")
+        self._resting.note_failure(RuntimeError(reason))
+        if "rows" in answer:
+            raise TransientError(f"The process that writes to the database failed: {reason}.")
+        return False
+
+    @property
+    def _is_usable(self) -> bool:
+        return self._is_possible and self._resting.is_over
+
+    def _ask(self, table: str, batches: Sequence[pa.RecordBatch]) -> dict[str, Any]:
+        """Return the answer of the process; "error" in it means that nothing was written."""
+        try:
+            process = self._process = self._process or _Process()
+        except OSError as exc:  # limits of the machine; the other way needs no process
+            return {"error": f"the process cannot be started: {exc}"}
+        request = {
+            "database": str(self._path.absolute()),
+            "table": table,
+            "busy_timeout_ms": round(self._settings.busy_timeout_seconds * _MILLISECONDS),
+        }
+        line = process.ask(request, batches, self._settings.statement_timeout_seconds)
+        if line:
+            return dict(json.loads(line))
+        self.close()
+        if process.is_late:
+            raise slow_statement_error("SQLite")
+        ended = RuntimeError(f"ended with status {process.status}")
+        self._resting.note_failure(ended)
+        raise TransientError(f"The process that writes to the database {ended}.")
+
+    def close(self) -> None:
+        """End the process, which ends by itself when nobody asks any more."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+
+class _Process:
+    """The process that runs `ingest_process.py`."""
+
+    def __init__(self) -> None:
+        # -P: what stands beside the program must not pass for modules of these names.
+        self._popen = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", str(_PROGRAM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._popen.stdin is not None  # noqa: S101 - both are pipes
+        assert self._popen.stdout is not None  # noqa: S101
+        self._requests, self._answers = self._popen.stdin, self._popen.stdout
+        self.is_late = False
+        """Whether it was killed because it took too long."""
+        with suppress(OSError):  # it is only slower with the usual size
+            fcntl.fcntl(self._requests, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    @property
+    def status(self) -> int | None:
+        """Return its exit status, None while it runs."""
+        return self._popen.returncode
+
+    def ask(
+        self, request: dict[str, Any], batches: Sequence[pa.RecordBatch], limit_seconds: float
+    ) -> bytes:
+        """Send a request and return the line of its answer, empty when the process has ended."""
+        watch = threading.Timer(limit_seconds, self._kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            # A process that fails stops listening; its answer says why.
+            with suppress(BrokenPipeError):
+                self._send(request, batches)
+            return self._answers.readline()
+        finally:
+            watch.cancel()
+
+    def _send(self, request: dict[str, Any], batches: Sequence[pa.RecordBatch]) -> None:
+        self._requests.write(json.dumps(request).encode() + b"\n")
+        with pa.ipc.new_stream(self._requests, batches[0].schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
+        self._requests.flush()
+
+    def _kill(self) -> None:
+        self.is_late = True
+        self._popen.kill()
+
+    def end(self) -> None:
+        """Close its input, and wait until it has ended."""
+        with suppress(BrokenPipeError):
+            self._requests.close()
+        try:
+            self._popen.wait(_GOODBYE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        self._answers.close()

@@ -1,0 +1,179 @@
+"""SQLite's fast way: another process writes the columns, and the rows are the same."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+
+from dropload.errors import LockedError, TransientError
+from dropload.model import State, Verdict
+from dropload.targets.sqlite import SQLiteTarget, bulk
+from tests.conftest import Yard, open_yard
+
+NOTES = ["", '""', "x", "Łódź", "東京 🚢", "line\nbreak", "'quoted'", "0" * 300, "NULL", " blank "]
+ROWS = [
+    ("n", "big", "price", "long", "share", "day", "at", "flag", "id", "note"),
+    *(
+        (
+            str(n),
+            str(9_007_199_254_740_993 + n),
+            f"{n}.{n % 100:02d}",
+            f"{n}.12345678901234567890",
+            f"{n / 3!r}" if n else "",
+            f"2024-02-{n % 28 + 1:02d}",
+            f"2024-02-{n % 28 + 1:02d} 12:00:{n % 60:02d}",
+            "true" if n % 2 else "false",
+            f"{n:08x}-0000-4000-8000-000000000000",
+            '"' + NOTES[n % len(NOTES)].replace('"', '""') + '"' if n % len(NOTES) else "",
+        )
+        for n in range(200)
+    ),
+]
+FILE = "".join(",".join(row) + "\n" for row in ROWS)
+
+
+@pytest.fixture(autouse=True)
+def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "LEAST_BYTES", 0)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    made = open_yard(tmp_path)
+    yield made
+    made.dock.target.close()
+
+
+def writer_of(yard: Yard) -> bulk.BulkWriter:
+    assert isinstance(yard.dock.target, SQLiteTarget)
+    return yard.dock.target._bulk
+
+
+def stored(yard: Yard, table: str = "dbo.t") -> list[tuple[object, ...]]:
+    names = [row[1] for row in yard.query(f'PRAGMA table_info("{table}")')]
+    cells = ", ".join(f'quote("{name}"), typeof("{name}")' for name in names if name != "_load_id")
+    return yard.query(f'SELECT {cells} FROM "{table}" ORDER BY _source_row')
+
+
+def test_columns_by_the_other_process_are_what_rows_would_be(yard: Yard, tmp_path: Path) -> None:
+    by_rows = open_yard(tmp_path / "rows", database={"bulk": False})
+    for each in (yard, by_rows):
+        outcome = each.drop("t.csv", FILE)
+        assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, 200), outcome
+    assert writer_of(yard)._process is not None
+    assert writer_of(by_rows)._process is None
+    declared = 'PRAGMA table_info("dbo.t")'
+    assert yard.query(declared) == by_rows.query(declared)
+    assert {"REAL", "BOOLEAN", "DATE", "INTEGER"} <= {row[2] for row in yard.query(declared)}
+    assert stored(yard) == stored(by_rows)
+    by_rows.dock.target.close()
+
+
+def test_rows_that_were_rejected_and_rewritten_go_the_same_way(tmp_path: Path) -> None:
+    text = "id;price\n1;1.234,50\nx;2,00\n3;3,00\n" + "".join(f"{n};7,25\n" for n in range(4, 60))
+    found = []
+    for name, wanted in (("columns", True), ("rows", False)):
+        yard = open_yard(tmp_path / name, database={"bulk": wanted}, load={"max_rejected_rows": 1})
+        yard.execute('CREATE TABLE "dbo.t" (id INTEGER, price DECIMAL(9,2))')
+        outcome = yard.drop("t.csv", text)
+        assert (outcome.rows_loaded, outcome.rows_rejected) == (58, 1), outcome
+        found.append(yard.query('SELECT id, typeof(id), price, typeof(price) FROM "dbo.t"'))
+        yard.dock.target.close()
+    assert found[0] == found[1]
+
+
+def test_a_small_file_starts_no_process(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "LEAST_BYTES", 1 << 20)
+    assert yard.drop("t.csv", FILE).verdict is Verdict.LOADED
+    assert writer_of(yard)._process is None
+
+
+def test_rows_take_the_other_way_when_the_process_refuses_them(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "refuses.py"
+    program.write_text(
+        "import sys\nsys.stdin.buffer.readline()\n"
+        'print(\'{"error": "no driver", "code": null}\', flush=True)\n'
+    )
+    monkeypatch.setattr(bulk, "_PROGRAM", program)
+    assert yard.drop("t.csv", FILE).rows_loaded == 200
+    assert not writer_of(yard)._is_usable, "it never worked: it rests"
+    assert yard.drop("u.csv", FILE).rows_loaded == 200
+
+
+def test_a_process_that_dies_costs_a_try_and_no_row(yard: Yard) -> None:
+    assert yard.drop("t.csv", FILE).verdict is Verdict.LOADED
+    process = writer_of(yard)._process
+    assert process is not None
+    os.kill(process._popen.pid, signal.SIGKILL)
+    outcome = yard.drop("u.csv", FILE)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, 200), outcome
+    assert yard.query('SELECT count(*), count(DISTINCT _source_row) FROM "dbo.u"') == [(200, 200)]
+    assert writer_of(yard)._process not in (None, process), "one death is no reason to give up"
+
+
+def test_rows_that_the_journal_does_not_know_of_are_not_loaded_twice(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has committed; the transaction that tells the journal breaks off."""
+    advance, calls = yard.dock.journal.loads.advance, []
+
+    def breaks_once(conn: sa.Connection, *rest: object, **values: object) -> None:
+        calls.append(rest[1])
+        if rest[1] is State.PUBLISHING and calls.count(State.PUBLISHING) == 1:
+            raise TransientError("cut off")
+        advance(conn, *rest, **values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(yard.dock.journal.loads, "advance", breaks_once)
+    outcome = yard.drop("t.csv", FILE)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, 200), outcome
+    assert calls.count(State.PUBLISHING) == 2
+    assert len(stored(yard)) == 200
+
+
+def test_a_lock_of_somebody_else_is_waited_for_and_then_said(tmp_path: Path) -> None:
+    yard = open_yard(tmp_path, database={"busy_timeout_seconds": 0.2})
+    writer = writer_of(yard)
+    yard.execute('CREATE TABLE "dbo.t" (a INTEGER)')
+    batch = rows_of(3)
+    assert writer.write("dbo.t", [batch])
+    with yard.dock.target.write() as conn:
+        conn.exec_driver_sql('INSERT INTO "dbo.t" VALUES (9)')
+        with pytest.raises(LockedError):
+            writer.write("dbo.t", [batch])
+    assert writer.write("dbo.t", [batch]), "a lock is no reason to give up"
+    assert yard.query('SELECT count(*) FROM "dbo.t"') == [(7,)]
+    yard.dock.target.close()
+
+
+def test_a_process_that_hangs_is_ended_when_a_statement_may_not_take_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "hangs.py"
+    program.write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setattr(bulk, "_PROGRAM", program)
+    yard = open_yard(tmp_path, database={"statement_timeout_seconds": 1})
+    with pytest.raises(TransientError, match="statement_timeout_seconds"):
+        writer_of(yard).write("dbo.t", [rows_of(100_000)])
+    assert writer_of(yard)._process is None
+    yard.dock.target.close()
+
+
+def test_the_process_ends_with_its_target(yard: Yard) -> None:
+    yard.drop("t.csv", FILE)
+    process = writer_of(yard)._process
+    assert process is not None
+    began = time.monotonic()
+    yard.dock.target.close()
+    assert process.status == 0
+    assert time.monotonic() - began < bulk._GOODBYE_SECONDS, "it was not killed"
+
+
+def rows_of(count: int) -> pa.RecordBatch:
+    return pa.record_batch([pa.array([str(n) for n in range(count)])], names=["a"])
