@@ -27,6 +27,7 @@ from dropload.model import Area, FileVersion, Kind, Load, LoadType, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
 from dropload.progress import ProgressMeter
+from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
 from dropload.targets.base import Published, Target
 
@@ -82,12 +83,14 @@ def stage_rows(
     notations = _notations_to_rewrite(plan)
     with open_hashed(load.drop.path, plan.profile.hash_algorithm) as stream:
         try:
-            for batch in parser.read(
+            found = parser.read(
                 stream, plan.layout, plan.profile.reader, max_record_bytes=settings.max_record_bytes
-            ):
-                good = check.sift(batch)
-                writer.add(replace(good, records=rewrite_columns(good.records, notations)))
-                on_progress(writer.rows_taken, stream.size_bytes)
+            )
+            with read_ahead(found) as batches:
+                for batch in batches:
+                    good = check.sift(batch)
+                    writer.add(replace(good, records=rewrite_columns(good.records, notations)))
+                    on_progress(writer.rows_taken, stream.size_bytes)
         except UnfaithfulError as exc:
             raise FileChangedError("The file reads differently than a moment ago.") from exc
         same_bytes = stream.hexdigest() == plan.profile.file_hash

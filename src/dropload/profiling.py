@@ -1,8 +1,10 @@
 """Read a whole file once and say what is in it: hash, rows, column types, refused rows."""
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import RawIOBase
 from pathlib import Path
@@ -24,12 +26,15 @@ from dropload.footers import MOST_LINES, PATTERN, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
+from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
 
 MAX_KEPT_REJECTS = 100
 """Refused rows that a profile carries whole; all are counted."""
 _MOST_GATHERED_BYTES = 16 << 20
 """Batches of long rows are looked at before they take more memory than this."""
+_THREADS = min(4, len(os.sched_getaffinity(0)))
+"""Columns that are looked at at once."""
 
 
 class HashingStream(RawIOBase, BinaryIO):
@@ -107,14 +112,15 @@ def profile_file(
     Raises what the parser raises: FileError for an unreadable file.
     """
     for reader in parser.readers:
-        tally = _Tally(layout, hints)
-        with open_hashed(path, hash_algorithm) as stream:
+        with ThreadPoolExecutor(_THREADS) as pool, open_hashed(path, hash_algorithm) as stream:
+            tally = _Tally(layout, hints, pool)
             try:
-                batches = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
-                for batch in batches:
-                    tally.add(batch if check is None else check.sift(batch))
-                    if on_progress is not None:
-                        on_progress(tally.rows, stream.size_bytes)
+                found = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
+                with read_ahead(found) as batches:
+                    for batch in batches:
+                        tally.add(batch if check is None else check.sift(batch))
+                        if on_progress is not None:
+                            on_progress(tally.rows, stream.size_bytes)
             except UnfaithfulError:
                 continue
             return tally.profile(stream, reader)
@@ -147,8 +153,9 @@ def first_rows(
 class _Tally:
     """What has been found so far."""
 
-    def __init__(self, layout: Layout, hints: Hints) -> None:
+    def __init__(self, layout: Layout, hints: Hints, pool: Executor) -> None:
         self.rows = 0
+        self._pool = pool
         self._layout = layout
         self._detectors = [ColumnTypeDetector(hints) for _ in range(layout.width)]
         self._gathered: list[Batch] = []
@@ -182,9 +189,17 @@ class _Tally:
         source_rows = pa.concat_arrays([batch.source_rows for batch in self._gathered])
         self._gathered.clear()
         self._gathered_rows = self._gathered_bytes = 0
-        texts = texts_of_columns(records)
-        for detector, column, short in zip(self._detectors, records.columns, texts, strict=True):
-            detector.observe(column, source_rows, short)
+        columns = list(
+            zip(self._detectors, records.columns, texts_of_columns(records), strict=True)
+        )
+
+        def observe(share: int) -> None:
+            for detector, column, short in columns[share::_THREADS]:
+                detector.observe(column, source_rows, short)
+
+        # Arrow lets other threads go on while it looks at a column; few rows are not worth it.
+        spread = self._pool.map if records.num_rows > MOST_SHORT else map
+        deque(spread(observe, range(_THREADS)), maxlen=0)
 
     def profile(self, stream: HashingStream, reader: str) -> Profile:
         """Return what all batches together say; the stream must have been read to its end."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from dropload.errors import FileError
@@ -45,10 +46,12 @@ def read_columnar(
     if body.is_empty():
         return
     row = 0
+    counted = pa.array([], pa.int64())
     for records in _open(body, layout, block_bytes):
-        numbers = pa.array(range(row + 1, row + 1 + records.num_rows), pa.int64())
+        if len(counted) < records.num_rows:
+            counted = pa.array(range(1, records.num_rows + 1), pa.int64())
+        yield Batch(records, pc.add(counted.slice(0, records.num_rows), row))
         row += records.num_rows
-        yield Batch(records, numbers)
 
 
 def _open(body: "_CheckedBody", layout: Layout, block_bytes: int) -> Iterator[pa.RecordBatch]:
