@@ -8,7 +8,6 @@ from dropload.column_types import Hints
 from dropload.dock import Dock
 from dropload.errors import FileError
 from dropload.intake import NamedDrop
-from dropload.loading import check_version
 from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile
 from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
@@ -18,6 +17,7 @@ from dropload.planning.past import find_comma_columns
 from dropload.profiling import profile_file
 from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
+from dropload.staging import check_version
 
 OnProgress = Callable[[int, int], None]
 """Gets the records and the bytes of the file that were read so far."""

@@ -31,13 +31,14 @@ from dropload.filing import file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.journal import ClaimRefused
 from dropload.leases import Lease, kept_lease
-from dropload.loading import check_not_duplicate, check_version, publish_rows, stage_rows
+from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
 from dropload.model import DAEMON, Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
 from dropload.parsers.base import Parser
 from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
+from dropload.staging import RowsInHand, check_version, rows_in_hand, stage_rows
 
 T = TypeVar("T")
 
@@ -190,8 +191,8 @@ class _Voyage:
         with measure("planning"):
             plan = plan_load(self._dock, self._named, examined)
         with measure("staging"):
-            self._retry(lambda: self._stage(plan, examined.parser))
-        return self._publish(plan, examined)
+            rows = self._retry(lambda: self._stage(plan, examined.parser))
+        return self._publish(plan, examined, rows)
 
     # --- steps
 
@@ -222,20 +223,25 @@ class _Voyage:
                     self._dock.target, self._dock.journal, conn, self._load, profile.file_hash
                 )
 
-    def _stage(self, plan: Plan, parser: Parser) -> None:
-        dock = self._dock
-        stage_rows(
-            dock.target,
-            dock.journal,
-            self._load,
-            plan,
-            parser,
-            dock.config.load,
-            self._meter,
-            partial(self._note_progress, Step.STAGING),
-        )
+    def _stage(self, plan: Plan, parser: Parser) -> RowsInHand | None:
+        """Stage the rows; return those of a small file instead, to be staged when published."""
+        dock, settings = self._dock, self._dock.config.load
+        on_progress = partial(self._note_progress, Step.STAGING)
+        rows = rows_in_hand(dock.target, self._load, plan, parser, settings, on_progress)
+        if rows is None:
+            stage_rows(
+                dock.target,
+                dock.journal,
+                self._load,
+                plan,
+                parser,
+                settings,
+                self._meter,
+                on_progress,
+            )
+        return rows
 
-    def _publish(self, plan: Plan, examined: Examined) -> Outcome:
+    def _publish(self, plan: Plan, examined: Examined, rows: RowsInHand | None) -> Outcome:
         dock = self._dock
         filed_path = plan_filing(dock.tree, self._load.drop, failed=False)
         with self._times.measure("publishing"):
@@ -248,6 +254,7 @@ class _Voyage:
                     filed_path,
                     backups_kept=dock.config.retention.backups_per_table,
                     once=self._counts_once,
+                    rows=rows,
                 )
             )
         self._log.info(

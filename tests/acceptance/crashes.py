@@ -28,6 +28,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from dropload import staging
 from dropload.config import ALWAYS_IGNORED, Config
 from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
@@ -62,6 +63,8 @@ class Case:
     """Loaded before it, without being killed."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     companion: bool = False
+    small: bool = False
+    """Staged and published in one transaction, as files of this size are; else as large ones."""
     elsewhere: bool = False
     """processed/ and error/ are on another file system."""
 
@@ -73,6 +76,16 @@ CASES = {
     "new table": Case(_PLAIN, "append", NEW, _NEW_ROWS, "filed", ("processed/t.csv",)),
     "append": Case(
         _PLAIN, "append", NEW, _OLD_ROWS + _NEW_ROWS, "filed", ("processed/t.csv",), old=OLD
+    ),
+    "small file": Case(
+        _PLAIN,
+        "append",
+        NEW,
+        _OLD_ROWS + _NEW_ROWS,
+        "filed",
+        ("processed/t.csv",),
+        old=OLD,
+        small=True,
     ),
     "fullload": Case(_PLAIN, "fullload", NEW, _NEW_ROWS, "filed", ("processed/t.csv",), old=OLD),
     "reference": Case(
@@ -186,6 +199,8 @@ class Walk:
         """Make the beginning: a tree, a journal, and what was loaded before."""
         # Imported once, here, and not again in each life; pyarrow looks for pandas by itself.
         installed_parsers()
+        if not self.case.small:
+            staging.SMALL_BYTES = 0
         importlib.import_module("pandas")
         open_dock(self._config(TEMPLATE)).target.close()
         if not self._has_templates:

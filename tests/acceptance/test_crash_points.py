@@ -21,7 +21,7 @@ from tests.conftest import (
 
 ALL = bool(os.environ.get("DROPLOAD_TEST_ALL_CRASHES"))
 """Die before each statement, too, and twice in a row, on every database: takes half an hour."""
-ON_SERVERS = ("append", "fullload", "some rows")
+ON_SERVERS = ("append", "small file", "some rows")
 """Cases that are walked on servers in any case; the others differ in what happens to the file."""
 
 
@@ -69,4 +69,4 @@ def test_a_load_that_dies_at_any_step_ends_as_if_it_had_not(
     found = json.loads(done.stdout.splitlines()[-1])
     assert not found["failures"], json.dumps(found["failures"][:5], indent=1)
     # A walk that never died proves nothing.
-    assert found["kills"] >= found["steps"] >= 12, found
+    assert found["kills"] >= found["steps"] >= 10, found

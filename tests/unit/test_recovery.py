@@ -449,10 +449,11 @@ def test_a_locked_database_leaves_the_file_where_it_is(yard: Yard) -> None:
     impatient.dock.target.close()
 
 
-def test_a_full_disk_pauses_the_table_and_the_file_waits(yard: Yard) -> None:
-    """G8: SQLite says FULL, here because the database may not grow beyond some pages."""
+def test_a_full_disk_pauses_the_table_and_the_file_waits(tmp_path: Path) -> None:
+    """G8: SQLite says FULL, here because one connection may not grow the database."""
     import sqlalchemy as sa
 
+    yard = open_yard(tmp_path, database={"bulk": False})
     path = yard.put("orders.csv", "id,text\n" + "".join(f"{n},{'x' * 500}\n" for n in range(2000)))
 
     @sa.event.listens_for(yard.dock.target.engine, "checkout")

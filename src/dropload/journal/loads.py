@@ -93,16 +93,23 @@ class Loads:
             .values(once_key=None)
         )
 
-    def record_plan(self, conn: sa.Connection, load: Load, plan: Plan) -> None:
-        """Write layout, profile and plan; the load's state becomes staging."""
+    def record_plan(
+        self, conn: sa.Connection, load: Load, plan: Plan, *, is_staged: bool = False
+    ) -> None:
+        """Write layout, profile and plan; the load's state becomes staging.
+
+        `is_staged`: all rows are in the side table already, by the same transaction.
+        """
+        now = self._target.now(conn)
         self.advance(
             conn,
             load,
             State.STAGING,
-            planned_at=self._target.now(conn),
+            planned_at=now,
+            staged_at=now if is_staged else None,
             layout=to_json(plan.layout),
             plan=_plan_as_json(plan),
-            rows_staged=0,
+            rows_staged=plan.rows_planned if is_staged else 0,
             **_profile_values(plan.profile),
         )
         self._tracking.set_layout(conn, load.tracking_id, plan.layout)

@@ -99,6 +99,8 @@ class Target(ABC):
     """Schema of the non-reference area unless the configuration names one."""
     commit_bytes: ClassVar[int] = 4 * 1024 * 1024
     """Text staged per transaction: few commits, and other writers get their turn."""
+    stages_in_transaction: ClassVar[bool] = True
+    """Whether a side table can be made, written and published in one transaction."""
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.SQLAlchemyError, OSError)
     """What is translated; targets that call their driver past SQLAlchemy add its errors."""
 

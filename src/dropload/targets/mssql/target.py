@@ -38,6 +38,8 @@ class SQLServerTarget(ServerTarget):
     limits: ClassVar[Limits] = Limits(identifier_bytes=110, columns=1022)
     # A bulk copy logs in each time: few of them, each of many rows.
     commit_bytes: ClassVar[int] = 16 * 1024 * 1024
+    # Nor does it see a table that another connection has not committed.
+    stages_in_transaction: ClassVar[bool] = False
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         sa.exc.SQLAlchemyError,
         pyodbc.Error,
