@@ -12,6 +12,7 @@ from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
 from dropload.errors import ConfigError, DroploadError
+from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
 from dropload.heartbeat import remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
@@ -22,6 +23,7 @@ from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
+from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
 from dropload.service import ServiceManager
 from dropload.telling import PutOffDrop, make_heartbeat
@@ -68,6 +70,8 @@ class Daemon:
         self._turn_problem = ""
         """What nobody foresaw in the last turn; empty when it ended well."""
         self._housekeeper = Housekeeper(dock, clock)
+        self._reserve = DiskReserve(dock, clock)
+        self._expected = ExpectedFiles(dock)
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._scan: Scan | None = None
@@ -207,6 +211,8 @@ class Daemon:
         self._outage.configure(config.retry)
         self._housekeeper.configure(self._dock)
         self._books.configure(self._dock)
+        self._reserve.configure(self._dock)
+        self._expected.configure(self._dock)
         self._dispatcher.configure(config)
 
     # --- one turn
@@ -242,8 +248,10 @@ class Daemon:
         self._requeue_later()
         if self._outage.probe():
             self._keep_journal()
+        has_room = self._reserve.has_room()
         if self._outage.is_over:
-            self._has_news = self._dispatcher.start_loads() or self._has_news
+            if has_room:
+                self._has_news = self._dispatcher.start_loads() or self._has_news
             self._clean_up()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
@@ -421,6 +429,7 @@ class Daemon:
         if self._tree_problem:
             self._make_tree()
         self._say_recovered(settle_claims(self._dock, self._tell_alive))
+        self._expected.look(datetime.now(UTC))
         if is_filing_due(self._dock):
             self._dispatcher.start_filing()
 
@@ -452,6 +461,8 @@ class Daemon:
         """Return in one line what there is to do, or what is wrong."""
         if not self._outage.is_over:
             return f"database away: {self._outage.problem}"
+        if self._reserve.problem:
+            return self._reserve.problem
         return (
             f"{self._gate.waiting_count:,} at the gate, {self._dispatcher.queued:,} queued, "
             f"{len(self._dispatcher.running):,} loading"
@@ -506,6 +517,9 @@ class Daemon:
             held=self._books.held_count,
             problem=self._turn_problem,
             metrics_problem=self._metrics.problem,
+            disk_problem=self._reserve.problem,
+            missing_files=[missing.describe() for missing in self._expected.missing],
+            notify_problem="",
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)
