@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from dropload.alarms import Alarms
 from dropload.bookkeeping import Bookkeeper
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
@@ -72,6 +73,7 @@ class Daemon:
         self._housekeeper = Housekeeper(dock, clock)
         self._reserve = DiskReserve(dock, clock)
         self._expected = ExpectedFiles(dock)
+        self._alarms = Alarms(dock)
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._scan: Scan | None = None
@@ -120,6 +122,7 @@ class Daemon:
     def _prepare(self) -> None:
         self._outage.probe(at_once=True)
         self._make_tree()
+        self._alarms.start()
         self._log.info(
             "daemon_started",
             dropoff=str(self._dock.tree.root),
@@ -160,6 +163,7 @@ class Daemon:
         self._watcher.stop()
         for finished in self._dispatcher.stop(patience):
             self._settle(finished)
+        self._alarms.close()
         remove_heartbeat(self._dock.config.state_folder)
         self._metrics.close()
         self._log.info("daemon_stopped")
@@ -186,6 +190,7 @@ class Daemon:
         changed = _find_differing(config, old, Config.model_fields)
         try:
             configure_logs(config.log)
+            self._alarms.check(config)
         except ConfigError as exc:
             self._refuse(exc)
             return
@@ -213,6 +218,7 @@ class Daemon:
         self._books.configure(self._dock)
         self._reserve.configure(self._dock)
         self._expected.configure(self._dock)
+        self._alarms.configure(self._dock)
         self._dispatcher.configure(config)
 
     # --- one turn
@@ -335,6 +341,7 @@ class Daemon:
 
     def _settle(self, finished: Finished) -> None:
         self._metrics.note_finished(finished, self._clock())
+        self._alarms.note_finished(finished)
         if finished.outcome is None:
             self._settle_crash(finished)
             return
@@ -430,6 +437,7 @@ class Daemon:
             self._make_tree()
         self._say_recovered(settle_claims(self._dock, self._tell_alive))
         self._expected.look(datetime.now(UTC))
+        self._alarms.look_at_journal(self._expected)
         if is_filing_due(self._dock):
             self._dispatcher.start_filing()
 
@@ -519,10 +527,11 @@ class Daemon:
             metrics_problem=self._metrics.problem,
             disk_problem=self._reserve.problem,
             missing_files=[missing.describe() for missing in self._expected.missing],
-            notify_problem="",
+            notify_problem=self._alarms.problem,
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)
+        self._alarms.tell(heartbeat)
         try:
             write_heartbeat(self._dock.config.state_folder, heartbeat)
         except OSError as exc:

@@ -59,7 +59,7 @@ def call_until(
         stop=tenacity.stop_any(
             tenacity.stop_before_delay(give_up_seconds), tenacity.stop_when_event_set(stop)
         ),
-        wait=tenacity.wait_exponential_jitter(first_seconds, max=_LONGEST_WAIT_SECONDS),
+        wait=tenacity.wait_exponential(multiplier=first_seconds, max=_LONGEST_WAIT_SECONDS),
         retry=tenacity.retry_if_exception_type(TransientError),
         sleep=tenacity.sleep_using_event(stop),
         before_sleep=_log_put_off,
