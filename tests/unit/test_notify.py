@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from dropload.notify.message import Message, compose
 from dropload.notify.note import note_from_json
 from dropload.notify.quiet_hours import end_of_quiet
 from dropload.notify.services import secrets_in
+from tests.http_receiver import PATIENCE_SECONDS, Site
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLACE = Place("loads1", "/srv/dropoff")
-PATIENCE_SECONDS = 60.0
 
 
 def settings(**values: Any) -> NotifyConfig:
@@ -319,51 +318,11 @@ def test_a_message_for_many_things_stays_short_enough_for_every_service() -> Non
 # --- services
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """Answers as its server is told, and keeps what it got."""
-
-    def do_POST(self) -> None:
-        server: Any = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server.got.append(body)
-        if server.blocked is not None:
-            server.blocked.wait(PATIENCE_SECONDS)
-        status = server.answers.pop(0) if server.answers else 200
-        self.send_response(status)
-        self.end_headers()
-        server.arrived.release()
-
-    def log_message(self, *_: Any, **__: Any) -> None:
-        """Keep quiet."""
-
-
-class Site:
-    """A service on this machine, by Apprise's URL for it."""
-
-    def __init__(self) -> None:
-        server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-        self.server = server
-        self.server.got, self.server.answers, self.server.blocked = [], [], None
-        self.server.arrived = threading.Semaphore(0)
-        self.url = f"json://127.0.0.1:{self.server.server_port}/hook/t0ps3cret-t0ken"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-    @property
-    def got(self) -> list[dict[str, Any]]:
-        return list(self.server.got)
-
-    def wait_for_one(self) -> None:
-        assert self.server.arrived.acquire(timeout=PATIENCE_SECONDS)
-
-
 @pytest.fixture
 def site() -> Iterator[Site]:
     made = Site()
     yield made
-    if made.server.blocked is not None:
-        made.server.blocked.set()
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 def receiving(url: str, **values: Any) -> NotifyConfig:

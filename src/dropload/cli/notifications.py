@@ -27,7 +27,11 @@ class _Tried:
 
 @click.group(short_help="Try out notifications.")
 def notify() -> None:
-    """Try out the notifications of [notify]."""
+    """Try out the notifications of [notify].
+
+    The daemon sends them by itself: when files fail, when the database is away, when a file is
+    missing that was expected, and when that is over.
+    """
 
 
 @notify.command("test", short_help="Send each receiver a message now, and say what happened.")
