@@ -83,6 +83,7 @@ class Daemon:
         """Something happened that the heartbeat does not tell yet."""
         self._last_beat = float("-inf")
         self._next_recovery = float("-inf")
+        self._next_look_for_trouble = float("-inf")
         self._books = Bookkeeper(dock)
         self._later: list[PutOffDrop] = []
         """Drops to be tried again."""
@@ -259,6 +260,7 @@ class Daemon:
             if has_room:
                 self._has_news = self._dispatcher.start_loads() or self._has_news
             self._clean_up()
+            self._look_for_trouble_when_due()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
             self._manager.tell_ready(self._state())
@@ -436,8 +438,6 @@ class Daemon:
         if self._tree_problem:
             self._make_tree()
         self._say_recovered(settle_claims(self._dock, self._tell_alive))
-        self._expected.look(datetime.now(UTC))
-        self._alarms.look_at_journal(self._expected)
         if is_filing_due(self._dock):
             self._dispatcher.start_filing()
 
@@ -460,6 +460,17 @@ class Daemon:
         """Do a share of the day's cleanup, after everything that somebody waits for."""
         try:
             self._housekeeper.work()
+        except NOT_THE_FILES_FAULT as exc:
+            self._outage.begin(exc)
+
+    def _look_for_trouble_when_due(self) -> None:
+        """Find what is missing or goes wrong too often, after all that somebody waits for."""
+        if self._clock() < self._next_look_for_trouble:
+            return
+        self._next_look_for_trouble = self._clock() + RECOVERY_SECONDS
+        try:
+            self._expected.look(datetime.now(UTC))
+            self._alarms.look_at_journal(self._expected)
         except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
 

@@ -17,7 +17,7 @@ from dropload.health import Check, Level
 from dropload.health.database import check_journal
 from dropload.health.signs import check_problems
 from dropload.heartbeat import Heartbeat
-from dropload.logs import get_logger
+from dropload.logs import get_logger, mask_secrets
 from dropload.model import Outcome, Verdict
 from dropload.notify import Note, Place, Post, Service, open_services
 from dropload.reasons import span
@@ -203,7 +203,7 @@ class Alarms:
         about: str = "",
     ) -> str:
         """Tell of trouble unless that was done, or it has become worse; return its key."""
-        key = _key(kind, subject)
+        key, text = _key(kind, subject), mask_secrets(text)
         before = self._memory.open.get(key)
         if before is not None and before.severity.rank >= severity.rank:
             return key
@@ -246,7 +246,17 @@ class Alarms:
         is_over: bool = False,
     ) -> None:
         self._post.add(
-            Note(event, severity, headline, text, self._now(), table, file_name, subject, is_over)
+            Note(
+                event,
+                severity,
+                headline,
+                mask_secrets(text),
+                self._now(),
+                table,
+                file_name,
+                subject,
+                is_over,
+            )
         )
 
     # --- keeping

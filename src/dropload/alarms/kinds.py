@@ -24,7 +24,7 @@ OF_DAEMON = {
     "disk reserve": Kind(
         Event.DISK_RESERVE,
         "the disk is nearly full, no load starts",
-        "there is room on the disk again, loads start",
+        "there is room on the disk again",
     ),
     "daemon's folders": Kind(
         Event.FOLDER_UNUSABLE, "a folder cannot be used", "the folder can be used again"

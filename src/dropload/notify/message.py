@@ -97,7 +97,7 @@ def _describe(group: Group, zone: tzinfo | None) -> str:
     note, count = group.last, group.count
     when = _span(group.first.at, note.at, zone)
     if count == 1 or note.is_over or note.event not in _OF_FILES:
-        return f"{_capital(note.headline)}{_of_table(note)}, {when}.\n{_cut(note.text)}"
+        return f"{_capital(note.headline)}{_of_table(note)}, {when}.\n{_cut(_capital(note.text))}"
     said = f"{_count_files(count, note.event)}: {file_pattern(note.file_name)}"
     return f"{said}{_of_table(note)}, {when}.\nThe last, {note.file_name}: {_cut(note.text)}"
 
