@@ -32,6 +32,8 @@ from dropload.watcher import Scan, Watcher, scan_inboxes
 
 RECOVERY_SECONDS = 30.0
 """How often moves that failed and claims of dead workers are looked after."""
+TROUBLE_SECONDS = 60.0
+"""How often the journal is asked what is missing, and what goes wrong too often."""
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 MIN_SCAN_GAP_SECONDS = 0.1
@@ -198,6 +200,7 @@ class Daemon:
         if changed:
             self._apply(config)
             self._books.note_reload(", ".join(changed))
+        self._alarms.configure(self._dock)
         self._metrics.note_reload(accepted=True)
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
@@ -219,7 +222,6 @@ class Daemon:
         self._books.configure(self._dock)
         self._reserve.configure(self._dock)
         self._expected.configure(self._dock)
-        self._alarms.configure(self._dock)
         self._dispatcher.configure(config)
 
     # --- one turn
@@ -467,7 +469,7 @@ class Daemon:
         """Find what is missing or goes wrong too often, after all that somebody waits for."""
         if self._clock() < self._next_look_for_trouble:
             return
-        self._next_look_for_trouble = self._clock() + RECOVERY_SECONDS
+        self._next_look_for_trouble = self._clock() + TROUBLE_SECONDS
         try:
             self._expected.look(datetime.now(UTC))
             self._alarms.look_at_journal(self._expected)

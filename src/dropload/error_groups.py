@@ -1,6 +1,6 @@
 """What went wrong, grouped by what is wrong, with which table, and with files named alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from dropload.dock import Dock
 from dropload.journal import Trouble
 from dropload.naming import file_pattern
 
-_MOST = 1000
-"""Groups that are looked at; those with the most files come first."""
+_MOST = 5000
+"""Failures that are looked at, the latest: the health check has no time for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,15 @@ def find_error_groups(
     limit: int = 50,
 ) -> list[ErrorGroup]:
     """Return what went wrong since a time of the database's clock, grouped; the most first."""
-    listings = dock.journal.listings
-    found = _group(listings.troubles(conn, table, since))
+    found = _group(dock.journal.listings.troubles(conn, table, since))
     groups = sorted(found, key=lambda group: (-group.count, -group.last_load_id))[:limit]
-    messages = listings.messages(conn, [group.last_load_id for group in groups])
+    return _with_messages(dock, conn, groups)
+
+
+def _with_messages(
+    dock: Dock, conn: sa.Connection, groups: Sequence[ErrorGroup]
+) -> list[ErrorGroup]:
+    messages = dock.journal.listings.messages(conn, [group.last_load_id for group in groups])
     return [replace(group, last_message=messages.get(group.last_load_id, "")) for group in groups]
 
 
@@ -54,12 +59,13 @@ def find_repeated_failures(
     Here files named alike are one group although numbers in their names lead to several tables.
     """
     merged: dict[str, ErrorGroup] = {}
-    for group in find_error_groups(dock, conn, since=since, limit=_MOST):
+    for group in _group(dock.journal.listings.troubles(conn, None, since, _MOST)):
         if group.category == category:
             before = merged.get(group.file_pattern)
             merged[group.file_pattern] = _merge(before, group) if before else group
     often = [group for group in merged.values() if group.count >= least]
-    return [group for group in often if not _has_loaded_since(dock, conn, group)]
+    lasting = [group for group in often if not _has_loaded_since(dock, conn, group)]
+    return _with_messages(dock, conn, lasting)
 
 
 def _merge(one: ErrorGroup, other: ErrorGroup) -> ErrorGroup:

@@ -81,10 +81,13 @@ class ExpectedFiles:
             return
         with self._dock.target.read() as conn:
             self._learn_daily(conn, now)
-            due = [*self._due(now)]
-            found = self._find(conn, due) if due else set()
-        self.missing = tuple(deadline for deadline in due if deadline.key not in found)
-        self.arrived = frozenset(found)
+            due = {deadline.key: deadline for deadline in self._due(now)}
+            # What is here stays so: it is not looked for again.
+            here = self.arrived & due.keys()
+            left = [deadline for key, deadline in due.items() if key not in here]
+            here |= self._find(conn, left) if left else set()
+        self.missing = tuple(deadline for deadline in left if deadline.key not in here)
+        self.arrived = here
 
     def _due(self, now: datetime) -> Iterator[Deadline]:
         config = self._dock.config.expected

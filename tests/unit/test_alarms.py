@@ -12,7 +12,7 @@ import pytest
 from dropload.alarms import Alarms
 from dropload.alarms.memory import FILE_NAME, Memory
 from dropload.config import Config
-from dropload.daemon import RECOVERY_SECONDS, Daemon
+from dropload.daemon import TROUBLE_SECONDS, Daemon
 from dropload.dispatch import Finished
 from dropload.dock import Dock
 from dropload.errors import ConfigError, LockedError
@@ -22,6 +22,7 @@ from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
 from dropload.notify import Service
 from dropload.notify.message import Message
 from tests.conftest import Yard, make_config
+from tests.http_receiver import Site
 from tests.unit.test_daemon import Clock
 
 NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -317,6 +318,22 @@ def test_another_configuration_takes_over_what_is_unsent(night: Night) -> None:
     assert "a.csv failed" in "".join(message.body for message in night.inbox.got)
 
 
+def test_a_reload_reads_a_url_anew_that_stands_in_a_file(yard: Yard, tmp_path: Path) -> None:
+    file, (old, new) = tmp_path / "oncall.url", (Site(), Site())
+    file.write_text(old.url)
+    receivers = {"oncall": {"url_file": str(file)}}
+    config = make_config(yard.root, notify={"receivers": receivers, "window_seconds": 3600})
+    daemon = Daemon(replace(yard.dock, config=config), read_config=lambda: config)
+    daemon._prepare()
+    file.write_text(new.url)
+    daemon._take_configuration()
+    daemon._alarms.tell(Heartbeat("", "", 0, 5, 6, 15, 0, 0, database_problem="away"))
+    daemon._shut_down()
+    assert (len(old.got), len(new.got)) == (0, 1)
+    old.close()
+    new.close()
+
+
 def test_a_daemon_refuses_a_receiver_that_cannot_be_used_at_its_start_and_at_a_reload(
     yard: Yard,
 ) -> None:
@@ -330,7 +347,7 @@ def test_a_daemon_refuses_a_receiver_that_cannot_be_used_at_its_start_and_at_a_r
     daemon._shut_down()
 
 
-def test_the_daemon_looks_at_the_journal_for_alarms_as_often_as_for_what_was_cut_off(
+def test_the_daemon_looks_at_the_journal_for_alarms_now_and_then(
     yard: Yard,
 ) -> None:
     night, clock = Night(yard), Clock()
@@ -339,7 +356,7 @@ def test_the_daemon_looks_at_the_journal_for_alarms_as_often_as_for_what_was_cut
     daemon._take_turn_safely(woken=True)
     for n in range(3):
         yard.drop(f"sales_2026110{n}.csv", "id,name\n1\n")
-    clock.now += RECOVERY_SECONDS
+    clock.now += TROUBLE_SECONDS
     daemon._take_turn_safely(woken=True)
     daemon._shut_down()
     assert "fails again and again" in "".join(message.body for message in night.inbox.got)

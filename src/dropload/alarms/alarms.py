@@ -26,6 +26,9 @@ from dropload.reports import count_of
 _PATIENCE_SECONDS = 5.0
 """What a stop waits for messages; those that are left are sent after the next start."""
 
+_HANDOVER_SECONDS = 1.0
+"""What a reload waits for a message that is being sent; one that takes longer may come twice."""
+
 
 class Alarms:
     """Takes notes of what happens; does nothing where nobody is to be told."""
@@ -60,11 +63,14 @@ class Alarms:
 
     def configure(self, dock: Dock) -> None:
         """Tell whom another configuration names from now on; what is unsent stays so."""
-        is_same = dock.config.notify == self._dock.config.notify
+        notify = dock.config.notify
+        # What stands in a file may be another URL by now.
+        is_in_files = any(receiver.url is None for receiver in notify.receivers.values())
+        is_same = notify == self._dock.config.notify and not is_in_files
         self._dock = dock
         if is_same:
             return
-        self._post.close(0)
+        self._post.close(_HANDOVER_SECONDS)
         self._memory.unsent = self._post.waiting()
         self._post = self._make_post(dock.config)
         self._begin()

@@ -222,11 +222,16 @@ class Listings:
         return found
 
     def troubles(
-        self, conn: sa.Connection, table: str | None, since: datetime | None
+        self,
+        conn: sa.Connection,
+        table: str | None,
+        since: datetime | None,
+        most: int | None = None,
     ) -> Iterator[Trouble]:
         """Yield the loads that went wrong, in no order: refused, held, or written to afterwards.
 
-        Only what grouping needs, and not all at once: there may be very many.
+        Only what grouping needs, and not all at once: there may be very many. `most`: only so many
+        of the latest.
         """
         own = self._loads.c
         at = sa.func.coalesce(own.finished_at, own.claimed_at).label("at")
@@ -235,6 +240,8 @@ class Listings:
         ).where(own.error_category.in_(_TROUBLES), *is_of_table(self._loads, table))
         if since is not None:
             query = query.where(own.claimed_at >= since)
+        if most is not None:
+            query = query.order_by(own.claimed_at.desc()).limit(most)
         for row in conn.execute(query, execution_options={"yield_per": _CHUNK}):
             yield Trouble(
                 row.load_id,
