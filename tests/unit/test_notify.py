@@ -169,7 +169,7 @@ def test_more_different_things_than_there_is_room_for_are_counted() -> None:
     for n in range(MOST_GROUPS + 5):
         box.add(away(subject=str(n)))
     assert (len(box.waiting()), box.turned_away) == (MOST_GROUPS, 5)
-    assert "And 197 more:" in compose(box.take(), box.turned_away, PLACE, UTC).body
+    assert "And 200 more:" in compose(box.take(), box.turned_away, PLACE, UTC).body
 
 
 # --- quiet hours
@@ -291,6 +291,11 @@ def test_files_named_alike_are_one_item_and_their_number_is_the_title() -> None:
     assert "\n\nx.csv failed, 12:00.\n" in said.body
 
 
+def test_files_of_one_sender_are_one_item_although_their_numbers_lead_to_several_tables() -> None:
+    said = words(*[failed(f"sales_{n}.csv", f"dbo.sales_{n}") for n in range(3)])
+    assert said.body.startswith("3 files failed: sales_#.csv, 12:00.\nThe last, sales_2.csv: 1")
+
+
 def test_the_gravest_comes_first_and_what_is_over_last() -> None:
     loads = failed(headline="dbo.a loads again", is_over=True, table="dbo.a", file_name="")
     said = words(loads, failed(), away(), away(subject="x"))
@@ -304,14 +309,14 @@ def test_the_gravest_comes_first_and_what_is_over_last() -> None:
 def test_what_lasted_over_midnight_names_the_day_and_long_texts_are_cut() -> None:
     said = words(failed(at=NOON - timedelta(days=1)), failed(text="word " * 500))
     assert "2026-11-19 12:00 to 12:00" in said.body
-    assert said.body.count("word") == 80
+    assert said.body.count("word") == 72
     assert " …" in said.body
 
 
 def test_a_message_for_many_things_stays_short_enough_for_every_service() -> None:
     notes = [failed(f"{chr(97 + n)}.csv", f"dbo.{chr(97 + n)}") for n in range(20)]
     said = words(*notes)
-    assert "And 12 more: `dropload status`" in said.body
+    assert "And 15 more: `dropload status`" in said.body
     assert len(said.body) < 2000
 
 

@@ -14,8 +14,8 @@ from dropload.notify.mailbox import Group
 from dropload.notify.note import Note
 from dropload.reports import count_of
 
-_MOST_ITEMS = 8
-_MOST_CHARACTERS = 400
+_MOST_ITEMS = 5
+_MOST_CHARACTERS = 360
 """Of one item's text: several services take no message of more than 2,000 in all."""
 _OF_FILES = {Event.FILE_FAILED: "failed", Event.FILE_HELD: "held"}
 _MOST_IN_TITLE = 2
@@ -99,7 +99,8 @@ def _describe(group: Group, zone: tzinfo | None) -> str:
     if count == 1 or note.is_over or note.event not in _OF_FILES:
         return f"{_capital(note.headline)}{_of_table(note)}, {when}.\n{_cut(_capital(note.text))}"
     said = f"{_count_files(count, note.event)}: {file_pattern(note.file_name)}"
-    return f"{said}{_of_table(note)}, {when}.\nThe last, {note.file_name}: {_cut(note.text)}"
+    table = _of_table(note) if group.first.table == note.table else ""
+    return f"{said}{table}, {when}.\nThe last, {note.file_name}: {_cut(note.text)}"
 
 
 def _count_files(count: int, event: Event) -> str:

@@ -30,11 +30,15 @@ class Note:
 
     @property
     def key(self) -> Key:
-        """Return what those have in common that become one item of a message."""
+        """Return what those have in common that become one item of a message.
+
+        Files named alike are of one sender, although numbers in names may lead to several tables.
+        """
+        pattern = file_pattern(self.file_name)
         return (
             self.event.value,
-            self.table,
-            file_pattern(self.file_name),
+            "" if pattern else self.table,
+            pattern,
             self.subject,
             self.is_over,
         )
