@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
 
+from dropload.alert_config import ExpectedConfig, ExpectedFile, NotifyConfig, NotifyReceiver
+from dropload.config_base import Days, Name, Positive, Seconds, Section, Share
 from dropload.errors import ConfigError
 
 ENV_PREFIX = "DROPLOAD_"
@@ -18,12 +20,6 @@ CONFIG_VARIABLE = "DROPLOAD_CONFIG"
 DEFAULT_FILES = (Path("config/dropload.toml"), Path("/etc/dropload/dropload.toml"))
 _NOT_KEYS = (CONFIG_VARIABLE, "DROPLOAD_TEST_")
 """Variables with our prefix that are not configuration keys."""
-
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(min_length=1)]
-Positive = Annotated[int, Field(ge=1)]
-Days = Annotated[int, Field(ge=1, le=36_500)]
 
 ALWAYS_IGNORED = (
     ".*",
@@ -43,11 +39,7 @@ NEEDS_RESTART = ("paths", "database", "schemas")
 """Sections that a running daemon has read once: the tree and the database are open."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class PathsConfig(_Section):
+class PathsConfig(Section):
     """Where the drop tree and the daemon's own files are."""
 
     dropoff: Path = Path("dropoff")
@@ -59,7 +51,7 @@ DEFAULT_URL = "sqlite:///data/dropload.db"
 """The embedded default: nothing to install."""
 
 
-class DatabaseConfig(_Section):
+class DatabaseConfig(Section):
     """The target: a URL, or the parts from which it is built."""
 
     url: SecretStr | None = None
@@ -95,7 +87,7 @@ class DatabaseConfig(_Section):
     """Age at which a connection is replaced, before a firewall drops it; -1: never."""
 
 
-class SchemasConfig(_Section):
+class SchemasConfig(Section):
     """Schema names in the target; on a target without schemas they are part of the table's name."""
 
     reference: Name = "ref"
@@ -105,14 +97,14 @@ class SchemasConfig(_Section):
     stage: Name = "stg"
 
 
-class GateConfig(_Section):
+class GateConfig(Section):
     """The stability check."""
 
     checks: Positive = 6
     interval_seconds: Seconds = 15
 
 
-class WatchConfig(_Section):
+class WatchConfig(Section):
     """How the inboxes are looked at."""
 
     scan_interval_seconds: Seconds = 5
@@ -122,7 +114,7 @@ class WatchConfig(_Section):
     """More names that are never touched, beside `ALWAYS_IGNORED`."""
 
 
-class WorkersConfig(_Section):
+class WorkersConfig(Section):
     """The processes that load."""
 
     count: Positive = Field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)))
@@ -132,9 +124,12 @@ class WorkersConfig(_Section):
     """A claim that was not renewed for this long may be taken over by another daemon."""
     stop_timeout_seconds: Seconds = 30
     """How long running loads may go on after SIGTERM before they are cut off."""
+    disk_reserve_mb: Annotated[int, Field(ge=0)] = 200
+    """No load starts while less is free below the tree, the state folder, the temporary folder or
+    the embedded database; 0: none looks."""
 
 
-class LoadConfig(_Section):
+class LoadConfig(Section):
     """What a load may and must do."""
 
     batch_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 990
@@ -158,7 +153,7 @@ class LoadConfig(_Section):
     """Settles columns such as `03/04/2024`; default: they stay text, and the plan says so."""
 
 
-class RetentionConfig(_Section):
+class RetentionConfig(Section):
     """How long things are kept."""
 
     backups_per_table: Annotated[int, Field(ge=0)] = 3
@@ -173,7 +168,7 @@ class RetentionConfig(_Section):
     log_days: Days = 90
 
 
-class RetryConfig(_Section):
+class RetryConfig(Section):
     """How trouble of the infrastructure is waited out."""
 
     attempts: Positive = 5
@@ -184,7 +179,7 @@ class RetryConfig(_Section):
     """How long a table's queue pauses after an error that the database owner must mend."""
 
 
-class HealthConfig(_Section):
+class HealthConfig(Section):
     """Thresholds of the health check."""
 
     check_timeout_seconds: Seconds = 1
@@ -206,6 +201,8 @@ class HealthConfig(_Section):
     failed_critical_share: Share = 0.8
     failed_min_loads: Positive = 5
     """Fewer loads in an hour say nothing about a share."""
+    repeated_failures: Annotated[int, Field(ge=2)] = 3
+    """So many files with names alike that failed for one reason, and none that loaded since."""
     clock_skew_warning_seconds: Seconds = 30
 
 
@@ -229,7 +226,7 @@ def _check_address(text: str) -> str:
     return text
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(Section):
     """What Prometheus may fetch from the daemon."""
 
     listen: Annotated[str, AfterValidator(_check_address)] = ""
@@ -238,7 +235,7 @@ class MetricsConfig(_Section):
     """So many tables are counted by name, those that come later together as `other`."""
 
 
-class LogConfig(_Section):
+class LogConfig(Section):
     """What is logged and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -247,7 +244,7 @@ class LogConfig(_Section):
     file: Path | None = None
 
 
-class Config(_Section):
+class Config(Section):
     """The whole configuration, checked and frozen."""
 
     paths: PathsConfig = PathsConfig()
@@ -261,6 +258,8 @@ class Config(_Section):
     retry: RetryConfig = RetryConfig()
     health: HealthConfig = HealthConfig()
     metrics: MetricsConfig = MetricsConfig()
+    notify: NotifyConfig = NotifyConfig()
+    expected: ExpectedConfig = ExpectedConfig()
     log: LogConfig = LogConfig()
 
     @property
@@ -290,8 +289,25 @@ class LoadedConfig:
         """Yield every key in the order of the configuration file; secrets stay masked."""
         for section_name, section in self.config:
             for name, value in section:
-                key = f"{section_name}.{name}"
-                yield Setting(key, value, self.sources.get(key, "default"))
+                for key, one in _flatten(f"{section_name}.{name}", value):
+                    yield Setting(key, one, self.sources.get(key, "default"))
+
+
+_ENTRIES: Mapping[str, type[BaseModel]] = {
+    "notify.receivers": NotifyReceiver,
+    "expected.files": ExpectedFile,
+}
+"""Keys below which people name tables of their own, each with the keys of a class."""
+
+
+def _flatten(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys below one that holds tables with names of their own, else itself."""
+    if key not in _ENTRIES:
+        yield key, value
+        return
+    for name, entry in value.items():
+        for inner, one in entry:
+            yield f"{key}.{name}.{inner}", one
 
 
 def load_config(
@@ -349,9 +365,26 @@ def _merge(
                 f"{origin}: {section!r} stands outside a section.",
                 hint="Keys belong below a line such as [paths].",
             )
-        for name, value in entries.items():
-            values.setdefault(section, {})[name] = value
-            sources[f"{section}.{name}"] = origin
+        _put(values.setdefault(section, {}), sources, section, entries, origin)
+
+
+def _put(
+    into: dict[str, Any],
+    sources: dict[str, str],
+    key: str,
+    entries: Mapping[str, Any],
+    origin: str,
+) -> None:
+    """Add entries to those that are there; tables of one name are put together."""
+    for name, value in entries.items():
+        inner = f"{key}.{name}"
+        if isinstance(value, Mapping):
+            there = into.get(name)
+            into[name] = there if isinstance(there, dict) else {}
+            _put(into[name], sources, inner, value, origin)
+        else:
+            into[name] = value
+            sources[inner] = origin
 
 
 def _merge_variable(
@@ -369,16 +402,22 @@ def _merge_variable(
             f"The variable {name} ({origin}) names no key.",
             hint=f"Write {ENV_PREFIX}SECTION__KEY, for example DROPLOAD_PATHS__DROPOFF.",
         )
+    path = [section, *key.split("__")]
     parsed: Any = value
-    if _is_list(section, key):
+    if _is_list(path):
         parsed = [item.strip() for item in value.split(",") if item.strip()]
-    _merge(values, sources, {section: {key: parsed}}, f"{origin} {name}")
+    for part in reversed(path):
+        parsed = {part: parsed}
+    _merge(values, sources, parsed, f"{origin} {name}")
 
 
-def _is_list(section: str, key: str) -> bool:
-    field = Config.model_fields.get(section)
-    default = getattr(field.default, key, None) if field is not None else None
-    return isinstance(default, tuple)
+def _is_list(path: list[str]) -> bool:
+    entry = _ENTRIES.get(".".join(path[:2]))
+    if entry is not None:
+        field = entry.model_fields.get(path[-1])
+        return field is not None and isinstance(field.default, tuple)
+    section = Config.model_fields.get(path[0])
+    return section is not None and isinstance(getattr(section.default, path[1], None), tuple)
 
 
 def _validate(values: dict[str, dict[str, Any]], sources: Mapping[str, str]) -> Config:
@@ -391,29 +430,60 @@ def _validate(values: dict[str, dict[str, Any]], sources: Mapping[str, str]) -> 
 
 def _explain(error: Any, sources: Mapping[str, str]) -> str:
     """Return one sentence for one finding of pydantic: key, value, origin, what would be right."""
-    key = ".".join(str(part) for part in error["loc"][:2])
-    origin = sources.get(key) or next(
-        (where for name, where in sources.items() if name.startswith(f"{key}.")), "configuration"
-    )
+    key = _key_of(error["loc"])
+    origin = _origin_of(key, sources)
     if error["type"] == "extra_forbidden":
         return f"{origin}: there is no key {key!r}.{_nearest(key)}"
-    shown = "***" if _is_secret(key) else repr(error["input"])
     said = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{origin}: {key} is missing."
+    if error["loc"][-1] == "[key]":
+        return f"{origin}: {key} is no possible name: write a-z, 0-9 and _, a letter first."
+    if isinstance(error["input"], (Mapping, BaseModel)):
+        # Not its text: what it says of others may be a secret.
+        return f"{origin}: {key} is not possible: {said}."
+    shown = "***" if _is_secret(key) else repr(error["input"])
     return f"{origin}: {key} = {shown} is not possible: {said}."
+
+
+def _key_of(where: tuple[int | str, ...]) -> str:
+    parts = [str(part) for part in where]
+    depth = 4 if ".".join(parts[:2]) in _ENTRIES else 2
+    return ".".join(part for part in parts[:depth] if part != "[key]")
+
+
+def _origin_of(key: str, sources: Mapping[str, str]) -> str:
+    """Return what set a key, or the first of those below it, or of those beside it."""
+    while key:
+        below = (where for name, where in sources.items() if name.startswith(f"{key}."))
+        if origin := sources.get(key) or next(below, None):
+            return origin
+        key = key.rpartition(".")[0]
+    return "configuration"
 
 
 def _nearest(key: str) -> str:
     known = list(Config.model_fields) if "." not in key else list(known_keys())
+    parent = key.rpartition(".")[0]
+    entry = _ENTRIES.get(parent.rpartition(".")[0])
+    if entry is not None:
+        known = [f"{parent}.{inner}" for inner in entry.model_fields]
     matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def known_keys() -> Iterator[str]:
-    """Yield every dotted key there is."""
+    """Yield every dotted key there is, but those below names that people give."""
     for section, field in Config.model_fields.items():
         for name in type(field.default).model_fields:
-            yield f"{section}.{name}"
+            if f"{section}.{name}" not in _ENTRIES:
+                yield f"{section}.{name}"
 
 
 def _is_secret(key: str) -> bool:
-    return key in ("database.url", "database.password")
+    if key in ("database.url", "database.password"):
+        return True
+    parts = key.split(".")
+    # Also what was written in the place of a receiver's table: it may be the URL.
+    is_receiver = parts[:2] == ["notify", "receivers"]
+    return is_receiver and (len(parts) < 4 or parts[3] == "url")

@@ -6,12 +6,14 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from dropload.alarms import Alarms
 from dropload.bookkeeping import Bookkeeper
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
 from dropload.errors import ConfigError, DroploadError
+from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
 from dropload.heartbeat import remove_heartbeat, write_heartbeat
 from dropload.housekeeping import Housekeeper
@@ -22,6 +24,7 @@ from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
 from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
+from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
 from dropload.service import ServiceManager
 from dropload.telling import PutOffDrop, make_heartbeat
@@ -29,6 +32,8 @@ from dropload.watcher import Scan, Watcher, scan_inboxes
 
 RECOVERY_SECONDS = 30.0
 """How often moves that failed and claims of dead workers are looked after."""
+TROUBLE_SECONDS = 60.0
+"""How often the journal is asked what is missing, and what goes wrong too often."""
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 MIN_SCAN_GAP_SECONDS = 0.1
@@ -68,6 +73,9 @@ class Daemon:
         self._turn_problem = ""
         """What nobody foresaw in the last turn; empty when it ended well."""
         self._housekeeper = Housekeeper(dock, clock)
+        self._reserve = DiskReserve(dock, clock)
+        self._expected = ExpectedFiles(dock)
+        self._alarms = Alarms(dock)
         self._stopping = False
         self._started_at = datetime.now(UTC)
         self._scan: Scan | None = None
@@ -77,6 +85,7 @@ class Daemon:
         """Something happened that the heartbeat does not tell yet."""
         self._last_beat = float("-inf")
         self._next_recovery = float("-inf")
+        self._next_look_for_trouble = float("-inf")
         self._books = Bookkeeper(dock)
         self._later: list[PutOffDrop] = []
         """Drops to be tried again."""
@@ -116,6 +125,7 @@ class Daemon:
     def _prepare(self) -> None:
         self._outage.probe(at_once=True)
         self._make_tree()
+        self._alarms.start()
         self._log.info(
             "daemon_started",
             dropoff=str(self._dock.tree.root),
@@ -156,6 +166,7 @@ class Daemon:
         self._watcher.stop()
         for finished in self._dispatcher.stop(patience):
             self._settle(finished)
+        self._alarms.close()
         remove_heartbeat(self._dock.config.state_folder)
         self._metrics.close()
         self._log.info("daemon_stopped")
@@ -182,12 +193,14 @@ class Daemon:
         changed = _find_differing(config, old, Config.model_fields)
         try:
             configure_logs(config.log)
+            self._alarms.check(config)
         except ConfigError as exc:
             self._refuse(exc)
             return
         if changed:
             self._apply(config)
             self._books.note_reload(", ".join(changed))
+        self._alarms.configure(self._dock)
         self._metrics.note_reload(accepted=True)
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
@@ -207,6 +220,8 @@ class Daemon:
         self._outage.configure(config.retry)
         self._housekeeper.configure(self._dock)
         self._books.configure(self._dock)
+        self._reserve.configure(self._dock)
+        self._expected.configure(self._dock)
         self._dispatcher.configure(config)
 
     # --- one turn
@@ -242,9 +257,12 @@ class Daemon:
         self._requeue_later()
         if self._outage.probe():
             self._keep_journal()
+        has_room = self._reserve.has_room()
         if self._outage.is_over:
-            self._has_news = self._dispatcher.start_loads() or self._has_news
+            if has_room:
+                self._has_news = self._dispatcher.start_loads() or self._has_news
             self._clean_up()
+            self._look_for_trouble_when_due()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
             self._manager.tell_ready(self._state())
@@ -327,6 +345,7 @@ class Daemon:
 
     def _settle(self, finished: Finished) -> None:
         self._metrics.note_finished(finished, self._clock())
+        self._alarms.note_finished(finished)
         if finished.outcome is None:
             self._settle_crash(finished)
             return
@@ -446,12 +465,25 @@ class Daemon:
         except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
 
+    def _look_for_trouble_when_due(self) -> None:
+        """Find what is missing or goes wrong too often, after all that somebody waits for."""
+        if self._clock() < self._next_look_for_trouble:
+            return
+        self._next_look_for_trouble = self._clock() + TROUBLE_SECONDS
+        try:
+            self._expected.look(datetime.now(UTC))
+            self._alarms.look_at_journal(self._expected)
+        except NOT_THE_FILES_FAULT as exc:
+            self._outage.begin(exc)
+
     # --- telling
 
     def _state(self) -> str:
         """Return in one line what there is to do, or what is wrong."""
         if not self._outage.is_over:
             return f"database away: {self._outage.problem}"
+        if self._reserve.problem:
+            return self._reserve.problem
         return (
             f"{self._gate.waiting_count:,} at the gate, {self._dispatcher.queued:,} queued, "
             f"{len(self._dispatcher.running):,} loading"
@@ -506,9 +538,13 @@ class Daemon:
             held=self._books.held_count,
             problem=self._turn_problem,
             metrics_problem=self._metrics.problem,
+            disk_problem=self._reserve.problem,
+            missing_files=[missing.describe() for missing in self._expected.missing],
+            notify_problem=self._alarms.problem,
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)
+        self._alarms.tell(heartbeat)
         try:
             write_heartbeat(self._dock.config.state_folder, heartbeat)
         except OSError as exc:

@@ -84,6 +84,12 @@ class Heartbeat:
     """Why no worker can be started."""
     metrics_problem: str = ""
     """Why nobody can fetch the metrics; empty also where they are off."""
+    disk_problem: str = ""
+    """Why no load starts for want of room; empty while there is enough."""
+    missing_files: list[str] = field(default_factory=list)
+    """What was expected by now and is not here, each in a sentence."""
+    notify_problem: str = ""
+    """Which notifications did not arrive; empty also where none are sent."""
     turn_problem: str = ""
     """What nobody foresaw in the daemon's last turn."""
     failures: dict[str, int] = field(default_factory=dict)

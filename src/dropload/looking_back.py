@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.dock import Dock
-from dropload.journal import Action, ActionFilter, Duplicate, Trouble
+from dropload.error_groups import ErrorGroup, find_error_groups
+from dropload.journal import Action, ActionFilter, Duplicate
 from dropload.model import Layout, LoadRecord, RejectRecord
-from dropload.naming import file_pattern
 
 Since = timedelta | datetime | str | None
 """From when on: so long before now, a time (UTC where it has no offset), or either in words as
@@ -34,23 +34,6 @@ class LoadDetails:
     rejects: tuple[RejectRecord, ...]
     actions: tuple[Action, ...]
     """Who did what to it, oldest first, with the release that let its file through."""
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Loads that went wrong in the same way: one category, one table, files named alike."""
-
-    category: str
-    table: str
-    """Empty where the files' names give no table."""
-    file_pattern: str
-    """The files' name with `#` for each digit."""
-    count: int
-    first_at: datetime
-    last_at: datetime
-    last_load_id: int
-    last_file_name: str
-    last_message: str
 
 
 def read_since(said: str) -> timedelta | datetime:
@@ -132,31 +115,7 @@ def group_errors(
     """Return what went wrong, grouped by category, table and the files' names; the most first."""
     _check_limit(limit)
     with dock.target.read() as conn:
-        listings = dock.journal.listings
-        found = _group(listings.troubles(conn, table, _start_of(dock, conn, since)))
-        groups = sorted(found, key=lambda group: (-group.count, -group.last_load_id))[:limit]
-        messages = listings.messages(conn, [group.last_load_id for group in groups])
-    return [replace(group, last_message=messages.get(group.last_load_id, "")) for group in groups]
-
-
-def _group(troubles: Iterable[Trouble]) -> Iterable[ErrorGroup]:
-    """Return the groups of troubles in any order; messages are put in later."""
-    groups: dict[tuple[str, str, str], ErrorGroup] = {}
-    for trouble in troubles:
-        key = (trouble.category, trouble.table, file_pattern(trouble.file_name))
-        at, load_id, name = trouble.at, trouble.load_id, trouble.file_name
-        before = groups.get(key) or ErrorGroup(*key, 0, at, at, load_id, name, "")
-        is_later = load_id > before.last_load_id
-        groups[key] = ErrorGroup(
-            *key,
-            before.count + 1,
-            min(before.first_at, at),
-            max(before.last_at, at),
-            load_id if is_later else before.last_load_id,
-            name if is_later else before.last_file_name,
-            "",
-        )
-    return groups.values()
+        return find_error_groups(dock, conn, table, _start_of(dock, conn, since), limit)
 
 
 def _start_of(dock: Dock, conn: sa.Connection, since: Since) -> datetime | None:

@@ -28,6 +28,8 @@ class WaitsFor(StrEnum):
     """Its load is over, and its folder keeps it from being moved."""
     LOAD = "load"
     """It is being loaded."""
+    ROOM = "room"
+    """The disk is nearly full."""
     RETRY = "retry"
     """It was put off."""
     DATABASE = "database"
@@ -166,13 +168,16 @@ def _at_gate(situation: Situation, note: AtGate) -> Reason:
 
 def _away(situation: Situation) -> Iterator[Reason]:
     heartbeat = situation.heartbeat
-    if heartbeat is None or not heartbeat.database_problem:
+    if heartbeat is None:
         return
-    until, said = None, "database away"
-    if heartbeat.database_next_try:
-        until = datetime.fromisoformat(heartbeat.database_next_try)
-        said += f", next try {clock(until)}"
-    yield Reason(WaitsFor.DATABASE, said, until)
+    if heartbeat.database_problem:
+        until, said = None, "database away"
+        if heartbeat.database_next_try:
+            until = datetime.fromisoformat(heartbeat.database_next_try)
+            said += f", next try {clock(until)}"
+        yield Reason(WaitsFor.DATABASE, said, until)
+    if heartbeat.disk_problem:
+        yield Reason(WaitsFor.ROOM, heartbeat.disk_problem)
 
 
 def _queued(situation: Situation, place: int, queue: TableQueue) -> Reason:

@@ -1,6 +1,7 @@
 """How trouble of the infrastructure is waited out: the one place with the policies."""
 
 import random
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,6 +12,8 @@ from dropload.errors import ClaimLostError, FileChangedError, StalePlanError, Tr
 from dropload.logs import get_logger
 
 T = TypeVar("T")
+_LONGEST_WAIT_SECONDS = 300.0
+"""Between two tries of what may be tried for hours."""
 
 
 def call_with_retries(
@@ -43,6 +46,33 @@ def call_with_retries(
     if tries > 1:
         get_logger().info("step_recovered", tries=tries)
     return found
+
+
+def call_until(
+    action: Callable[[], T], stop: threading.Event, *, first_seconds: float, give_up_seconds: float
+) -> T:
+    """Return what `action` returns; call it again, ever more rarely, when it raises TransientError.
+
+    Raises its error when `stop` is set or so much time is over. Nobody waits for this.
+    """
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_any(
+            tenacity.stop_before_delay(give_up_seconds), tenacity.stop_when_event_set(stop)
+        ),
+        wait=tenacity.wait_exponential(multiplier=first_seconds, max=_LONGEST_WAIT_SECONDS),
+        retry=tenacity.retry_if_exception_type(TransientError),
+        sleep=tenacity.sleep_using_event(stop),
+        before_sleep=_log_put_off,
+        reraise=True,
+    )
+    return retrying(action)
+
+
+def _log_put_off(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0
+    log = get_logger().warning if state.attempt_number == 1 else get_logger().debug
+    log("notification_retried", reason=str(error), wait_seconds=round(wait, 1))
 
 
 def back_off_seconds(failures: int, settings: RetryConfig) -> float:

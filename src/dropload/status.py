@@ -92,20 +92,30 @@ class Status:
         yield from self.folder_problems
         beat = self.daemon
         if beat is not None and not self.daemon_problem:
-            if beat.database_problem:
-                at = beat.database_next_try
-                tried = f", next try {clock(datetime.fromisoformat(at))}" if at else ""
-                yield f"database away{tried}: {beat.database_problem}"
-            if beat.workers_problem:
-                yield beat.workers_problem
-            if beat.turn_problem:
-                yield f"the daemon's turn fails: {beat.turn_problem}"
+            yield from _daemons_problems(beat)
         if self.database_problem and not (beat and beat.database_problem):
             yield f"database away: {self.database_problem}"
         for pause in self.paused:
             yield f"{pause.table} is paused until {clock(pause.until)}: {pause.reason}"
         for path in self.lonely_companions:
             yield f"no file for the companion {path}"
+
+
+def _daemons_problems(beat: Heartbeat) -> Iterator[str]:
+    """Yield what the daemon itself finds wrong."""
+    if beat.database_problem:
+        at = beat.database_next_try
+        tried = f", next try {clock(datetime.fromisoformat(at))}" if at else ""
+        yield f"database away{tried}: {beat.database_problem}"
+    if beat.disk_problem:
+        yield beat.disk_problem
+    if beat.workers_problem:
+        yield beat.workers_problem
+    if beat.turn_problem:
+        yield f"the daemon's turn fails: {beat.turn_problem}"
+    yield from beat.missing_files
+    if beat.notify_problem:
+        yield beat.notify_problem
 
 
 @dataclass(frozen=True, slots=True)

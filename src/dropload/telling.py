@@ -46,6 +46,9 @@ def make_heartbeat(
     held: int,
     problem: str,
     metrics_problem: str,
+    disk_problem: str,
+    missing_files: list[str],
+    notify_problem: str,
     now: float,
 ) -> Heartbeat:
     """Return the daemon's sign of life; `now` is the time by the clock of gate and drops."""
@@ -67,6 +70,9 @@ def make_heartbeat(
         workers_problem=dispatcher.problem,
         turn_problem=problem,
         metrics_problem=metrics_problem,
+        disk_problem=disk_problem,
+        missing_files=missing_files,
+        notify_problem=notify_problem,
         failures={path_text(path): times for path, times in islice(failures.items(), MOST_NAMED)},
         config_digests=digest_sections(config),
         queued=dispatcher.queued,

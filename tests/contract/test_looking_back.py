@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from dropload.error_groups import find_repeated_failures
 from dropload.errors import RefusedError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
@@ -103,6 +104,25 @@ def test_errors_are_grouped_by_category_table_and_the_names_of_files(site: Site)
     age_loads(site, 24 * 8, 1, 2)
     [recent] = group_errors(site.dock, "sales", timedelta(days=7), limit=1)
     assert (recent.count, recent.last_load_id, recent.category) == (1, 7, "held")
+
+
+def test_a_sender_whose_files_keep_failing_is_named_until_one_loads(site: Site) -> None:
+    def repeated() -> list[tuple[str, int]]:
+        with site.dock.target.read() as conn:
+            since = site.dock.target.now(conn) - timedelta(days=7)
+            groups = find_repeated_failures(site.dock, conn, "file", since, 3)
+            arrivals = list(site.dock.journal.listings.arrivals(conn, since))
+        assert len(arrivals) == len(list_loads(site.dock))
+        return [(group.file_pattern, group.count) for group in groups]
+
+    site.drop("sales_1.csv", BAD)
+    site.drop("sales_2.csv", BAD)
+    assert repeated() == []
+    site.drop("sales_3.csv", BAD)
+    site.drop("other_sales.csv", ORDERS)
+    assert repeated() == [("sales_#.csv", 3)]
+    site.drop("sales_4.csv", ORDERS)
+    assert repeated() == []
 
 
 def test_more_errors_than_are_fetched_at_a_time_are_all_counted(

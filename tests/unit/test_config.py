@@ -1,5 +1,6 @@
 """The configuration says what is wrong, where, and what would be right."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_a_list_from_the_environment_is_split_at_commas(tmp_path: Path) -> None:
         ("[metrics]\nlisten = 'here:99999'", {}, ["'here:99999'", "write HOST:PORT"]),
         ("[metrics]\nlisten = ':9000'", {}, ["write the host before the port"]),
         ("[metrics]\nlisten = '::1:9000'", {}, ["an IPv6 address in brackets: [::1]:10187"]),
+        ("[notify]\nreceivers.a.urll = 'x'", {}, ["'notify.receivers.a.url'?"]),
+        ("[notify]\nreceivers.a = 'json://geheim'", {}, ["notify.receivers.a = ***"]),
+        ("[notify]\nreceivers.a.url = 5", {}, ["own.toml: notify.receivers.a.url = ***"]),
+        ("[notify]\nreceivers.a.events = ['x']", {}, ["receivers.a.events = 'x'", "file_failed"]),
+        ("[notify]\nreceivers.A.url = 'x'", {}, ["notify.receivers.A is no possible name"]),
+        ("[notify]\nreceivers.a.url = 'x'\nreceivers.a.url_file = 'y'", {}, ["the URL once"]),
+        ("", {"DROPLOAD_NOTIFY__RECEIVERS__A__MIN_SEVERITY": "x"}, ["MIN_SEVERITY", "'warning'"]),
+        ("[notify]\nquiet_from = '22:00'", {}, ["own.toml: notify", "quiet_until"]),
+        ("[notify]\nquiet_from = 8\nquiet_until = 9", {}, ["quiet_from = 8", "HH:MM"]),
+        ("[notify]\nquiet_from = '8:00'\nquiet_until = '8:00'", {}, ["the same time"]),
+        ("[notify]\ntime_zone = 'Mars/Base'", {}, ["'Mars/Base'", "Europe/Berlin"]),
+        ("[expected]\nfiles.a.table = 'x'", {}, ["own.toml: expected.files.a.by is missing"]),
+        ("[expected]\nfiles.a.by = '7:00'", {}, ["expected.files.a", "either table or pattern"]),
+        (
+            "[expected]\nfiles.a = {by = '7:00', table = 'x', weekdays = []}",
+            {},
+            ["at least one weekday"],
+        ),
         ("checks = 3", {}, ["own.toml", "outside a section"]),
         ("[gate", {}, ["own.toml", "not valid TOML"]),
         ("", {"DROPLOAD_CHECKS": "3"}, ["DROPLOAD_CHECKS", "SECTION__KEY"]),
@@ -102,6 +121,53 @@ def test_an_empty_address_switches_metrics_off_that_the_file_has_on(tmp_path: Pa
     assert load(tmp_path, toml, DROPLOAD_METRICS__LISTEN="").metrics.listen == ""
 
 
+def test_tables_that_people_name_come_from_file_and_environment_together(tmp_path: Path) -> None:
+    toml = "[notify.receivers.oncall]\nmin_severity = 'error'\nevents = ['file_held']\n"
+    environ = {
+        "DROPLOAD_NOTIFY__RECEIVERS__ONCALL__URL": "json://localhost/t0ps3cret",
+        "DROPLOAD_NOTIFY__RECEIVERS__ONCALL__TABLES": "dbo.sales, ref.*",
+        "DROPLOAD_NOTIFY__RECEIVERS__OTHER__IGNORE_QUIET_HOURS": "true",
+        "DROPLOAD_EXPECTED__FILES__SALES__TABLE": "sales",
+        "DROPLOAD_EXPECTED__FILES__SALES__BY": "7:05",
+        "DROPLOAD_EXPECTED__FILES__SALES__WEEKDAYS": "mon,fri",
+    }
+    (tmp_path / "own.toml").write_text(toml, encoding="utf-8")
+    loaded = load_config(tmp_path / "own.toml", environ, tmp_path / ".env")
+    oncall, other = loaded.config.notify.receivers.values()
+    assert (oncall.min_severity, oncall.events, oncall.tables) == (
+        *("error", ("file_held",), ("dbo.sales", "ref.*")),
+    )
+    assert oncall.url is not None
+    assert oncall.url.get_secret_value() == "json://localhost/t0ps3cret"
+    assert other.ignore_quiet_hours
+    sales = loaded.config.expected.files["sales"]
+    assert (sales.by.isoformat("minutes"), sales.weekdays) == ("07:05", ("mon", "fri"))
+    shown = {setting.key: setting for setting in loaded.settings()}
+    assert shown["notify.receivers.oncall.min_severity"].source.endswith("own.toml")
+    assert "RECEIVERS__ONCALL__URL" in shown["notify.receivers.oncall.url"].source
+    assert "t0ps3cret" not in "".join(str(setting.value) for setting in shown.values())
+    assert hash(loaded.config) == hash(load_config(tmp_path / "own.toml", environ).config)
+
+
+def test_the_examples_of_named_tables_in_the_shipped_file_are_right(tmp_path: Path) -> None:
+    text = (resource_folder("config") / "dropload.toml").read_text(encoding="utf-8")
+    shown: dict[str, list[str]] = {"notify": [], "expected": []}
+    for section, lines in shown.items():
+        part = text.partition(f"\n[{section}]\n")[2].partition("\n[")[0]
+        lines += [
+            line.removeprefix("# ")
+            for line in part.splitlines()
+            if re.match(r"# (receivers|files)\.\w+\.\w+ = ", line) and "url_file" not in line
+        ]
+    config = load(tmp_path, "\n".join(f"[{s}]\n" + "\n".join(shown[s]) for s in shown))
+    assert set(config.notify.receivers["oncall"].model_fields_set) == {
+        *("url", "min_severity", "tables", "events", "ignore_quiet_hours")
+    }
+    assert set(config.expected.files["sales"].model_fields_set) == {
+        *("table", "by", "after", "weekdays", "time_zone")
+    }
+
+
 def test_a_wrong_password_value_is_not_repeated_in_the_message(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "[database]\nurl = 5\nport = 99999999\n")
@@ -122,6 +188,7 @@ def test_the_shipped_file_shows_every_key_commented_at_its_default() -> None:
     assert shown == set(known_keys()) - secrets
     examples = {"paths.state", "schemas.non_reference", "workers.count", "log.file"}
     examples |= {"load.decimal_mark", "load.day_first"}
+    examples |= {"notify.quiet_from", "notify.quiet_until"}
     for section, keys in values.items():
         if section == "database":
             continue

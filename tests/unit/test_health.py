@@ -106,6 +106,18 @@ def test_what_was_never_prepared_is_not_made_by_looking(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_senders_files_that_keep_failing_are_a_warning_with_the_last_reason(yard: Yard) -> None:
+    beat(yard)
+    for n in range(1, 4):
+        assert "repeated failures" not in look(yard)
+        yard.drop(f"sales_{n}.csv", "id,name\n1\n")
+    check = look(yard)["repeated failures"]
+    assert check.level is Level.WARNING
+    assert "3 files like sales_#.csv failed since " in check.message
+    assert "the last, load 3: 1 row cannot be loaded" in check.message
+    assert check.subject == ":sales_#.csv"
+
+
 # --- the daemon
 
 
@@ -307,7 +319,7 @@ def test_a_journal_whose_rows_a_load_holds_is_busy_and_not_broken(
         yield Check("held", Level.OK, "no file is held")
         raise LockedError("Lock request time out period exceeded.")
 
-    monkeypatch.setattr(database_module, "_check_journal", refuse)
+    monkeypatch.setattr(database_module, "check_journal", refuse)
     found = look(yard)
     assert (found["journal"].level, found["held"].level) == (Level.OK, Level.OK)
     assert found["database"].level is Level.OK

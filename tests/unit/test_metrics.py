@@ -187,6 +187,10 @@ def test_the_heartbeats_words_become_gauges(counted: Counted) -> None:
     counted.figures.set_from_heartbeat(trouble)
     assert (counted("database_up"), counted("workers_up")) == (0, 0)
     assert (counted("paused_tables"), counted("unreadable_inboxes")) == (1, 1)
+    counted.figures.set_from_heartbeat(
+        replace(BEAT, disk_problem="no room", missing_files=["a", "b"])
+    )
+    assert (counted("disk_reserve_reached"), counted("missing_files")) == (1, 2)
 
 
 # --- who may ask

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from dropload.api.results import Error, Failure, Result, Success, error_of
 from dropload.config import Config, load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
+from dropload.error_groups import ErrorGroup
 from dropload.errors import ConfigError, DroploadError
 from dropload.health import Health, check_health
 from dropload.identity import person_name
@@ -22,7 +23,6 @@ from dropload.interventions import (
 from dropload.journal import Action, ActionFilter, Duplicate
 from dropload.logs import pass_on_to_logging
 from dropload.looking_back import (
-    ErrorGroup,
     LoadDetails,
     Since,
     group_errors,

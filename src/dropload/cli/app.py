@@ -11,6 +11,7 @@ from dropload.cli import (
     corrections,
     files,
     history,
+    notifications,
     operate,
     output,
     references,
@@ -72,6 +73,7 @@ for command in (
     *corrections.COMMANDS,
     *upkeep.COMMANDS,
     *references.COMMANDS,
+    *notifications.COMMANDS,
     *checks.COMMANDS,
 ):
     dropload.add_command(command)

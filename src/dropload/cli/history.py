@@ -8,9 +8,9 @@ import click
 
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
+from dropload.error_groups import ErrorGroup
 from dropload.journal import Action, ActionFilter, Duplicate
 from dropload.looking_back import (
-    ErrorGroup,
     Since,
     group_errors,
     layout_from_json,

@@ -45,6 +45,8 @@ class Check:
     level: Level
     message: str
     figures: tuple[Figure, ...] = ()
+    subject: str = ""
+    """What it is about, where several checks have one name: a table, a folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from dropload.config import Config, HealthConfig
 from dropload.dock import Dock, open_dock
-from dropload.errors import LockedError
+from dropload.error_groups import find_repeated_failures
+from dropload.errors import FileError, LockedError
 from dropload.health.answer import Check, Figure, Level, graded
 from dropload.health.lanes import Lane, Say
 from dropload.health.places import check_disk
@@ -24,6 +25,8 @@ from dropload.model import LoadRecord
 _LATE_SHOWN = timedelta(days=1)
 """So long a file that was written to after its load is a warning."""
 _RATE_OVER = timedelta(hours=1)
+_REPEATED_WITHIN = timedelta(days=7)
+"""Senders of one file a day are to be noticed, too."""
 _NAMED = 3
 _LOCK_SHARE = 0.3
 """Share of the time for all that goes into waiting for a lock: a load may hold it."""
@@ -50,7 +53,7 @@ def _check_database(config: Config, say: Say) -> Iterator[Check]:
         yield _check_writing(dock)
         say(f"the journal, {dock.target.place}")
         try:
-            yield from _check_journal(dock)
+            yield from check_journal(dock)
         except LockedError:
             # Where readers wait for writers: a load that publishes holds its rows of the journal.
             yield Check("journal", Level.OK, "busy: a load has it just now")
@@ -111,12 +114,14 @@ def _check_writing(dock: Dock) -> Check:
     return Check("writing", Level.OK, "a change was made and taken back")
 
 
-def _check_journal(dock: Dock) -> Iterator[Check]:
+def check_journal(dock: Dock) -> Iterator[Check]:
+    """Yield what the journal says of files and loads."""
     with dock.target.read() as conn:
         now = dock.target.now(conn)
         yield from _check_files(dock, conn, now)
         yield from _check_moves(dock, conn)
         yield from _check_loads(dock, conn, now)
+        yield from _check_repeated(dock, conn, now)
 
 
 def _check_files(dock: Dock, conn: sa.Connection, now: datetime) -> Iterator[Check]:
@@ -183,6 +188,20 @@ def _check_failures(ended: int, failed: int, settings: HealthConfig) -> Check:
         said += ": see `dropload history`"
     figures = (Figure("ended_last_hour", ended), Figure("failed_last_hour", failed))
     return Check("failures", level if failed else Level.OK, said, figures)
+
+
+def _check_repeated(dock: Dock, conn: sa.Connection, now: datetime) -> Iterator[Check]:
+    """Yield what one sender does wrong again and again."""
+    since, least = now - _REPEATED_WITHIN, dock.config.health.repeated_failures
+    for group in find_repeated_failures(dock, conn, FileError.category, since, least):
+        said = (
+            f"{group.count} files like {group.file_pattern} failed since "
+            f"{group.first_at:%Y-%m-%d %H:%M} UTC and none has loaded since; the last, load "
+            f"{group.last_load_id}: {group.last_message} Tell the sender: the format has changed"
+        )
+        yield Check(
+            "repeated failures", Level.WARNING, said, subject=f"{group.table}:{group.file_pattern}"
+        )
 
 
 def _names(rows: list[LoadRecord]) -> str:

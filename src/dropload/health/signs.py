@@ -42,8 +42,7 @@ def _check_daemon(config: Config, folder: Path) -> Iterator[Check]:
         yield Check("daemon", Level.UNKNOWN, said)
         return
     yield _check_scan(heartbeat, config.health)
-    yield from _check_problems(heartbeat)
-    yield from _check_put_off(heartbeat, config.health)
+    yield from check_problems(heartbeat, config.health)
     yield _check_configuration(heartbeat, config)
 
 
@@ -67,7 +66,8 @@ def _check_scan(heartbeat: Heartbeat, settings: HealthConfig) -> Check:
     return Check("daemon", level, message, (figure,))
 
 
-def _check_problems(heartbeat: Heartbeat) -> Iterator[Check]:
+def check_problems(heartbeat: Heartbeat, settings: HealthConfig) -> Iterator[Check]:
+    """Yield what the daemon itself finds wrong; silence is health."""
     if heartbeat.workers_problem:
         yield Check("workers", Level.CRITICAL, heartbeat.workers_problem)
     if heartbeat.turn_problem:
@@ -79,10 +79,21 @@ def _check_problems(heartbeat: Heartbeat) -> Iterator[Check]:
         yield Check("daemon's database", Level.CRITICAL, said)
     if heartbeat.metrics_problem:
         yield Check("metrics", Level.WARNING, heartbeat.metrics_problem)
+    if heartbeat.disk_problem:
+        yield Check("disk reserve", Level.CRITICAL, heartbeat.disk_problem)
+    if heartbeat.notify_problem:
+        yield Check("notifications", Level.WARNING, heartbeat.notify_problem)
+    yield from _check_files(heartbeat)
+    yield from _check_put_off(heartbeat, settings)
+
+
+def _check_files(heartbeat: Heartbeat) -> Iterator[Check]:
     for problem in heartbeat.folder_problems:
-        yield Check("daemon's folders", Level.CRITICAL, problem)
+        yield Check("daemon's folders", Level.CRITICAL, problem, subject=problem)
     for table, reason in heartbeat.paused_tables.items():
-        yield Check("queue", Level.WARNING, f"{table} pauses: {reason}")
+        yield Check("queue", Level.WARNING, f"{table} pauses: {reason}", subject=table)
+    for missing in heartbeat.missing_files:
+        yield Check("expected files", Level.WARNING, missing)
 
 
 def _check_put_off(heartbeat: Heartbeat, settings: HealthConfig) -> Iterator[Check]:

@@ -4,7 +4,15 @@ from datetime import timedelta
 
 from dropload.journal.claims import ClaimRefused, Claims
 from dropload.journal.history import LATE_WRITE, History
-from dropload.journal.listings import RELEASE, Action, ActionFilter, Duplicate, Listings, Trouble
+from dropload.journal.listings import (
+    RELEASE,
+    Action,
+    ActionFilter,
+    Arrival,
+    Duplicate,
+    Listings,
+    Trouble,
+)
 from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import (
     INIT,
@@ -38,6 +46,7 @@ __all__ = [
     "WAITING",
     "Action",
     "ActionFilter",
+    "Arrival",
     "ClaimRefused",
     "Duplicate",
     "FiledLoad",

@@ -76,6 +76,15 @@ class Trouble:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that came, whatever became of it."""
+
+    file_name: str
+    table: str
+    at: datetime
+
+
 class Listings:
     """Reads the journal for lists, always in the caller's transaction."""
 
@@ -213,11 +222,16 @@ class Listings:
         return found
 
     def troubles(
-        self, conn: sa.Connection, table: str | None, since: datetime | None
+        self,
+        conn: sa.Connection,
+        table: str | None,
+        since: datetime | None,
+        most: int | None = None,
     ) -> Iterator[Trouble]:
         """Yield the loads that went wrong, in no order: refused, held, or written to afterwards.
 
-        Only what grouping needs, and not all at once: there may be very many.
+        Only what grouping needs, and not all at once: there may be very many. `most`: only so many
+        of the latest.
         """
         own = self._loads.c
         at = sa.func.coalesce(own.finished_at, own.claimed_at).label("at")
@@ -226,6 +240,8 @@ class Listings:
         ).where(own.error_category.in_(_TROUBLES), *is_of_table(self._loads, table))
         if since is not None:
             query = query.where(own.claimed_at >= since)
+        if most is not None:
+            query = query.order_by(own.claimed_at.desc()).limit(most)
         for row in conn.execute(query, execution_options={"yield_per": _CHUNK}):
             yield Trouble(
                 row.load_id,
@@ -234,6 +250,28 @@ class Listings:
                 row.file_name,
                 row.at,
             )
+
+    def loaded_names(self, conn: sa.Connection, table: str, after: int) -> list[str]:
+        """Return the names of files that were loaded into a table by later loads than one."""
+        own = self._loads.c
+        query = sa.select(own.file_name).where(
+            own.load_id > after,
+            own.state.in_((State.COMMITTED.value, State.FILED.value)),
+            *is_of_table(self._loads, table),
+        )
+        return list(conn.execute(query.distinct().limit(_CHUNK)).scalars())
+
+    def arrivals(self, conn: sa.Connection, since: datetime) -> Iterator[Arrival]:
+        """Yield the files of inboxes of which a load was begun since then, the latest first."""
+        own = self._loads.c
+        query = (
+            sa.select(own.file_name, own.schema_name, own.table_name, own.claimed_at)
+            .where(own.in_tree, own.claimed_at >= since)
+            .order_by(own.load_id.desc())
+        )
+        for row in conn.execute(query, execution_options={"yield_per": _CHUNK}):
+            table = _full_name(row.schema_name, row.table_name)
+            yield Arrival(row.file_name, table, row.claimed_at)
 
     def messages(self, conn: sa.Connection, load_ids: Sequence[int]) -> dict[int, str]:
         """Return what went wrong with each of these loads."""

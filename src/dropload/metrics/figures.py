@@ -161,6 +161,12 @@ class Figures:
         self.scans = self._histogram(
             "dropload_scan_duration_seconds", "Time that a look at all inboxes took.", _SCAN_BUCKETS
         )
+        self._no_room = self._gauge(
+            "dropload_disk_reserve_reached", "Whether no load starts for want of free disk."
+        )
+        self._missing_files = self._gauge(
+            "dropload_missing_files", "Files that were expected by now and are not here."
+        )
         self._last_scan = self._gauge(
             "dropload_last_scan_timestamp_seconds", "When the inboxes were last looked at."
         )
@@ -291,5 +297,7 @@ class Figures:
         self._workers_up.set(not beat.workers_problem)
         self._paused_tables.set(len(beat.paused_tables))
         self._inbox_problems.set(len(beat.folder_problems))
+        self._no_room.set(bool(beat.disk_problem))
+        self._missing_files.set(len(beat.missing_files))
         self._scan_interval.set(beat.scan_interval_seconds)
         self._last_scan.set(datetime.fromisoformat(beat.scanned_at).timestamp())
