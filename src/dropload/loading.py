@@ -56,9 +56,7 @@ def publish_rows(
         if plan.replaces_rows or plan.creates_table:
             # What was appended before is no longer there: the same bytes may come again.
             journal.loads.forget_appends(conn, plan.table)
-        if rows is not None:
-            journal.loads.record_plan(conn, load, plan, is_staged=True)
-        journal.loads.commit(conn, load, plan, published, filed_path)
+        journal.loads.commit(conn, load, plan, published, filed_path, with_plan=rows is not None)
         _drop_old_backups(target, journal, conn, load, backups_kept)
     return published
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -204,7 +205,9 @@ class _StageWriter:
         with self._target.write() as conn:
             if not is_written:
                 self._write(conn)
-            times = {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
+            times: dict[str, Any] = (
+                {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
+            )
             self._journal.loads.advance(
                 conn, self._load, state, self._meter.take(), rows_staged=staged, **times
             )

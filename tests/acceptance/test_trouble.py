@@ -76,7 +76,7 @@ def test_a_burst_that_overflows_the_events_is_loaded_completely(daemon: Daemon) 
     writers = [subprocess.Popen(["sh", "-c", write_files(inbox, w)]) for w in range(4)]
     assert [writer.wait() for writer in writers] == [0] * 4
     daemon.process.send_signal(signal.SIGCONT)
-    daemon.patience_seconds = max(60.0, BURST_FILES / 4)
+    daemon.patience_seconds = max(300.0, BURST_FILES / 4)
     daemon.wait_until_filed(BURST_FILES)
     rows = [row for table in daemon.tables() for row in daemon.rows(table, "w", "n")]
     assert sorted(rows) == [(w, n + 1) for w in range(4) for n in range(BURST_FILES // 4)]

@@ -1,11 +1,12 @@
 """The life of a load: moving it from state to state, and closing it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from dropload.durable import path_text
 from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
 from dropload.journal.history import FILE_GONE, LATE_WRITE, History, once_key, progress_values
 from dropload.journal.tables import JournalTables, path_of_key
-from dropload.journal.tracking import HELD, WAITING, Tracking
+from dropload.journal.tracking import HELD, WAITING, Tracking, layout_values
 from dropload.model import (
     DAEMON,
     Area,
@@ -59,9 +60,13 @@ class Loads:
         load: Load,
         state: State,
         progress: Progress | None = None,
+        tracked: Mapping[str, Any] = MappingProxyType({}),
         **values: Any,
     ) -> None:
-        """Write a new state and renew the lease; raise ClaimLostError if the claim is gone."""
+        """Write a new state and renew the lease; raise ClaimLostError if the claim is gone.
+
+        `tracked` is what changes of its file with the state, `values` what changes of the load.
+        """
         now = self._target.now(conn)
         changed = conn.execute(
             sa.update(self._loads)
@@ -79,7 +84,7 @@ class Loads:
         )
         if changed.rowcount != 1:
             raise ClaimLostError(f"Load {load.load_id} was taken over or cancelled.")
-        self._tracking.set_status(conn, load.tracking_id, state)
+        self._tracking.set_status(conn, load.tracking_id, state, **tracked)
 
     def forget_appends(self, conn: sa.Connection, table: TableName) -> None:
         """Let bytes that were appended to a table once be appended again."""
@@ -93,26 +98,11 @@ class Loads:
             .values(once_key=None)
         )
 
-    def record_plan(
-        self, conn: sa.Connection, load: Load, plan: Plan, *, is_staged: bool = False
-    ) -> None:
-        """Write layout, profile and plan; the load's state becomes staging.
-
-        `is_staged`: all rows are in the side table already, by the same transaction.
-        """
-        now = self._target.now(conn)
-        self.advance(
-            conn,
-            load,
-            State.STAGING,
-            planned_at=now,
-            staged_at=now if is_staged else None,
-            layout=to_json(plan.layout),
-            plan=_plan_as_json(plan),
-            rows_staged=plan.rows_planned if is_staged else 0,
-            **_profile_values(plan.profile),
-        )
-        self._tracking.set_layout(conn, load.tracking_id, plan.layout)
+    def record_plan(self, conn: sa.Connection, load: Load, plan: Plan) -> None:
+        """Write layout, profile and plan; the load's state becomes staging."""
+        values = _plan_values(plan, self._target.now(conn))
+        tracked = layout_values(plan.layout)
+        self.advance(conn, load, State.STAGING, None, tracked, rows_staged=0, **values)
 
     def staged_rows(self, conn: sa.Connection, load: Load, plan: Plan) -> int:
         """Return how many rows an earlier try has staged that this plan would stage the same."""
@@ -130,35 +120,41 @@ class Loads:
         plan: Plan,
         published: Published,
         filed_path: Path | None,
+        *,
+        with_plan: bool = False,
     ) -> None:
         """Write `committed` beside the rows, in their transaction.
 
         The first load that appends some bytes to a table gets the key that may exist only once.
+        `with_plan`: the rows were staged in the same transaction, and no plan recorded before.
         """
         now = self._target.now(conn)
+        tracked = {
+            "processed_at": now,
+            "file_hash": plan.profile.file_hash[:64],
+            "reference_config_inserted": load.drop.area is Area.REFERENCE,
+        }
+        values = {"file_hash": plan.profile.file_hash}
+        if with_plan:
+            tracked |= layout_values(plan.layout)
+            values = _plan_values(plan, now) | {"rows_staged": plan.rows_planned, "staged_at": now}
         self.advance(
             conn,
             load,
             State.COMMITTED,
+            None,
+            tracked,
             committed_at=now,
             rows_loaded=published.rows_loaded,
             rows_before=published.rows_before,
             rows_after=published.rows_after,
             backup_table=str(published.backup) if published.backup else None,
             filed_path=_optional_text(filed_path),
-            file_hash=plan.profile.file_hash,
             once_key=self._free_once_key(conn, load, plan.profile.file_hash),
             commit_no=self._next_commit_no(conn, load.table),
+            **values,
         )
         self._add_rejects(conn, load.load_id, plan.profile.rejects)
-        self._tracking.set_status(
-            conn,
-            load.tracking_id,
-            State.COMMITTED,
-            processed_at=now,
-            file_hash=plan.profile.file_hash[:64],
-            reference_config_inserted=load.drop.area is Area.REFERENCE,
-        )
 
     def _next_commit_no(self, conn: sa.Connection, table: TableName) -> int:
         """Return the next number; the caller holds the table's queue."""
@@ -195,11 +191,15 @@ class Loads:
         if state is State.CANCELLED:
             # Nothing is left to do: no file has to be moved.
             values |= {"worker": None}
+        file_hash = profile.file_hash[:64] if profile is not None else None
+        tracked = {"processed_at": now, "error_message": message, "file_hash": file_hash}
         try:
             self.advance(
                 conn,
                 load,
                 state,
+                None,
+                tracked,
                 finished_at=now,
                 error_category=error.category,
                 error_message=message,
@@ -211,16 +211,7 @@ class Loads:
             if self._was_closed_by(conn, load, state):
                 return
             raise
-        file_hash = profile.file_hash[:64] if profile is not None else None
         self._add_rejects(conn, load.load_id, profile.rejects if profile is not None else ())
-        self._tracking.set_status(
-            conn,
-            load.tracking_id,
-            state,
-            processed_at=now,
-            error_message=message,
-            file_hash=file_hash,
-        )
 
     def _was_closed_by(self, conn: sa.Connection, load: Load, state: State) -> bool:
         row = self._history.row(conn, load.load_id)
@@ -366,6 +357,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     return str(value)
+
+
+def _plan_values(plan: Plan, now: datetime) -> dict[str, Any]:
+    return {
+        "planned_at": now,
+        "layout": to_json(plan.layout),
+        "plan": _plan_as_json(plan),
+        **_profile_values(plan.profile),
+    }
 
 
 def _profile_values(profile: Profile) -> dict[str, Any]:

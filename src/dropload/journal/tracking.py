@@ -140,17 +140,6 @@ class Tracking:
         )
         return changed.rowcount == 1
 
-    def set_layout(self, conn: sa.Connection, tracking_id: int, layout: Layout) -> None:
-        """Write what was detected."""
-        conn.execute(
-            sa.update(self._table)
-            .where(self._table.c.id == tracking_id)
-            .values(
-                detected_delimiter=layout.delimiter,
-                detected_headers=json.dumps(layout.header_names, ensure_ascii=False),
-            )
-        )
-
     def with_status(self, conn: sa.Connection, *statuses: str) -> list[TrackedFile]:
         """Return the rows in any of these states, oldest first."""
         query = (
@@ -228,3 +217,11 @@ def _new_row(text: str, area: Area, load_type: LoadType, now: Any) -> dict[str, 
 def _chunks(texts: list[str], size: int = 500) -> Iterable[list[str]]:
     """Yield slices: a statement takes 2,100 parameters at most on the smallest server."""
     return (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def layout_values(layout: Layout) -> dict[str, Any]:
+    """Return what is kept of a file's layout."""
+    return {
+        "detected_delimiter": layout.delimiter,
+        "detected_headers": json.dumps(layout.header_names, ensure_ascii=False),
+    }
