@@ -24,11 +24,11 @@ from dropload.reasons import (
     Reason,
     Situation,
     WaitsFor,
-    clock,
     explain_wait,
     find_daemon_problem,
     make_situation,
 )
+from dropload.times import clock_time
 from dropload.watcher import Scan, scan_inboxes
 
 _SHOWN_LAST = 10
@@ -96,7 +96,7 @@ class Status:
         if self.database_problem and not (beat and beat.database_problem):
             yield f"database away: {self.database_problem}"
         for pause in self.paused:
-            yield f"{pause.table} is paused until {clock(pause.until)}: {pause.reason}"
+            yield f"{pause.table} is paused until {clock_time(pause.until)}: {pause.reason}"
         for path in self.lonely_companions:
             yield f"no file for the companion {path}"
 
@@ -105,7 +105,7 @@ def _daemons_problems(beat: Heartbeat) -> Iterator[str]:
     """Yield what the daemon itself finds wrong."""
     if beat.database_problem:
         at = beat.database_next_try
-        tried = f", next try {clock(datetime.fromisoformat(at))}" if at else ""
+        tried = f", next try {clock_time(datetime.fromisoformat(at))}" if at else ""
         yield f"database away{tried}: {beat.database_problem}"
     if beat.disk_problem:
         yield beat.disk_problem

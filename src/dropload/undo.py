@@ -14,6 +14,7 @@ from dropload.model import LoadRecord, LoadType, State, TableInfo, TableName
 from dropload.reports import count_of
 from dropload.retries import call_with_retries
 from dropload.targets.base import Target
+from dropload.times import spoken_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,7 @@ def _check_state(row: LoadRecord) -> None:
     if row.state is State.FILED:
         return
     if row.state is State.UNDONE:
-        at = f", {row.finished_at:%Y-%m-%d %H:%M} UTC" if row.finished_at else ""
+        at = f", {spoken_time(row.finished_at)}" if row.finished_at else ""
         raise RefusedError(f"{number} is undone already{at}.", hint="Nothing to do.")
     if row.state is State.COMMITTED:
         raise RefusedError(

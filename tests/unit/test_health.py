@@ -182,10 +182,10 @@ def test_a_sign_of_life_that_may_not_be_read_is_unknown(
         ({"workers_problem": "no memory"}, "workers", Level.CRITICAL, "no memory"),
         ({"turn_problem": "KeyError: 1"}, "turns", Level.CRITICAL, "KeyError"),
         (
-            {"database_problem": "It is away.", "database_next_try": "2026-11-20T10:15:00.5"},
+            {"database_problem": "It is away.", "database_next_try": "2020-11-20T10:15:00.500Z"},
             "daemon's database",
             Level.CRITICAL,
-            "starts no load: It is away. Next try at 2026-11-20T10:15:00 UTC.",
+            "starts no load: It is away. Next try at 2020-11-20 10:15:00 UTC.",
         ),
         ({"folder_problems": ["It is not there."]}, "daemon's folders", Level.CRITICAL, "not"),
         ({"paused_tables": {"dbo.a": "no right"}}, "queue", Level.WARNING, "dbo.a pauses: no"),

@@ -57,7 +57,8 @@ class ReferenceDataAPI:
     error, never as an exception. Only wrong programs get exceptions: a wrong type, an area that
     does not exist, a call after `close`.
 
-    Nothing is read or opened before the first call. Times are UTC.
+    Nothing is read or opened before the first call. Times are UTC, and know it
+    (`datetime` with `tzinfo`); a time without a zone is taken for UTC.
     """
 
     def __init__(self, config: Config | Path | str | None = None, *, actor: str = "") -> None:

@@ -215,7 +215,7 @@ def _print_load(answer: Mapping[str, Any]) -> None:
         for key, value in answer.items()
         if key not in _NOT_SHOWN and value is not None and value is not False
     ]
-    output.print_table(["", ""], rows, title=f"Load {answer['load_id']}")
+    output.print_table(["", ""], rows, title=f"Load {answer['load_id']} (times in UTC)")
     if answer["layout"]:
         click.echo(f"  {describe_layout(layout_from_json(answer['layout']))}")
     if answer["actions"]:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
+from dropload.times import column_time, iso_time
 
 STATE_STYLES = {
     "filed": "green",
@@ -175,7 +176,7 @@ def first_sentence(text: str) -> str:
 
 
 def shown(cell: object) -> str:
-    """Return a cell as people read it: thousands separated, times to the second, null empty."""
+    """Return a cell as people read it: thousands separated, times in UTC, null empty."""
     if cell is None:
         return ""
     if isinstance(cell, bool):
@@ -183,7 +184,7 @@ def shown(cell: object) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, datetime):
-        return f"{cell:%Y-%m-%d %H:%M:%S}"
+        return column_time(cell)
     return str(cell)
 
 
@@ -197,7 +198,9 @@ def load_as_json(record: LoadRecord) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, datetime):
+        return iso_time(value)
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (Decimal, Path)):
         return str(value)

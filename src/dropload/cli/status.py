@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dropload.heartbeat import Heartbeat
 from dropload.reasons import span
 from dropload.reports import count_of
 from dropload.status import FileStatus, LoadStatus, Status, StatusReader
+from dropload.times import spoken_time
 
 WATCH_SECONDS = 1.0
 MOST_FILES = 40
@@ -76,7 +77,7 @@ def _repeat(reader: StatusReader, *, as_json: bool) -> int:
     try:
         while True:
             if not as_json:
-                click.echo(f"\n## {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}")
+                click.echo(f"\n## {spoken_time(datetime.now(UTC))}")
             _show(reader.read(), as_json=as_json)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:

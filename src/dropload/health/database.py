@@ -85,10 +85,10 @@ def _check_version(dock: Dock) -> Check:
 
 
 def _check_clock(dock: Dock) -> Iterator[Check]:
-    began = datetime.now(UTC).replace(tzinfo=None)
+    began = datetime.now(UTC)
     with dock.target.read() as conn:
         told = dock.target.now(conn)
-        asked = datetime.now(UTC).replace(tzinfo=None)
+        asked = datetime.now(UTC)
     skew = _seconds_outside(told, began, asked)
     limit = dock.config.health.clock_skew_warning_seconds
     said = f"this machine and the database agree to {skew:.0f} s"

@@ -139,7 +139,7 @@ class Target(ABC):
 
     @abstractmethod
     def now(self, conn: sa.Connection) -> datetime:
-        """Return the database's own clock, UTC, naive: machines may disagree, it does not."""
+        """Return the database's own clock, in UTC: machines may disagree, it does not."""
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import psycopg
@@ -174,7 +174,7 @@ class PostgreSQLTarget(ServerTarget):
         """Return the server's clock."""
         query = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
         found: datetime = conn.exec_driver_sql(query).scalar_one()
-        return found
+        return found.replace(tzinfo=UTC)
 
     # --- names
 

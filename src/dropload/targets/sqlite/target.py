@@ -145,7 +145,7 @@ class SQLiteTarget(Target):
 
     def now(self, conn: sa.Connection) -> datetime:  # noqa: ARG002 - other targets ask there
         """Return the machine's clock: file and machine are one here."""
-        return datetime.now(UTC).replace(tzinfo=None)
+        return datetime.now(UTC)
 
     # --- names
 
