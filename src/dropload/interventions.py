@@ -10,10 +10,11 @@ from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import RefusedError
 from dropload.folders import find_path, strip_filed_prefix
-from dropload.journal import HELD, RELEASE, RELEASED, WAITING, path_key
+from dropload.journal import HELD, RELEASED, WAITING, AuditAction, path_key
 from dropload.logs import get_logger
 from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
+from dropload.refusals import noted_refusal
 from dropload.retries import call_with_retries
 
 
@@ -49,7 +50,8 @@ def cancel_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Cance
         with dock.target.write() as conn:
             return _cancel(dock, conn, load_id, actor, reason)
 
-    cancelled = call_with_retries(cancel_once, dock.config.retry)
+    with noted_refusal(dock, actor, AuditAction.CANCEL, load_id, reason):
+        cancelled = call_with_retries(cancel_once, dock.config.retry)
     get_logger().info("load_cancelled", load_id=load_id, reason=cancelled.message)
     return cancelled
 
@@ -66,7 +68,8 @@ def _cancel(dock: Dock, conn: sa.Connection, load_id: int, actor: str, reason: s
         # Nobody writes into it; else its worker drops it, or the next recovery.
         table = TableName(row.schema_name, row.table_name)
         dock.target.drop_table(conn, dock.target.stage_name(table, load_id))
-    dock.journal.audit.add(conn, actor, "cancel", load_id, f"{row.state}. {reason}".rstrip())
+    said = f"the load was {row.state}"
+    dock.journal.audit.add(conn, actor, AuditAction.CANCEL, load_id, said, reason=reason)
     return Cancelled(row, message, is_ending)
 
 
@@ -90,13 +93,14 @@ def retry_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Return
     There it is a new drop; the load, its report and its rejects file stay as they are. Raises
     RefusedError when the file is gone or its place is taken.
     """
-    with dock.target.write() as conn:
+    noted = noted_refusal(dock, actor, AuditAction.RETRY, load_id, reason)
+    with noted, dock.target.write() as conn:
         row = dock.journal.history.existing(conn, load_id)
         source = _find_failed_file(row)
         wanted = _inbox_of(dock, row).path / _dropped_name(row, source)
         _note_waiting(dock, conn, row, wanted, actor)
-        moved = f"{path_text(source)} to {path_text(wanted)}. {reason}".rstrip()
-        dock.journal.audit.add(conn, actor, "retry", load_id, moved)
+        moved = f"{path_text(source)} to {path_text(wanted)}"
+        dock.journal.audit.add(conn, actor, AuditAction.RETRY, load_id, moved, reason=reason)
         # Last: what the journal refuses to hold has moved no file.
         _move(source, wanted)
     get_logger().info("file_returned", load_id=load_id, file=path_text(wanted))
@@ -189,7 +193,8 @@ def release_file(dock: Dock, path: Path, actor: str, reason: str = "") -> Tracke
         with dock.target.write() as conn:
             return _release(dock, conn, path, actor, reason)
 
-    released = call_with_retries(release_once, dock.config.retry)
+    with noted_refusal(dock, actor, AuditAction.RELEASE, reason=reason):
+        released = call_with_retries(release_once, dock.config.retry)
     get_logger().info("file_released", file=released.file_name, load_id=released.load_id)
     return released
 
@@ -201,5 +206,5 @@ def _release(dock: Dock, conn: sa.Connection, path: Path, actor: str, reason: st
             f"{path_text(path)} is not held.", hint="`dropload status` lists the files that are."
         )
     dock.journal.tracking.set_status(conn, row.id, RELEASED, reason=f"released by {actor}")
-    dock.journal.audit.add(conn, actor, RELEASE, row.load_id, reason)
+    dock.journal.audit.add(conn, actor, AuditAction.RELEASE, row.load_id, reason=reason)
     return row

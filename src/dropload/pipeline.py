@@ -29,7 +29,7 @@ from dropload.errors import (
 from dropload.examination import Examined, examine, examine_for_table, plan_load
 from dropload.filing import file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
-from dropload.journal import ClaimRefused
+from dropload.journal import AuditAction, ClaimRefused
 from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
@@ -96,8 +96,8 @@ def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
 def _note_request(dock: Dock, conn: sa.Connection, load: Load) -> None:
     """Write into the audit log who has a file loaded, whether past duplicates and guard rails."""
     drop = load.drop
-    action = "load_forced" if drop.force else "load"
-    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, drop.reason)
+    action = AuditAction.LOAD_FORCED if drop.force else AuditAction.LOAD
+    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, reason=drop.reason)
 
 
 def _foreseen(exc: DroploadError | OSError) -> DroploadError:

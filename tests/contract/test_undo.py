@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -45,10 +46,11 @@ def names(site: Site) -> list[str]:
     return sorted(row[1] or "" for row in site.texts(site.table("people")))
 
 
-def audited(site: Site) -> list[tuple[str, str, int, str]]:
+def audited(site: Site) -> list[tuple[Any, ...]]:
     target = site.dock.target
     table = target.quoted(TableName(target.schemas.reference, "Audit_Log"))
-    query = f"SELECT actor, action, load_id, detail FROM {table} WHERE action = 'undo' ORDER BY id"
+    columns = "actor, action, load_id, detail, reason"
+    query = f"SELECT {columns} FROM {table} WHERE action = 'undo' AND result = 'done' ORDER BY id"
     with target.read() as conn:
         return [tuple(row) for row in conn.exec_driver_sql(query)]
 
@@ -66,7 +68,7 @@ def test_an_older_append_is_undone_below_newer_ones(site: Site) -> None:
     assert names(site) == []
     [entry, _] = audited(site)
     table = site.table("people")
-    assert entry == ("ada", "undo", first, f"{table}: 1 row removed, 0 restored. wrong month")
+    assert entry == ("ada", "undo", first, f"{table}: 1 row removed, 0 restored", "wrong month")
 
 
 def test_a_fullload_gives_back_what_it_replaced(site: Site) -> None:

@@ -297,11 +297,13 @@ def test_the_views_of_the_history_have_stable_keys_one_object_a_line(run: Run, y
         "at",
         "actor",
         "action",
+        "result",
         "load_id",
         "file_name",
         "table",
         "load_state",
         "detail",
+        "reason",
     ]
     assert [action["load_state"] for action in actions[:3]] == ["failed", "duplicate", "filed"]
 
@@ -327,7 +329,7 @@ def test_the_views_of_the_history_are_tables_for_people(run: Run, yard: Yard) ->
         "file\tdbo.orders\torders_########.csv"
         in run("history", "--errors", "--table", "orders")[1]
     )
-    assert "somebody\tload\t2\tduplicate" in run("history", "--audit", "--load", "2")[1]
+    assert "somebody\tload\tdone\t2\tduplicate" in run("history", "--audit", "--load", "2")[1]
     assert len(run("history", "--audit", "--limit", "2")[1].splitlines()) == 3
     assert run("history", "--since", "2999-01-01")[1] == "No loads in that time.\n"
     assert len(run("history", "--since", "2w")[1].splitlines()) == 4
@@ -413,14 +415,14 @@ def test_who_asks_goes_into_the_audit_log_with_every_command(run: Run, tmp_path:
     actions = lines_of(run("history", "--audit", "--json"))
     said = [(str(one["actor"]).partition(" (")[0], one["action"]) for one in reversed(actions)]
     assert said == [
-        *[("ada", "init")] * 4,
+        *[("ada", "init")] * 5,
         ("bob", "load"),
         ("bob", "load"),
         ("cyd", "release"),
         ("eve", "cleanup"),
     ]
-    assert actions[3]["detail"] == "month end"
-    assert actions[1]["detail"] == "closing"
+    assert actions[3]["reason"] == "month end"
+    assert actions[1]["reason"] == "closing"
 
 
 def test_show_tells_everything_about_a_load_and_refuses_an_unknown_one(

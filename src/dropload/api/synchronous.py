@@ -20,7 +20,7 @@ from dropload.interventions import (
     release_file,
     retry_load,
 )
-from dropload.journal import Action, ActionFilter, Duplicate
+from dropload.journal import Action, ActionFilter, AuditAction, Duplicate
 from dropload.logs import pass_on_to_logging
 from dropload.looking_back import (
     LoadDetails,
@@ -41,7 +41,7 @@ from dropload.stored_tables import (
     list_tables,
     read_rows,
 )
-from dropload.undo import UndoPlan, plan_undo, undo_load
+from dropload.undo import UndoPlan, ask_for_undo, plan_undo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,7 +203,11 @@ class ReferenceDataAPI:
         since: Since = None,
         limit: int = 50,
     ) -> Result[list[Action]]:
-        """List who did what, newest first; `actor` may be a part of the name."""
+        """List who did what and what came of it, newest first; `actor` may be a part of the name.
+
+        Raises ValueError for an action that there is none of.
+        """
+        action = AuditAction(action).value if action else None
         wanted = ActionFilter(load_id, actor, action, table)
         return self._ask_for(lambda dock: list_actions(dock, wanted, since, limit))
 
@@ -218,12 +222,13 @@ class ReferenceDataAPI:
         """
 
         def work(dock: Dock) -> Result[UndoPlan]:
-            plan = plan_undo(dock, load_id, force=force)
+            if dry_run:
+                plan = plan_undo(dock, load_id, force=force)
+            else:
+                plan = ask_for_undo(dock, load_id, self._person, reason=reason, force=force)
             if plan.refused:
                 return Failure(Error("refused", plan.refused, plan.hint), plan)
-            if dry_run:
-                return Success(plan)
-            return Success(undo_load(dock, load_id, self._person, reason=reason, force=force))
+            return Success(plan)
 
         return self._ask(work)
 

@@ -18,7 +18,7 @@ from dropload.errors import RefusedError
 from dropload.identity import person_name
 from dropload.interventions import cancel_load, retry_load
 from dropload.reports import count_of
-from dropload.undo import UndoPlan, plan_undo, undo_load
+from dropload.undo import UndoPlan, ask_for_undo, plan_undo
 
 
 @click.command(short_help="Take back what a load has changed in its table.")
@@ -46,9 +46,10 @@ def undo(
     widened stay. Afterwards the same file may be dropped again.
     """
     dock = session.prepared_dock
-    plan = plan_undo(dock, load_id, force=force)
-    if not dry_run and not plan.refused:
-        plan = undo_load(dock, load_id, person_name(actor), reason=reason, force=force)
+    if dry_run:
+        plan = plan_undo(dock, load_id, force=force)
+    else:
+        plan = ask_for_undo(dock, load_id, person_name(actor), reason=reason, force=force)
     if as_json:
         output.print_json(_undo_as_json(plan, undone=not (dry_run or plan.refused)))
         return 1 if plan.refused else 0

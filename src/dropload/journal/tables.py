@@ -128,6 +128,8 @@ def journal_tables(target: Target) -> JournalTables:
             sa.Column("action", sa.Unicode(50)),
             sa.Column("load_id", sa.BigInteger),
             sa.Column("detail", sa.UnicodeText),
+            sa.Column("result", sa.Unicode(20)),
+            sa.Column("reason", sa.UnicodeText),
         ),
         versions=table(
             "Schema_Version",
