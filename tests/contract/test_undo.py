@@ -1,5 +1,6 @@
 """Taking a load back, the same on every target that is there."""
 
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,8 +12,9 @@ import sqlalchemy as sa
 
 from dropload.dock import open_dock
 from dropload.errors import RefusedError
+from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
-from dropload.model import State, TableName, Verdict
+from dropload.model import Drop, State, TableName, Verdict
 from dropload.undo import plan_undo, undo_load
 from tests.conftest import make_config
 from tests.contract.test_loading import Site
@@ -250,7 +252,16 @@ def test_an_undo_that_is_killed_at_any_statement_has_changed_nothing(site: Site)
     assert site.states()[-1] == State.UNDONE
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+SEEDS = range(
+    int(os.environ.get("DROPLOAD_TEST_SEED", "1")),
+    int(os.environ.get("DROPLOAD_TEST_SEED", "1"))
+    + int(os.environ.get("DROPLOAD_TEST_REPLAYS", "3")),
+)
+"""The same sequences in every run; more, or others, by these two variables. A test's name has its
+seed."""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_table_equals_the_replay_of_the_loads_that_stand(site: Site, seed: int) -> None:
     target, table = site.dock.target, site.table("people")
 
@@ -260,14 +271,16 @@ def test_a_table_equals_the_replay_of_the_loads_that_stand(site: Site, seed: int
                 return []
             return list(conn.execute(sa.text(f"SELECT n FROM {target.quoted(table)}")).scalars())
 
-    replay = Replay(
-        site.dock,
-        lambda load_type, text: site.drop(
-            "people.csv", text, load_type, force=load_type == "fullload"
-        ),
-        look,
-    )
+    def drop(load_type: str, text: str) -> Drop:
+        path = site.inbox(load_type).path / "people.csv"
+        path.write_text(text, encoding="utf-8")
+        force = load_type == "fullload"
+        return drop_of_path(path, site.dock.tree, None, None, force=force, requested_by="x")
+
+    replay = Replay(site.dock, drop, look)
     chance = random.Random(seed)  # noqa: S311 - the same steps each time
+    replay.load_and_die("append", 3, [chance.randint(0, 20)])
+    assert replay.deaths == 1, "a sequence in which no load dies proves less"
     for _ in range(20):
         replay.take_random_step(chance)
         replay.check()
