@@ -44,8 +44,6 @@ T = TypeVar("T")
 
 NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
 """What leaves a file where it is: its tries are not used up."""
-CANCELLED = "cancelled"
-"""Category of a file whose load a person has stopped."""
 TABLE_BUSY = "table_busy"
 """Category of a file that another one of its table comes before."""
 MAX_CRASHES = 3
@@ -327,10 +325,8 @@ class _Voyage:
             self._log.debug("stage_not_dropped", reason=str(exc))
             return None
         self._log.info("load_stopped", reason=row.error_message)
-        verdict = Verdict.HELD if load.drop.in_tree else Verdict.SKIPPED
-        return replace(
-            self._outcome(verdict, None), message=row.error_message or "", category=CANCELLED
-        )
+        outcome = self._outcome(Verdict.CANCELLED, None)
+        return replace(outcome, message=row.error_message or "", category=outcome.verdict.value)
 
     def _let_go(self, error: DroploadError) -> Outcome:
         """Leave the file where it is; it is tried again when the trouble may be over."""

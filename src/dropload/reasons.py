@@ -123,7 +123,7 @@ def explain_wait(situation: Situation, path: Path, row: TrackedFile | None) -> R
 def _reasons(situation: Situation, path: Path, row: TrackedFile | None) -> Iterator[Reason]:
     text, key = path_text(path), path_key(path)
     if row is not None and row.status == HELD:
-        step = f"dropload release {shlex.quote(text)}"
+        step = f"dropload release {row.load_id or shlex.quote(text)}"
         said = f"held: {row.reason}" if row.reason else "held"
         yield Reason(WaitsFor.PERSON, said, next_step=step, load_id=row.load_id)
     if row is not None and row.status in _OVER:

@@ -189,7 +189,7 @@ def test_a_sign_of_life_that_may_not_be_read_is_unknown(
         ),
         ({"folder_problems": ["It is not there."]}, "daemon's folders", Level.CRITICAL, "not"),
         ({"paused_tables": {"dbo.a": "no right"}}, "queue", Level.WARNING, "dbo.a pauses: no"),
-        ({"failures": {"/x/a.csv": 5, "/x/b.csv": 1}}, "put off", Level.WARNING, "1 files"),
+        ({"failures": {"/x/a.csv": 5, "/x/b.csv": 1}}, "put off", Level.WARNING, "1 file put"),
     ],
 )
 def test_what_the_daemon_says_of_itself_is_passed_on(
@@ -415,7 +415,7 @@ def test_a_file_that_was_not_moved_is_critical(yard: Yard) -> None:
         "UPDATE \"ref.Load_History\" SET state = 'committed', filed_at = NULL, worker = NULL"
     )
     check = look(yard)["moves"]
-    assert (check.level, "1 files not moved: orders.csv" in check.message) == (Level.CRITICAL, True)
+    assert (check.level, "1 file not moved: orders.csv" in check.message) == (Level.CRITICAL, True)
 
 
 def test_failures_of_the_last_hour_count_from_a_number_of_loads_on(yard: Yard) -> None:

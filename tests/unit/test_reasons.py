@@ -113,7 +113,10 @@ def test_a_held_file_says_how_to_go_on_whatever_else_is_wrong() -> None:
     found = explain_wait(situation(daemon_problem="no daemon", database_problem="x"), path, held)
     assert (found.waits_for, found.load_id) == (WaitsFor.PERSON, 9)
     assert found.text == "held: 62 % fewer rows than the table."
-    assert found.next_step == """dropload release '/drop off/it'"'"'s.csv'"""
+    assert found.next_step == "dropload release 9"
+    nobody = row(status="held", reason="x", load_id=None)
+    by_path = explain_wait(situation(), path, nobody).next_step
+    assert by_path == """dropload release '/drop off/it'"'"'s.csv'"""
 
 
 def test_a_file_whose_load_is_over_waits_for_its_folder() -> None:

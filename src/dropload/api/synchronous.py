@@ -16,6 +16,7 @@ from dropload.identity import person_name
 from dropload.interventions import (
     Cancelled,
     Returned,
+    cancel_file,
     cancel_load,
     release_file,
     retry_load,
@@ -161,9 +162,13 @@ class ReferenceDataAPI:
 
         return self._ask(work, needs_journal=False)
 
-    def release(self, path: Path | str, *, reason: str = "") -> Result[TrackedFile]:
-        """Let a held file load after all, at the daemon's next look; answers with what it was."""
-        return self._ask_for(lambda dock: release_file(dock, Path(path), self._person, reason))
+    def release(self, held: Path | str | int, *, reason: str = "") -> Result[TrackedFile]:
+        """Let a held file load after all, at the daemon's next look; answers with what it was.
+
+        It is named by its path, or by the number of the load that was held.
+        """
+        what = held if isinstance(held, int) else Path(held)
+        return self._ask_for(lambda dock: release_file(dock, what, self._person, reason))
 
     # --- loads
 
@@ -232,9 +237,14 @@ class ReferenceDataAPI:
 
         return self._ask(work)
 
-    def cancel(self, load_id: int, *, reason: str = "") -> Result[Cancelled]:
-        """Stop a load that is not committed yet; its file is held in its inbox."""
-        return self._ask_for(lambda dock: cancel_load(dock, load_id, self._person, reason))
+    def cancel(self, what: int | Path | str, *, reason: str = "") -> Result[Cancelled]:
+        """Stop a load that is not committed yet, or a file that waits; it is held in its inbox.
+
+        A load is named by its number, a file by its path.
+        """
+        if isinstance(what, int):
+            return self._ask_for(lambda dock: cancel_load(dock, what, self._person, reason))
+        return self._ask_for(lambda dock: cancel_file(dock, Path(what), self._person, reason))
 
     def retry(self, load_id: int, *, reason: str = "") -> Result[Returned]:
         """Put the file of a failed load back into its inbox, where it is a new drop."""

@@ -39,6 +39,9 @@ _NOT_TOLD = frozenset(
     # How far a load is under way is told by `status`.
     | {"step", "rows_done", "bytes_read", "rows_per_second", "progress_at"}
 )
+_SHORTEST_NAME = 10
+_LONG_TEXT = 30
+"""Characters that a text is given before names are shortened."""
 WIDE = 120
 """Columns of a terminal from which on tables have all their columns."""
 BAR = "progress"
@@ -92,6 +95,9 @@ class Listing:
     """A terminal shows each row on one line, and cuts what has no room there."""
     spared: Sequence[str] = ()
     """Columns that a narrow terminal does without."""
+    shortened: str = ""
+    """The column whose texts lose their middle where the others leave it no room: names of files
+    differ at their ends, and are never broken in two."""
 
     def fitted(self, width: int) -> "Listing":
         """Return it with the columns that a terminal of this width has room for."""
@@ -100,16 +106,47 @@ class Listing:
         rows = [[row[place] for place in kept] for row in self.rows]
         return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
 
-    def as_table(self) -> Table:
-        """Return it as people on a terminal see it."""
+    def as_table(self, width: int) -> Table:
+        """Return it as people see it on a terminal of this width."""
         title = Text(self.title) if self.title else None
-        table = Table(title=title, title_justify="left", title_style="bold", box=None)
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+            padding=(0, _gap(width), 0, 0),
+        )
+        place, room = self._room_for_names(width)
         for column in self.columns:
-            whole = column in _NEVER_WRAPPED
-            table.add_column(column, overflow="fold", no_wrap=whole, header_style="dim")
+            whole = column in _NEVER_WRAPPED or column == self.shortened
+            table.add_column(
+                Text(column, no_wrap=True, overflow="ellipsis"),
+                overflow="fold",
+                no_wrap=whole,
+                header_style="dim",
+                min_width=len(column),
+            )
         for row in self.rows:
-            table.add_row(*(_as_renderable(cell, one_line=self.one_line) for cell in row))
+            cells = [
+                without_middle(str(cell), room) if at == place else cell
+                for at, cell in enumerate(row)
+            ]
+            table.add_row(*(_as_renderable(cell, one_line=self.one_line) for cell in cells))
         return table
+
+    def _room_for_names(self, width: int) -> tuple[int, int]:
+        """Return which column is shortened, -1 for none, and to how many characters."""
+        if self.shortened not in self.columns:
+            return -1, 0
+        place = self.columns.index(self.shortened)
+        others = [self._width_of(at) for at in range(len(self.columns)) if at != place]
+        return place, max(_SHORTEST_NAME, width - sum(others) - _gap(width) * len(others))
+
+    def _width_of(self, place: int) -> int:
+        """Return how many characters a column takes; long texts make room for names."""
+        found = [_cell_width(row[place]) for row in self.rows]
+        return max(len(self.columns[place]), min(_LONG_TEXT, max(found, default=0)))
 
     def as_lines(self) -> Iterator[str]:
         """Yield it as other programs like it: cells between tabs."""
@@ -131,10 +168,27 @@ def print_listing(listing: Listing) -> None:
     """Print a listing as a table on a terminal, else as lines."""
     if is_terminal():
         console = Console()
-        console.print(listing.fitted(console.width).as_table())
+        console.print(listing.fitted(console.width).as_table(console.width))
         return
     for line in listing.as_lines():
         click.echo(line)
+
+
+def _gap(width: int) -> int:
+    """Return the blanks between columns."""
+    return 2 if width >= WIDE else 1
+
+
+def _cell_width(cell: object) -> int:
+    return cell.width or 0 if isinstance(cell, ProgressBar) else len(shown(cell))
+
+
+def without_middle(text: str, room: int) -> str:
+    """Return a text that has no more than so many characters: its beginning and its end."""
+    if len(text) <= room:
+        return text
+    behind = (room - 1) // 2
+    return f"{text[: room - 1 - behind]}…{text[len(text) - behind :]}"
 
 
 def _as_renderable(cell: object, *, one_line: bool) -> Text | ProgressBar:
@@ -168,6 +222,7 @@ def loads_listing(rows: Sequence[LoadRecord], title: str = "") -> Listing:
         title,
         one_line=True,
         spared=("table", "type", "rejected"),
+        shortened="file",
     )
 
 

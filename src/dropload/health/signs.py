@@ -11,6 +11,7 @@ from dropload.health.answer import Check, Figure, Level, graded
 from dropload.health.lanes import Lane
 from dropload.heartbeat import FILE_NAME, Heartbeat, read_heartbeat
 from dropload.identity import person_name
+from dropload.reports import count_of
 from dropload.times import clock_time
 
 _SET_BACK_SECONDS = 5.0
@@ -104,7 +105,8 @@ def _check_put_off(heartbeat: Heartbeat, settings: HealthConfig) -> Iterator[Che
     often = [path for path, n in heartbeat.failures.items() if n >= settings.put_off_warning_times]
     if often:
         names = ", ".join(Path(path).name for path in often[:_NAMED])
-        said = f"{len(often)} files are put off again and again: {names} (see `dropload status`)"
+        number = count_of(len(often), "file")
+        said = f"{number} put off again and again: {names}; see `dropload status`"
         yield Check("put off", Level.WARNING, said)
 
 
