@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from dropload.api.results import Error, Failure, Result, Success, error_of
+from dropload.api.results import Failure, Result, Success, error_of, make_error
+from dropload.api.wording import in_python
 from dropload.config import Config, load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
 from dropload.error_groups import ErrorGroup
-from dropload.errors import ConfigError, DroploadError
+from dropload.errors import ConfigError, DroploadError, RefusedError
 from dropload.health import Health, check_health
 from dropload.identity import person_name
 from dropload.interventions import (
@@ -156,9 +158,10 @@ class ReferenceDataAPI:
                 on_step=on_step or (lambda _step, _rows: None),
             )
             if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE):
-                return Success(outcome)
+                return Success(replace(outcome, hint=in_python(outcome.hint)))
             category = outcome.category or outcome.verdict.value
-            return Failure(Error(category, outcome.message, outcome.hint), outcome)
+            error = make_error(category, outcome.message, outcome.hint)
+            return Failure(error, replace(outcome, hint=error.hint))
 
         return self._ask(work, needs_journal=False)
 
@@ -232,7 +235,8 @@ class ReferenceDataAPI:
             else:
                 plan = ask_for_undo(dock, load_id, self._person, reason=reason, force=force)
             if plan.refused:
-                return Failure(Error("refused", plan.refused, plan.hint), plan)
+                error = make_error(RefusedError.category, plan.refused, plan.hint)
+                return Failure(error, replace(plan, hint=error.hint))
             return Success(plan)
 
         return self._ask(work)

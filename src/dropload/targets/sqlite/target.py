@@ -127,7 +127,7 @@ class SQLiteTarget(Target):
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLite's result codes by who must act."""
-        return sort_error(exc)
+        return sort_error(exc, self._path)
 
     def describe(self) -> str:
         """Return the file and the version of the library."""
