@@ -171,11 +171,18 @@ class StatusReader:
             strays=tuple(path_text(path) for path in scan.strays),
             stray_count=scan.stray_count,
             lonely_companions=tuple(path_text(path) for path in scan.companions_without_file),
-            folder_problems=tuple(scan.failed.values()),
+            folder_problems=self._folder_problems(scan),
             paused=() if problem else _paused_tables(heartbeat),
             database_problem=answer.problem,
             held_total=_count_held(scan, files, answer.held),
         )
+
+    def _folder_problems(self, scan: Scan) -> tuple[str, ...]:
+        if len(scan.failed) == len(self._dock.tree.inboxes):
+            missing = self._dock.tree.explain_missing()
+            if missing:
+                return (missing,)
+        return tuple(scan.failed.values())
 
     # --- the journal
 

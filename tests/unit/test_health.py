@@ -25,6 +25,7 @@ from dropload.health.apart import run_apart
 from dropload.health.lanes import Lane, Say, run_lanes
 from dropload.health.places import check_disk
 from dropload.heartbeat import FILE_NAME, Heartbeat, write_heartbeat
+from dropload.status import read_status
 from tests.conftest import Yard, make_config, open_yard
 
 
@@ -557,3 +558,15 @@ def test_figures_are_written_as_the_guidelines_say() -> None:
         str(Figure("a", 0, "", "0")),
     ]
     assert written == ["a=1", "a=1.5s;60;300", "a=4711000MB;500:;50:", "a=0;0"]
+
+
+def test_a_tree_that_is_not_made_is_said_once(yard: Yard) -> None:
+    for path in sorted(yard.dock.tree.root.rglob("*"), reverse=True):
+        path.rmdir()
+    health = check_health(yard.dock.config)
+    said = [check.message for check in health.checks if check.name == "folders"]
+    assert len(said) == 1
+    assert "dropload init" in said[0]
+    assert read_status(yard.dock).folder_problems == (said[0],)
+    yard.inbox().path.mkdir(parents=True)
+    assert len(read_status(yard.dock).folder_problems) == 3, "what is missing of a tree is named"

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.conftest import Yard
 from tests.unit.test_cli import Run, run
 
@@ -37,7 +39,7 @@ def test_check_fails_until_repair_has_put_it_right(run: Run, yard: Yard) -> None
     assert "column 'more' (date) is new" in text
     status, text, _ = run("reference", "repair", "--dry-run")
     assert status == 0
-    assert "what repair would do" in text
+    assert "what a repair does" in text
     assert run("reference", "check", "--json")[0] == 1
     status, text, _ = run("reference", "repair", "--json")
     assert status == 0
@@ -45,3 +47,17 @@ def test_check_fails_until_repair_has_put_it_right(run: Run, yard: Yard) -> None
     assert finding["repair"] == "writes the table's columns into the row"
     assert run("reference", "check")[:2] == (0, right)
     assert run("reference", "repair")[:2] == (0, right)
+
+
+def test_a_person_hears_what_a_repair_does_and_leaves_alone(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    yard.drop("gone.csv", PRICES, "reference", "fullload")
+    assert "reference check" not in run("reference", "list")[1]
+    yard.execute('DROP TABLE "ref.gone"')
+    listed = run("reference", "list")[1]
+    assert "its table is gone" in listed
+    assert "`dropload reference check` says what differs" in listed
+    assert "writes rows of Reference_Data_Cfg only" in run("reference", "check")[1]
+    assert "no table was touched" in run("reference", "repair")[1]

@@ -164,6 +164,12 @@ def print_table(
     print_listing(Listing(columns, list(rows), title))
 
 
+def print_note(text: str) -> None:
+    """Print a sentence below a table; programs that read its lines get only those."""
+    if is_terminal():
+        click.echo(text)
+
+
 def print_listing(listing: Listing) -> None:
     """Print a listing as a table on a terminal, else as lines."""
     if is_terminal():

@@ -87,6 +87,7 @@ class PostgreSQLTarget(ServerTarget):
     """A PostgreSQL server, by psycopg 3."""
 
     name: ClassVar[str] = "postgresql"
+    widen_words: ClassVar[str] = "ALTER COLUMN {name} TYPE {type}"
     default_schema: ClassVar[str] = "public"
     # 63 bytes for a name, less the two underscores and the load's number of stages and backups.
     limits: ClassVar[Limits] = Limits(identifier_bytes=48, columns=1598)
