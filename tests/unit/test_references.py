@@ -20,7 +20,10 @@ def test_the_reference_tables_are_listed_with_what_is_wrong(run: Run, yard: Yard
     status, text, _ = run("reference", "list")
     assert status == 0
     assert [line.split("\t")[0] for line in text.splitlines()[1:]] == ["ref.gone", "ref.prices"]
-    assert [line.split("\t")[-1] for line in text.splitlines()[1:]] == ["no table", "ok"]
+    assert [line.split("\t")[-1] for line in text.splitlines()[1:]] == [
+        "its table is gone",
+        "ok",
+    ]
     rows = [json.loads(line) for line in run("reference", "list", "--json")[1].splitlines()]
     assert rows[1]["columns"] == [
         {"name": "id", "type": "integer"},
