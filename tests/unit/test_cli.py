@@ -682,3 +682,18 @@ def test_a_held_row_of_the_journal_survives_odd_markup_in_names(
     yard.drop("[red]x.csv", ORDERS)
     assert "[red]x.csv" in run("history")[1].replace("\n", "")
     yard.dock.target.close()
+
+
+def test_a_load_is_told_under_whole_names_on_a_terminal(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    put(yard)
+    yard.drop("customers_of_the_northern_region.csv", "id,name\n1\n")
+    said = run("show", "1")[1]
+    for whole in ("error category", "requested by", "claimed at", "times in UTC"):
+        assert whole in said
+    assert f"file path  {yard.inbox(load_type='append').path}/" in said, "whole, on one line"
+    listed = run("history")[1]
+    assert re.search(r"customers\S*…\S+\.csv", listed), "its beginning and its end"

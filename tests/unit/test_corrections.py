@@ -181,7 +181,7 @@ def test_a_cancelled_file_waits_for_its_release_and_says_so(yard: Yard) -> None:
     assert done.returncode == 0, done.stderr
     assert "dropload release 1\n" in done.stdout
     said = command(yard, "status").stdout
-    [line] = [line for line in said.splitlines() if line.startswith("people.csv")]
+    [line] = [line for line in said.splitlines() if "\tpeople.csv\tnon-ref" in line]
     assert "\theld\t" in line
     assert f"ancelled by ada ({person_name()}): wrong file." in line
     again = command(yard, "cancel", "1")

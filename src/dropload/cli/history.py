@@ -227,7 +227,12 @@ def _print_load(answer: Mapping[str, Any]) -> None:
         for key, value in answer.items()
         if key not in _NOT_SHOWN and value is not None and value is not False
     ]
-    output.print_table(["", ""], rows, title=f"Load {answer['load_id']} (times in UTC)")
+    # A path that is broken in two cannot be copied: a terminal wraps it by itself.
+    paths = [row for row in rows if str(row[0]).endswith(" path") and output.is_terminal()]
+    told = [row for row in rows if row not in paths]
+    output.print_table(["", ""], told, title=f"Load {answer['load_id']} (times in UTC)")
+    for name, path in paths:
+        click.echo(f"{name}  {path}")
     if answer["layout"]:
         click.echo(f"  {describe_layout(layout_from_json(answer['layout']))}")
     if answer["actions"]:

@@ -40,8 +40,8 @@ _NOT_TOLD = frozenset(
     | {"step", "rows_done", "bytes_read", "rows_per_second", "progress_at"}
 )
 _SHORTEST_NAME = 10
-_LONG_TEXT = 30
-"""Characters that a text is given before names are shortened."""
+_TEXT_SHARE = 5
+"""A text is given this part of the width before names are shortened."""
 WIDE = 120
 """Columns of a terminal from which on tables have all their columns."""
 BAR = "progress"
@@ -51,6 +51,9 @@ _NEVER_WRAPPED = (
     "of load",
     "done",
     "left",
+    "step",
+    BAR,
+    "a second",
     "when (UTC)",
     "last (UTC)",
     "state",
@@ -95,7 +98,7 @@ class Listing:
     """A terminal shows each row on one line, and cuts what has no room there."""
     spared: Sequence[str] = ()
     """Columns that a narrow terminal does without."""
-    shortened: str = ""
+    shortened: str | None = None
     """The column whose texts lose their middle where the others leave it no room: names of files
     differ at their ends, and are never broken in two."""
 
@@ -137,16 +140,21 @@ class Listing:
 
     def _room_for_names(self, width: int) -> tuple[int, int]:
         """Return which column is shortened, -1 for none, and to how many characters."""
-        if self.shortened not in self.columns:
+        if self.shortened is None or self.shortened not in self.columns:
             return -1, 0
         place = self.columns.index(self.shortened)
-        others = [self._width_of(at) for at in range(len(self.columns)) if at != place]
+        others = [
+            self._width_of(at, width // _TEXT_SHARE)
+            for at in range(len(self.columns))
+            if at != place
+        ]
         return place, max(_SHORTEST_NAME, width - sum(others) - _gap(width) * len(others))
 
-    def _width_of(self, place: int) -> int:
+    def _width_of(self, place: int, most: int) -> int:
         """Return how many characters a column takes; long texts make room for names."""
-        found = [_cell_width(row[place]) for row in self.rows]
-        return max(len(self.columns[place]), min(_LONG_TEXT, max(found, default=0)))
+        name = self.columns[place]
+        widest = max((_cell_width(row[place]) for row in self.rows), default=0)
+        return max(len(name), widest if name in _NEVER_WRAPPED else min(most, widest))
 
     def as_lines(self) -> Iterator[str]:
         """Yield it as other programs like it: cells between tabs."""
