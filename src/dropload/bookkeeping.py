@@ -8,7 +8,7 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import FileError
 from dropload.gate import Gate, WaitingFile
-from dropload.journal import HELD, RELEASED, WAITING, path_key, path_of_key
+from dropload.journal import HELD, RELEASED, WAITING, AuditAction, path_key, path_of_key
 from dropload.logs import get_logger
 from dropload.model import DAEMON, Drop, FileVersion, Inbox
 from dropload.watcher import Scan
@@ -98,9 +98,10 @@ class Bookkeeper:
     def _tell_reloads(self) -> None:
         if not self._reloads:
             return
+        audit = self._dock.journal.audit
         with self._dock.target.write() as conn:
             for sections in self._reloads:
-                self._dock.journal.audit.add(conn, DAEMON, "configuration_reload", None, sections)
+                audit.add(conn, DAEMON, AuditAction.CONFIGURATION_RELOAD, None, sections)
         self._reloads = []
 
     def tell_waiting(self, gate: Gate) -> list[Path]:

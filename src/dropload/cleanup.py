@@ -8,7 +8,8 @@
 | `.dropload-*.tmp` in a working folder  | a day old                      |                     |
 | load with its rejects                  | old, its file and backup gone  | open, held, unfiled |
 | load by which the same bytes are known | loses layout, plan and rejects |                     |
-| audit log, paths without a load        | old                            | a file waits there  |
+| audit log                              | old, 90 days at least          |                     |
+| paths without a load                   | old                            | a file waits there  |
 | log of an earlier day                  | old, or too many               |                     |
 
 Every step is a batch of its own and may be cut off at any point: the next cleanup goes on.
@@ -21,10 +22,11 @@ from datetime import UTC, datetime, timedelta
 from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import DroploadError
-from dropload.journal import KeptBackup, Terms
+from dropload.journal import KEPT_DAYS, AuditAction, KeptBackup, Terms
 from dropload.model import TableName
 from dropload.old_files import Left, Removed, remove_files, remove_leftovers
 from dropload.old_logs import find_old_logs, start_new_log
+from dropload.refusals import noted_refusal
 
 KINDS = (
     "backups",
@@ -79,11 +81,14 @@ class Cleaned:
 def clean_up(dock: Dock, actor: str, *, dry_run: bool = False) -> Cleaned:
     """Do a whole cleanup now; with `dry_run` only count what it would do."""
     cleaned = Cleaned()
-    if not dry_run:
+    if dry_run:
+        for found in remove_old(dock, dry_run=True):
+            cleaned.add(found)
+        return cleaned
+    with noted_refusal(dock, actor, AuditAction.CLEANUP):
         take_turn(dock, actor, timedelta(0))
-    for found in remove_old(dock, dry_run=dry_run):
-        cleaned.add(found)
-    if not dry_run:
+        for found in remove_old(dock):
+            cleaned.add(found)
         note_done(dock, actor, cleaned)
     return cleaned
 
@@ -98,7 +103,7 @@ def note_done(dock: Dock, actor: str, cleaned: Cleaned) -> None:
     """Write what went into the audit log."""
     if cleaned.summary:
         with dock.target.write() as conn:
-            dock.journal.audit.add(conn, actor, "cleaned", None, cleaned.summary)
+            dock.journal.audit.add(conn, actor, AuditAction.CLEANUP_DONE, None, cleaned.summary)
 
 
 def remove_old(dock: Dock, *, dry_run: bool = False) -> Iterator[Removed | Left]:
@@ -122,6 +127,7 @@ def _find_terms(dock: Dock) -> Terms:
         backups=now - timedelta(days=settings.backups_days),
         filed=now - timedelta(days=settings.filed_days),
         journal=now - timedelta(days=settings.journal_days),
+        actions=now - timedelta(days=max(settings.journal_days, KEPT_DAYS)),
     )
 
 
@@ -187,10 +193,13 @@ def _forget_rows(dock: Dock, terms: Terms) -> Iterator[Removed]:
                 break
             yield Removed(kind, number)
             yield Removed("rejects", rejects)
-    for kind, delete in (("actions", retention.forget_actions), ("paths", retention.forget_paths)):
+    for kind, delete, until in (
+        ("actions", retention.forget_actions, terms.actions),
+        ("paths", retention.forget_paths, before),
+    ):
         while True:
             with dock.target.write() as conn:
-                number = delete(conn, before, _BATCH)
+                number = delete(conn, until, _BATCH)
             if not number:
                 break
             yield Removed(kind, number)

@@ -360,7 +360,7 @@ class Daemon:
                 self._gate.forget(drop.path)
             else:
                 self._unmoved.append(drop.path)
-        elif outcome.verdict is Verdict.HELD:
+        elif outcome.verdict in (Verdict.HELD, Verdict.CANCELLED):
             self._books.hold(drop)
         elif outcome.verdict is Verdict.PAUSED:
             seconds = self._dock.config.retry.pause_seconds

@@ -8,7 +8,7 @@ from dropload.config import Config
 from dropload.durable import path_text
 from dropload.errors import ConfigError, RefusedError
 from dropload.folders import DropTree
-from dropload.journal import INIT, Journal, apply_scripts, pending_scripts
+from dropload.journal import AuditAction, Journal, apply_scripts, pending_scripts
 from dropload.reports import count_of
 from dropload.targets import open_target
 from dropload.targets.base import Target
@@ -70,7 +70,7 @@ def prepare(dock: Dock, actor: str, *, anew: bool = False) -> Prepared:
     if folders:
         detail = f"{count_of(len(folders), 'folder')} of {path_text(dock.tree.root)}"
         with dock.target.write() as conn:
-            dock.journal.audit.add(conn, actor, INIT, None, detail)
+            dock.journal.audit.add(conn, actor, AuditAction.INIT, None, detail)
     return Prepared(tuple(folders), tuple(scripts))
 
 

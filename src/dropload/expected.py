@@ -16,6 +16,7 @@ from dropload.dock import Dock
 from dropload.intake import name_drop
 from dropload.journal import HELD, RELEASED, WAITING, Arrival, path_of_key
 from dropload.model import Drop, FileVersion
+from dropload.times import spoken_time
 
 _DAY = timedelta(days=1)
 _WEEK_DAYS = 7
@@ -46,7 +47,7 @@ class Deadline:
 
     def describe(self) -> str:
         """Return a sentence that says what is missing, since when, and why it is expected."""
-        by = f"{self.by.astimezone(self.zone):%Y-%m-%d %H:%M}"
+        by = spoken_time(self.by)
         why = f"expected.files.{self.name}"
         if self.is_learned:
             why = "learned from the last weeks"
@@ -112,7 +113,7 @@ class ExpectedFiles:
     def _arrivals(self, conn: sa.Connection, since: datetime) -> Iterator[Arrival]:
         """Yield what came since then; times without a zone, as the journal has them."""
         yield from self._waiting(conn)
-        yield from self._dock.journal.listings.arrivals(conn, _plain(since))
+        yield from self._dock.journal.listings.arrivals(conn, since)
 
     def _waiting(self, conn: sa.Connection) -> Iterator[Arrival]:
         """Yield what stands in the inboxes."""
@@ -138,7 +139,7 @@ class ExpectedFiles:
         if not config.learn or self._learned_on == today:
             return
         since = _moment(today - config.learn_weeks * _WEEK_DAYS * _DAY, time(), zone)
-        arrivals = self._dock.journal.listings.arrivals(conn, _plain(since))
+        arrivals = self._dock.journal.listings.arrivals(conn, since)
         self._learned = learn(arrivals, today, config, known=_known_tables(config))
         self._learned_on = today
 
@@ -185,7 +186,7 @@ def learn(
     days = {today - week * _WEEK_DAYS * _DAY for week in range(1, config.learn_weeks + 1)}
     firsts: dict[str, dict[date, time]] = defaultdict(dict)
     for arrival in arrivals:
-        local = arrival.at.replace(tzinfo=UTC).astimezone(zone)
+        local = arrival.at.astimezone(zone)
         if local.date() in days and not arrival.table.endswith(".") and arrival.table:
             at = firsts[arrival.table]
             at[local.date()] = min(at.get(local.date(), time.max), local.time())
@@ -215,7 +216,7 @@ def _is_known(table: str, known: frozenset[str]) -> bool:
 
 
 def _is_it(deadline: Deadline, arrival: Arrival) -> bool:
-    if arrival.at < _plain(deadline.since):
+    if arrival.at < deadline.since:
         return False
     if deadline.expected.pattern is not None:
         return fnmatch(arrival.file_name.lower(), deadline.expected.pattern.lower())
@@ -235,8 +236,3 @@ def _moment(day: date, at: time, zone: tzinfo | None) -> datetime:
     """Return a moment as UTC; without a zone the machine's rules for that day hold."""
     local = datetime.combine(day, at)
     return (local.replace(tzinfo=zone) if zone else local.astimezone()).astimezone(UTC)
-
-
-def _plain(moment: datetime) -> datetime:
-    """Return a moment as the journal has it: UTC, without a zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None)

@@ -106,6 +106,15 @@ class DropTree:
         """
         return [folder for folder in self.folders() if _make_folder(folder)]
 
+    def explain_missing(self) -> str:
+        """Return in one sentence that the whole tree is not there, empty where some of it is."""
+        if any(os.path.lexists(inbox.path) for inbox in self.inboxes):
+            return ""
+        return (
+            f"The drop tree {path_text(self.root)} is not there. Make it with `dropload init`, or "
+            "mount the share that it is on."
+        )
+
     def check(self) -> list[FolderProblem]:
         """Prove by doing that files can be read, written and renamed where dropload must."""
         found = map(self.check_folder, self.working_folders())

@@ -10,10 +10,12 @@ from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
 from dropload.errors import RefusedError
 from dropload.folders import find_path, strip_filed_prefix
-from dropload.journal import HELD, RELEASE, RELEASED, WAITING, path_key
+from dropload.intake import drop_of_path, name_drop
+from dropload.journal import HELD, RELEASED, WAITING, AuditAction, ClaimRefused, path_key
 from dropload.logs import get_logger
 from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
+from dropload.refusals import noted_refusal
 from dropload.retries import call_with_retries
 
 
@@ -23,6 +25,8 @@ class Cancelled:
 
     load: LoadRecord
     """As it was before."""
+    was: str
+    """Its state before, `waiting` where it had none."""
     message: str
     is_ending: bool
     """A worker had it, and ends within seconds."""
@@ -49,13 +53,14 @@ def cancel_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Cance
         with dock.target.write() as conn:
             return _cancel(dock, conn, load_id, actor, reason)
 
-    cancelled = call_with_retries(cancel_once, dock.config.retry)
+    with noted_refusal(dock, actor, AuditAction.CANCEL, load_id, reason):
+        cancelled = call_with_retries(cancel_once, dock.config.retry)
     get_logger().info("load_cancelled", load_id=load_id, reason=cancelled.message)
     return cancelled
 
 
 def _cancel(dock: Dock, conn: sa.Connection, load_id: int, actor: str, reason: str) -> Cancelled:
-    message = f"Cancelled by {actor}{f': {reason}' if reason else ''}."
+    message = _by(actor, reason)
     dock.journal.history.existing(conn, load_id)
     row = dock.journal.claims.cancel(conn, load_id, message)
     if row is None:
@@ -66,8 +71,56 @@ def _cancel(dock: Dock, conn: sa.Connection, load_id: int, actor: str, reason: s
         # Nobody writes into it; else its worker drops it, or the next recovery.
         table = TableName(row.schema_name, row.table_name)
         dock.target.drop_table(conn, dock.target.stage_name(table, load_id))
-    dock.journal.audit.add(conn, actor, "cancel", load_id, f"{row.state}. {reason}".rstrip())
-    return Cancelled(row, message, is_ending)
+    said = f"the load was {row.state}"
+    dock.journal.audit.add(conn, actor, AuditAction.CANCEL, load_id, said, reason=reason)
+    return Cancelled(row, row.state.value, message, is_ending)
+
+
+def cancel_file(dock: Dock, path: Path, actor: str, reason: str = "") -> Cancelled:
+    """Hold a file that waits in its inbox, or end the load that it has.
+
+    Raises RefusedError when it is in no inbox, or there is nothing to stop.
+    """
+
+    def cancel_once() -> Cancelled:
+        with dock.target.write() as conn:
+            return _cancel_waiting(dock, conn, path, actor, reason)
+
+    with noted_refusal(dock, actor, AuditAction.CANCEL, reason=reason):
+        cancelled = call_with_retries(cancel_once, dock.config.retry)
+    get_logger().info("file_cancelled", file=path_text(path.name), reason=cancelled.message)
+    return cancelled
+
+
+def _cancel_waiting(
+    dock: Dock, conn: sa.Connection, path: Path, actor: str, reason: str
+) -> Cancelled:
+    if dock.tree.inbox_of(path.absolute()) is None:
+        raise RefusedError(
+            f"{path_text(path)} is in no inbox: nothing loads it.",
+            hint="Name a file of an inbox, or the number of a load.",
+        )
+    drop = drop_of_path(path, dock.tree, None, None, force=False, requested_by=actor)
+    key = path_key(drop.path)
+    for load in dock.journal.history.open(conn):
+        if load.file_path == key:
+            return _cancel(dock, conn, load.load_id, actor, reason)
+    message = _by(actor, reason)
+    table = name_drop(drop, dock.target).table
+    load_id = dock.journal.claims.cancel_waiting(conn, drop, table, message)
+    if isinstance(load_id, ClaimRefused):
+        raise RefusedError(
+            f"{path_text(path)} is not waiting: {load_id.reason.rstrip('.')}.",
+            hint="`dropload status` says how it stands.",
+        )
+    said = "the file was waiting"
+    dock.journal.audit.add(conn, actor, AuditAction.CANCEL, load_id, said, reason=reason)
+    load = dock.journal.history.existing(conn, load_id)
+    return Cancelled(load, WAITING, message, is_ending=False)
+
+
+def _by(actor: str, reason: str) -> str:
+    return f"Cancelled by {actor}{f': {reason}' if reason else ''}."
 
 
 def _nothing_to_cancel(row: LoadRecord) -> RefusedError:
@@ -90,13 +143,14 @@ def retry_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Return
     There it is a new drop; the load, its report and its rejects file stay as they are. Raises
     RefusedError when the file is gone or its place is taken.
     """
-    with dock.target.write() as conn:
+    noted = noted_refusal(dock, actor, AuditAction.RETRY, load_id, reason)
+    with noted, dock.target.write() as conn:
         row = dock.journal.history.existing(conn, load_id)
         source = _find_failed_file(row)
         wanted = _inbox_of(dock, row).path / _dropped_name(row, source)
         _note_waiting(dock, conn, row, wanted, actor)
-        moved = f"{path_text(source)} to {path_text(wanted)}. {reason}".rstrip()
-        dock.journal.audit.add(conn, actor, "retry", load_id, moved)
+        moved = f"{path_text(source)} to {path_text(wanted)}"
+        dock.journal.audit.add(conn, actor, AuditAction.RETRY, load_id, moved, reason=reason)
         # Last: what the journal refuses to hold has moved no file.
         _move(source, wanted)
     get_logger().info("file_returned", load_id=load_id, file=path_text(wanted))
@@ -179,27 +233,46 @@ def _refused_by_folder(wanted: Path, exc: OSError) -> RefusedError:
 # --- release
 
 
-def release_file(dock: Dock, path: Path, actor: str, reason: str = "") -> TrackedFile:
-    """Let a held file load after all; return its row as it was.
+def release_file(dock: Dock, held: Path | int, actor: str, reason: str = "") -> TrackedFile:
+    """Let a held file load after all, named by its path or its load; return its row as it was.
 
     The release counts for the version that was held. Raises RefusedError when the file is not held.
     """
 
     def release_once() -> TrackedFile:
         with dock.target.write() as conn:
-            return _release(dock, conn, path, actor, reason)
+            return _release(dock, conn, held, actor, reason)
 
-    released = call_with_retries(release_once, dock.config.retry)
+    load_id = held if isinstance(held, int) else None
+    with noted_refusal(dock, actor, AuditAction.RELEASE, load_id, reason):
+        released = call_with_retries(release_once, dock.config.retry)
     get_logger().info("file_released", file=released.file_name, load_id=released.load_id)
     return released
 
 
-def _release(dock: Dock, conn: sa.Connection, path: Path, actor: str, reason: str) -> TrackedFile:
-    row = dock.journal.tracking.find(conn, path_key(path.absolute()))
-    if row is None or row.status != HELD:
-        raise RefusedError(
-            f"{path_text(path)} is not held.", hint="`dropload status` lists the files that are."
-        )
+def _release(
+    dock: Dock, conn: sa.Connection, held: Path | int, actor: str, reason: str
+) -> TrackedFile:
+    row = _find_held(dock, conn, held)
     dock.journal.tracking.set_status(conn, row.id, RELEASED, reason=f"released by {actor}")
-    dock.journal.audit.add(conn, actor, RELEASE, row.load_id, reason)
+    dock.journal.audit.add(conn, actor, AuditAction.RELEASE, row.load_id, reason=reason)
+    return row
+
+
+def _find_held(dock: Dock, conn: sa.Connection, held: Path | int) -> TrackedFile:
+    hint = "`dropload status` lists the files that are."
+    if isinstance(held, Path):
+        row = dock.journal.tracking.find(conn, path_key(held.absolute()))
+        if row is None or row.status != HELD:
+            raise RefusedError(f"{path_text(held)} is not held.", hint=hint)
+        return row
+    load = dock.journal.history.existing(conn, held)
+    row = dock.journal.tracking.find(conn, load.file_path)
+    if row is None or row.status != HELD:
+        raise RefusedError(f"The file of load {held} is not held: {load.file_path}.", hint=hint)
+    if row.load_id != held:
+        raise RefusedError(
+            f"Load {held} is of an older version of {load.file_name} than the one that is held.",
+            hint=f"`dropload release {row.load_id or load.file_path}` lets that one load.",
+        )
     return row

@@ -15,6 +15,7 @@ from dropload.journal import Journal
 from dropload.model import Area, Load, LoadType, Plan, State
 from dropload.staging import RowsInHand
 from dropload.targets.base import Published, Target
+from dropload.times import spoken_time
 
 
 def publish_rows(
@@ -68,9 +69,10 @@ def check_not_duplicate(
     earlier = journal.history.find_duplicate(conn, load, file_hash)
     if earlier is None or not target.has_table(conn, load.table):
         return
+    at = f", {spoken_time(earlier.committed_at)}" if earlier.committed_at else ""
     raise DuplicateError(
         f"The same bytes are in {load.table} already: load {earlier.load_id} of "
-        f"{earlier.file_name}, {earlier.committed_at:%Y-%m-%d %H:%M} UTC.",
+        f"{earlier.file_name}{at}.",
         hint="Nothing to do; `dropload load --force FILE` would load them again.",
         load_id=earlier.load_id,
     )

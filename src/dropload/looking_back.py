@@ -125,4 +125,4 @@ def _start_of(dock: Dock, conn: sa.Connection, since: Since) -> datetime | None:
         return None
     if isinstance(since, timedelta):
         return dock.target.now(conn) - since
-    return since.astimezone(UTC).replace(tzinfo=None) if since.tzinfo else since
+    return since if since.tzinfo else since.replace(tzinfo=UTC)

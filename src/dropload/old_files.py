@@ -5,7 +5,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class _FileRemover:
 
     def __init__(self, dock: Dock, before: datetime, in_use: set[str], *, dry_run: bool) -> None:
         self._dock = dock
-        self._before = before.replace(tzinfo=UTC).timestamp()
+        self._before = before.timestamp()
         self._in_use = in_use
         self._dry_run = dry_run
         tree = dock.tree

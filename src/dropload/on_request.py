@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dropload.dock import Dock, prepare
-from dropload.errors import DroploadError
+from dropload.durable import path_text
+from dropload.errors import DroploadError, RefusedError
 from dropload.examination import (
     Examined,
     examine,
@@ -16,9 +17,11 @@ from dropload.examination import (
 )
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
+from dropload.journal import AuditAction
 from dropload.logs import get_logger
 from dropload.model import Area, Drop, Layout, LoadType, Outcome, Plan
 from dropload.pipeline import OnStep, process_drop
+from dropload.refusals import note_refusal, noted_refusal
 
 _CALLS = itertools.count(1)
 """Numbers of the loads that this process was asked for: each is a worker of its own."""
@@ -91,16 +94,23 @@ def load_file(
     Raises DroploadError when it cannot be tried at all.
     """
     prepare(dock, actor)
-    drop = drop_of_path(
-        path, dock.tree, area, load_type, force=force, requested_by=actor, reason=reason
-    )
+    action = AuditAction.LOAD_FORCED if force else AuditAction.LOAD
+    with noted_refusal(dock, actor, action, reason=reason):
+        drop = drop_of_path(
+            path, dock.tree, area, load_type, force=force, requested_by=actor, reason=reason
+        )
     # Two threads with one name would take each other's claims over.
     worker = worker_name(str(next(_CALLS)))
     try:
-        return process_drop(dock, drop, worker, on_step)
+        outcome = process_drop(dock, drop, worker, on_step)
     except BaseException:
         _free_claim(dock, drop, worker)
         raise
+    if outcome.load_id is None:
+        # A claim writes down who asked; what gets none is written down here.
+        refused = RefusedError(f"{path_text(path.name)}: {outcome.message}")
+        note_refusal(dock, actor, action, refused, reason=reason)
+    return outcome
 
 
 def _free_claim(dock: Dock, drop: Drop, worker: str) -> None:

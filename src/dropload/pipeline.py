@@ -29,7 +29,7 @@ from dropload.errors import (
 from dropload.examination import Examined, examine, examine_for_table, plan_load
 from dropload.filing import file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
-from dropload.journal import ClaimRefused
+from dropload.journal import AuditAction, ClaimRefused
 from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
@@ -44,8 +44,6 @@ T = TypeVar("T")
 
 NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
 """What leaves a file where it is: its tries are not used up."""
-CANCELLED = "cancelled"
-"""Category of a file whose load a person has stopped."""
 TABLE_BUSY = "table_busy"
 """Category of a file that another one of its table comes before."""
 MAX_CRASHES = 3
@@ -96,8 +94,8 @@ def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
 def _note_request(dock: Dock, conn: sa.Connection, load: Load) -> None:
     """Write into the audit log who has a file loaded, whether past duplicates and guard rails."""
     drop = load.drop
-    action = "load_forced" if drop.force else "load"
-    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, drop.reason)
+    action = AuditAction.LOAD_FORCED if drop.force else AuditAction.LOAD
+    dock.journal.audit.add(conn, drop.requested_by, action, load.load_id, reason=drop.reason)
 
 
 def _foreseen(exc: DroploadError | OSError) -> DroploadError:
@@ -327,10 +325,8 @@ class _Voyage:
             self._log.debug("stage_not_dropped", reason=str(exc))
             return None
         self._log.info("load_stopped", reason=row.error_message)
-        verdict = Verdict.HELD if load.drop.in_tree else Verdict.SKIPPED
-        return replace(
-            self._outcome(verdict, None), message=row.error_message or "", category=CANCELLED
-        )
+        outcome = self._outcome(Verdict.CANCELLED, None)
+        return replace(outcome, message=row.error_message or "", category=outcome.verdict.value)
 
     def _let_go(self, error: DroploadError) -> Outcome:
         """Leave the file where it is; it is tried again when the trouble may be over."""

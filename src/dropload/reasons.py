@@ -13,6 +13,7 @@ from dropload.durable import path_text
 from dropload.heartbeat import AtGate, Heartbeat, PutOff, TableQueue
 from dropload.journal import HELD, path_key
 from dropload.model import LoadRecord, State, TrackedFile
+from dropload.times import clock_time
 
 _OVER = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 _LOST_SCANS = 3
@@ -122,7 +123,7 @@ def explain_wait(situation: Situation, path: Path, row: TrackedFile | None) -> R
 def _reasons(situation: Situation, path: Path, row: TrackedFile | None) -> Iterator[Reason]:
     text, key = path_text(path), path_key(path)
     if row is not None and row.status == HELD:
-        step = f"dropload release {shlex.quote(text)}"
+        step = f"dropload release {row.load_id or shlex.quote(text)}"
         said = f"held: {row.reason}" if row.reason else "held"
         yield Reason(WaitsFor.PERSON, said, next_step=step, load_id=row.load_id)
     if row is not None and row.status in _OVER:
@@ -150,7 +151,7 @@ def _reasons(situation: Situation, path: Path, row: TrackedFile | None) -> Itera
 def _put_off(note: PutOff) -> Reason:
     until = _moment(note.until)
     said = note.reason.rstrip(".")
-    return Reason(WaitsFor.RETRY, f"put off, next try {clock(until)}: {said}", until)
+    return Reason(WaitsFor.RETRY, f"put off, next try {clock_time(until)}: {said}", until)
 
 
 def _at_gate(situation: Situation, note: AtGate) -> Reason:
@@ -174,7 +175,7 @@ def _away(situation: Situation) -> Iterator[Reason]:
         until, said = None, "database away"
         if heartbeat.database_next_try:
             until = datetime.fromisoformat(heartbeat.database_next_try)
-            said += f", next try {clock(until)}"
+            said += f", next try {clock_time(until)}"
         yield Reason(WaitsFor.DATABASE, said, until)
     if heartbeat.disk_problem:
         yield Reason(WaitsFor.ROOM, heartbeat.disk_problem)
@@ -183,7 +184,7 @@ def _away(situation: Situation) -> Iterator[Reason]:
 def _queued(situation: Situation, place: int, queue: TableQueue) -> Reason:
     if queue.reason:
         until = _moment(queue.until)
-        said = f"{queue.table} is paused until {clock(until)}: {queue.reason.rstrip('.')}"
+        said = f"{queue.table} is paused until {clock_time(until)}: {queue.reason.rstrip('.')}"
         return Reason(WaitsFor.TABLE, said, until)
     behind = f", {place:,} more before it" if place else ""
     if busy := situation.load_into(queue.table):
@@ -197,7 +198,7 @@ def _queued(situation: Situation, place: int, queue: TableQueue) -> Reason:
 
 def _by_journal(situation: Situation, row: TrackedFile) -> Reason:
     gate = situation.config.gate
-    now = situation.journal_now or situation.now.replace(tzinfo=None)
+    now = situation.journal_now or situation.now
     age = (now - (row.changed_at or row.created_at)).total_seconds()
     left = gate.checks * gate.interval_seconds - age
     if left > 0:
@@ -237,13 +238,6 @@ def span(seconds: float) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
-
-
-def clock(moment: datetime) -> str:
-    """Return a time of today as the clock on the wall shows it, else with its day."""
-    here = moment.astimezone()
-    is_today = here.date() == datetime.now(UTC).astimezone().date()
-    return f"{here:%H:%M:%S}" if is_today else f"{here:%Y-%m-%d %H:%M}"
 
 
 def _moment(seconds: float) -> datetime:

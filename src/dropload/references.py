@@ -16,8 +16,9 @@ from enum import StrEnum
 import sqlalchemy as sa
 
 from dropload.dock import Dock
-from dropload.journal import NO_LOAD, ReferenceRow
+from dropload.journal import NO_LOAD, AuditAction, ReferenceRow
 from dropload.model import Area, TableColumn, TableName
+from dropload.refusals import noted_refusal
 from dropload.reports import count_of
 
 
@@ -64,8 +65,9 @@ def check_references(dock: Dock) -> list[Finding]:
 
 def repair_references(dock: Dock, actor: str) -> list[Finding]:
     """Put every row right, each in a transaction with its audit; return what was done."""
-    done = (_repair(dock, finding.table, actor) for finding in check_references(dock))
-    return [finding for finding in done if finding is not None]
+    with noted_refusal(dock, actor, AuditAction.REFERENCE_REPAIR):
+        done = (_repair(dock, finding.table, actor) for finding in check_references(dock))
+        return [finding for finding in done if finding is not None]
 
 
 def _repair(dock: Dock, table: TableName, actor: str) -> Finding | None:
@@ -79,7 +81,7 @@ def _repair(dock: Dock, table: TableName, actor: str) -> Finding | None:
             return None
         _write_row(dock, conn, finding)
         detail = f"{table}: {finding.repair}"
-        dock.journal.audit.add(conn, actor, "reference_repair", None, detail)
+        dock.journal.audit.add(conn, actor, AuditAction.REFERENCE_REPAIR, None, detail)
     return finding
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from dropload.durable import path_text
 from dropload.model import Layout, Load, Profile, Reject
 from dropload.quoting import name_delimiter
+from dropload.times import iso_time, spoken_time
 
 SHOWN_REJECTS = 100
 """Rejects in the report; the rejects file lists them all."""
@@ -101,7 +102,7 @@ def _render_json(findings: Findings) -> str:
         "load_id": load.load_id,
         "load_type": load.drop.load_type.value,
         "table": str(load.table) if load.table.name else None,
-        "at": f"{findings.at:%Y-%m-%dT%H:%M:%SZ}",
+        "at": iso_time(findings.at),
     }
     return json.dumps(answer, ensure_ascii=False, indent=2) + "\n"
 
@@ -159,7 +160,7 @@ def _record_lines(findings: Findings) -> Iterator[str]:
     load = findings.load
     table = load.table if load.table.name else "none"
     yield f"load {load.load_id}, {load.drop.load_type.value}, table {table}"
-    yield f"{findings.at:%Y-%m-%d %H:%M:%S} UTC; more with: dropload show {load.load_id}"
+    yield f"{spoken_time(findings.at)}; more with: dropload show {load.load_id}"
 
 
 def count_of(number: int, noun: str) -> str:

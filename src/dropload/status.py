@@ -24,11 +24,11 @@ from dropload.reasons import (
     Reason,
     Situation,
     WaitsFor,
-    clock,
     explain_wait,
     find_daemon_problem,
     make_situation,
 )
+from dropload.times import clock_time
 from dropload.watcher import Scan, scan_inboxes
 
 _SHOWN_LAST = 10
@@ -84,6 +84,8 @@ class Status:
     folder_problems: tuple[str, ...]
     paused: tuple[PausedTable, ...] = ()
     database_problem: str = ""
+    held_total: int = 0
+    """More than `files` has where only the first ones were asked for."""
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong, the worst first."""
@@ -96,7 +98,7 @@ class Status:
         if self.database_problem and not (beat and beat.database_problem):
             yield f"database away: {self.database_problem}"
         for pause in self.paused:
-            yield f"{pause.table} is paused until {clock(pause.until)}: {pause.reason}"
+            yield f"{pause.table} is paused until {clock_time(pause.until)}: {pause.reason}"
         for path in self.lonely_companions:
             yield f"no file for the companion {path}"
 
@@ -105,7 +107,7 @@ def _daemons_problems(beat: Heartbeat) -> Iterator[str]:
     """Yield what the daemon itself finds wrong."""
     if beat.database_problem:
         at = beat.database_next_try
-        tried = f", next try {clock(datetime.fromisoformat(at))}" if at else ""
+        tried = f", next try {clock_time(datetime.fromisoformat(at))}" if at else ""
         yield f"database away{tried}: {beat.database_problem}"
     if beat.disk_problem:
         yield beat.disk_problem
@@ -127,6 +129,8 @@ class _Answer:
     loads: tuple[LoadStatus, ...] = ()
     last: tuple[LoadRecord, ...] = ()
     problem: str = ""
+    held: frozenset[str] = frozenset()
+    """Keys of the paths that wait for a person."""
 
 
 class StatusReader:
@@ -156,20 +160,29 @@ class StatusReader:
             journal_now=answer.now,
             loads=tuple(found.load for found in answer.loads if not found.is_abandoned),
         )
+        files = _describe_files(situation, chosen, answer)
         return Status(
             daemon=heartbeat,
             daemon_problem=problem,
-            files=_describe_files(situation, chosen, answer),
+            files=files,
             files_total=len(scan.observations),
             loads=answer.loads,
             last=answer.last,
             strays=tuple(path_text(path) for path in scan.strays),
             stray_count=scan.stray_count,
             lonely_companions=tuple(path_text(path) for path in scan.companions_without_file),
-            folder_problems=tuple(scan.failed.values()),
+            folder_problems=self._folder_problems(scan),
             paused=() if problem else _paused_tables(heartbeat),
             database_problem=answer.problem,
+            held_total=_count_held(scan, files, answer.held),
         )
+
+    def _folder_problems(self, scan: Scan) -> tuple[str, ...]:
+        if len(scan.failed) == len(self._dock.tree.inboxes):
+            missing = self._dock.tree.explain_missing()
+            if missing:
+                return (missing,)
+        return tuple(scan.failed.values())
 
     # --- the journal
 
@@ -216,20 +229,21 @@ class StatusReader:
                 )
                 for row in dock.journal.history.under_way(conn)
             )
-            special = self._find_special(conn) | {found.load.file_path for found in loads}
+            held = {row.file_path for row in dock.journal.tracking.with_status(conn, HELD)}
+            special = held | self._find_special(conn) | {found.load.file_path for found in loads}
             chosen = self._choose(scan, situation, special)
             tracked = dock.journal.tracking.at_paths(conn, [seen.path for seen in chosen])
             last = tuple(dock.journal.history.outcomes(conn, _SHOWN_LAST))
-        return chosen, _Answer(now, tracked, loads, last)
+        return chosen, _Answer(now, tracked, loads, last, held=frozenset(held))
 
     def _find_special(self, conn: sa.Connection) -> set[str]:
         """Return the paths that somebody has to look at."""
         if self._most_files is None:
             return set()
         journal = self._dock.journal
-        held = journal.tracking.with_status(conn, HELD, RELEASED)
+        released = journal.tracking.with_status(conn, RELEASED)
         unmoved = journal.history.unfiled(conn)
-        return {row.file_path for row in held} | {load.file_path for load in unmoved}
+        return {row.file_path for row in released} | {load.file_path for load in unmoved}
 
     def _choose(self, scan: Scan, situation: Situation, special: set[str]) -> Sequence[Observation]:
         """Return the files to tell of: what is special, then the first in turn."""
@@ -244,7 +258,13 @@ class StatusReader:
             place = next((place for place, paths in enumerate(known) if text in paths), len(known))
             return place, seen.mtime_ns, seen.name
 
-        return heapq.nsmallest(most, scan.observations, key=rank)
+        ranked = [(rank(seen), seen) for seen in scan.observations]
+        first = [pair for pair in ranked if pair[0][0] == 0]
+        others = [pair for pair in ranked if pair[0][0] != 0]
+        # However many need somebody, of the others some are told of, too.
+        room = max(most - len(first), min(len(others), most // 2))
+        kept = [*heapq.nsmallest(most - room, first), *heapq.nsmallest(room, others)]
+        return [seen for _, seen in kept]
 
 
 def read_status(dock: Dock, *, most_files: int | None = None) -> Status:
@@ -272,6 +292,16 @@ def _paused_tables(heartbeat: Heartbeat | None) -> tuple[PausedTable, ...]:
         for queue in queues
         if queue.reason
     )
+
+
+def _count_held(scan: Scan, files: Sequence[FileStatus], held: frozenset[str]) -> int:
+    """Return how many files wait for a person, those that are not described included."""
+    shown = sum(file.why.waits_for is WaitsFor.PERSON for file in files)
+    if len(files) == len(scan.observations) or len(held) <= shown:
+        return shown
+    described = {file.path for file in files}
+    texts = (f"{seen.inbox.path}/{seen.name}" for seen in scan.observations)
+    return shown + sum(text in held and text not in described for text in texts)
 
 
 def _describe_files(

@@ -15,6 +15,7 @@ from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import AtGate, Heartbeat, PutOff
 from dropload.model import Drop
 from dropload.outage import Outage
+from dropload.times import iso_time
 from dropload.watcher import Scan
 
 MOST_NAMED = 500
@@ -56,8 +57,8 @@ def make_heartbeat(
     to_wall = time.time() - now
     next_try = outage.next_try_at
     return Heartbeat(
-        scanned_at=scanned_at.isoformat(),
-        started_at=started_at.isoformat(),
+        scanned_at=iso_time(scanned_at),
+        started_at=iso_time(started_at),
         scan_seconds=round(scan_seconds, 4),
         scan_interval_seconds=scan_interval_seconds,
         gate_checks=gate.checks,
@@ -85,7 +86,7 @@ def make_heartbeat(
         held=held,
         running=dispatcher.running,
         database_problem=outage.problem,
-        database_next_try=next_try.isoformat() if next_try else "",
+        database_next_try=iso_time(next_try) if next_try else "",
         paused_tables=dict(dispatcher.paused()),
         folder_problems=list(scan.failed.values()),
         strays=scan.stray_count,

@@ -8,12 +8,14 @@ import sqlalchemy as sa
 from dropload.config import RetentionConfig
 from dropload.dock import Dock
 from dropload.errors import RefusedError, TargetError
-from dropload.journal import StandingLoad, created_table
+from dropload.journal import AuditAction, StandingLoad, created_table
 from dropload.logs import get_logger
 from dropload.model import LoadRecord, LoadType, State, TableInfo, TableName
+from dropload.refusals import note_refusal, noted_refusal
 from dropload.reports import count_of
 from dropload.retries import call_with_retries
 from dropload.targets.base import Target
+from dropload.times import spoken_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,22 @@ def plan_undo(dock: Dock, load_id: int, *, force: bool = False) -> UndoPlan:
         ).plan()
 
 
+def ask_for_undo(
+    dock: Dock, load_id: int, actor: str, *, reason: str = "", force: bool = False
+) -> UndoPlan:
+    """Undo a load if it can be undone; the answer's `refused` says why it was not.
+
+    Raises RefusedError when there is no such load. What is refused is in the audit log, too.
+    """
+    with noted_refusal(dock, actor, AuditAction.UNDO, load_id, reason):
+        plan = plan_undo(dock, load_id, force=force)
+    if plan.refused:
+        refused = RefusedError(plan.refused)
+        note_refusal(dock, actor, AuditAction.UNDO, refused, load_id, reason)
+        return plan
+    return undo_load(dock, load_id, actor, reason=reason, force=force)
+
+
 def undo_load(
     dock: Dock, load_id: int, actor: str, *, reason: str = "", force: bool = False
 ) -> UndoPlan:
@@ -76,7 +94,8 @@ def undo_load(
             tried.append(_Undoing(dock, conn, row, force=force).carry_out(actor, reason))
             return tried[-1]
 
-    plan = call_with_retries(undo_once, dock.config.retry)
+    with noted_refusal(dock, actor, AuditAction.UNDO, load_id, reason):
+        plan = call_with_retries(undo_once, dock.config.retry)
     get_logger().info(
         "load_undone",
         load_id=load_id,
@@ -198,9 +217,10 @@ class _Undoing:
             self._follow_reference()
         detail = (
             f"{plan.table}: {count_of(plan.rows_removed or 0, 'row')} removed, "
-            f"{plan.rows_restored or 0:,} restored. {reason}"
+            f"{plan.rows_restored or 0:,} restored"
         )
-        self._dock.journal.audit.add(conn, actor, "undo", self._row.load_id, detail.rstrip())
+        audit, load_id = self._dock.journal.audit, self._row.load_id
+        audit.add(conn, actor, AuditAction.UNDO, load_id, detail, reason=reason)
         return plan
 
     def _change_rows(self, target: Target, plan: UndoPlan) -> None:
@@ -237,7 +257,7 @@ def _check_state(row: LoadRecord) -> None:
     if row.state is State.FILED:
         return
     if row.state is State.UNDONE:
-        at = f", {row.finished_at:%Y-%m-%d %H:%M} UTC" if row.finished_at else ""
+        at = f", {spoken_time(row.finished_at)}" if row.finished_at else ""
         raise RefusedError(f"{number} is undone already{at}.", hint="Nothing to do.")
     if row.state is State.COMMITTED:
         raise RefusedError(

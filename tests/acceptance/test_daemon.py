@@ -237,7 +237,7 @@ def test_a_held_file_loads_when_it_is_released(daemon: Daemon) -> None:
     released = daemon.command("release", str(inbox / "orders.csv"), "--reason", "closed")
     assert released.returncode == 0, released.stderr
     daemon.wait_for(lambda: daemon.query('SELECT count(*) FROM "dbo.orders"') == [(0,)])
-    done = daemon.query("SELECT detail FROM \"ref.Audit_Log\" WHERE action = 'release'")
+    done = daemon.query("SELECT reason FROM \"ref.Audit_Log\" WHERE action = 'release'")
     assert done == [("closed",)]
 
 

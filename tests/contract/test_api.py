@@ -97,7 +97,7 @@ def test_a_file_is_inspected_planned_loaded_looked_at_and_undone(program: Progra
         ("load", "undone"),
     ]
     assert all(one.actor.startswith("nightly (") for one in actions.value)
-    assert actions.value[1].detail == "month end"
+    assert actions.value[1].reason == "month end"
 
 
 def test_what_is_expected_to_go_wrong_is_a_failure_and_no_exception(

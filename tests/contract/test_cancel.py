@@ -11,11 +11,12 @@ from dropload.dock import open_dock
 from dropload.errors import RefusedError, TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.interventions import Cancelled, cancel_load, release_file, retry_load
+from dropload.interventions import Cancelled, cancel_file, cancel_load, release_file, retry_load
 from dropload.journal import apply_scripts, path_key
 from dropload.model import Drop, Load, LoadRecord, Outcome, State, Verdict
 from dropload.pipeline import process_drop
 from dropload.recovery import recover
+from dropload.status import read_status
 from tests.conftest import make_config
 from tests.contract.test_loading import ORDERS, Site
 
@@ -85,7 +86,7 @@ def test_a_load_is_cancelled_at_any_moment_before_its_commit(
     if moment == "publishing":
         monkeypatch.setattr("dropload.pipeline.plan_filing", lambda *_a, **_k: stop("publishing"))
     stopped = load(site, path, stop)
-    assert (stopped.verdict, stopped.category) == (Verdict.HELD, "cancelled")
+    assert (stopped.verdict, stopped.category) == (Verdict.CANCELLED, "cancelled")
     assert stopped.message == "Cancelled by ada: wrong file."
     assert done[0].is_ending
     assert site.states() == ["cancelled"]
@@ -117,7 +118,7 @@ def test_a_cancel_is_noticed_in_the_middle_of_a_large_file(
             wait_until(lambda: "claim_lost" in logs.getvalue())
 
     stopped = load(site, path, stop)
-    assert (stopped.verdict, stopped.category) == (Verdict.HELD, "cancelled")
+    assert (stopped.verdict, stopped.category) == (Verdict.CANCELLED, "cancelled")
     assert seen[-1][0] == moment
     assert seen[-1][1] < rows
     assert stages(site) == 0
@@ -174,7 +175,7 @@ def test_a_side_table_that_vanished_under_a_cancelled_load_pauses_no_queue(
     monkeypatch.setattr("dropload.recovery._sweep_stages", lambda _dock: 0)
     if site.dock.target.name == "sqlite":
         pytest.skip("a write transaction has the whole file to itself")
-    assert again(site, path).verdict is Verdict.HELD
+    assert again(site, path).verdict is Verdict.CANCELLED
     assert stages(site) == 0
 
 
@@ -255,3 +256,55 @@ def test_a_failed_file_goes_back_into_its_inbox_under_its_name(site: Site) -> No
     assert (row.status, row.reason) == ("waiting", "load 1 is tried again by ada")
     assert again(site, path).verdict is Verdict.LOADED
     assert site.states() == ["failed", "filed"]
+
+
+def test_a_file_that_waits_is_cancelled_by_its_path(site: Site) -> None:
+    path = put(site, ORDERS)
+    done = cancel_file(site.dock, path, "ada", "wrong month")
+    assert (done.was, done.is_ending) == ("waiting", False)
+    assert (done.load.state, done.load.outcome) == (State.CANCELLED, "cancelled")
+    assert again(site, path).verdict is Verdict.HELD
+    [file] = read_status(site.dock).files
+    assert file.why.text == "held: Cancelled by ada: wrong month."
+    assert file.why.next_step == f"dropload release {done.load.load_id}"
+    with pytest.raises(RefusedError, match="not waiting: Cancelled by ada"):
+        cancel_file(site.dock, path, "bob")
+    release_file(site.dock, done.load.load_id, "ada")
+    cancel_file(site.dock, path, "ada", "no")
+    last = release_file(site.dock, path, "ada").load_id
+    assert last != done.load.load_id
+    assert again(site, path).verdict is Verdict.LOADED
+    assert site.states() == ["cancelled", "cancelled", "filed"]
+    with pytest.raises(RefusedError, match="not held"):
+        release_file(site.dock, last or 0, "ada")
+
+
+def test_a_new_version_of_a_cancelled_file_loads(site: Site) -> None:
+    path = put(site, ORDERS)
+    old = cancel_file(site.dock, path, "ada").load.load_id
+    path.unlink()
+    path = put(site, MORE)
+    assert again(site, path).verdict is Verdict.LOADED
+    path = put(site, ORDERS)
+    new = cancel_file(site.dock, path, "ada").load.load_id
+    with pytest.raises(RefusedError, match="older version") as refused:
+        release_file(site.dock, old, "ada")
+    assert f"release {new}" in refused.value.hint
+
+
+def test_cancelling_a_path_ends_the_load_that_it_has(site: Site) -> None:
+    path = put(site, ORDERS)
+    load_id = claim(site, path, worker_name("other"))
+    done = cancel_file(site.dock, path, "ada")
+    assert (done.load.load_id, done.was, done.is_ending) == (load_id, "claimed", True)
+    assert again(site, path).verdict is Verdict.HELD
+
+
+def test_what_stands_in_no_inbox_cannot_be_cancelled(site: Site, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text(ORDERS)
+    with pytest.raises(RefusedError, match="in no inbox"):
+        cancel_file(site.dock, other, "ada")
+    with pytest.raises(RefusedError, match="cannot be read"):
+        cancel_file(site.dock, put(site, ORDERS).with_name("gone.csv"), "ada")
+    assert site.states() == []

@@ -15,12 +15,12 @@ from dropload.cleanup import clean_up, remove_old, take_turn
 from dropload.dock import open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
-from dropload.journal import apply_scripts
+from dropload.journal import AuditAction, apply_scripts
 from dropload.journal.tables import journal_tables
 from dropload.model import State, TableName, Verdict
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered, recover
-from tests.conftest import make_config
+from tests.conftest import let_audit_be_changed, make_config
 from tests.contract.test_loading import Site
 
 ROWS = "id,name\n1,Ada\n2,Bob\n"
@@ -238,9 +238,10 @@ def test_the_journal_forgets_what_is_old_but_not_which_bytes_were_loaded(site: S
 
 def test_the_audit_log_is_kept_as_long_as_the_journal(site: Site) -> None:
     audit = journal_tables(site.dock.target).audit
+    let_audit_be_changed(site.dock.target)
     with site.dock.target.write() as conn:
         for _ in range(3):
-            site.dock.journal.audit.add(conn, "somebody", "release", None)
+            site.dock.journal.audit.add(conn, "somebody", AuditAction.RELEASE, None)
         long_ago = site.dock.target.now(conn) - timedelta(days=401)
         newest = conn.execute(sa.select(sa.func.max(audit.c.id))).scalar_one()
         aged = conn.execute(sa.update(audit).where(audit.c.id < newest).values(at=long_ago))
@@ -249,7 +250,7 @@ def test_the_audit_log_is_kept_as_long_as_the_journal(site: Site) -> None:
     assert numbers(site) == {"actions": aged.rowcount}
     with site.dock.target.read() as conn:
         rows = conn.execute(sa.select(audit).order_by(audit.c.id)).mappings().all()
-    assert [row["action"] for row in rows] == ["release", "cleanup", "cleaned"]
+    assert [row["action"] for row in rows] == ["release", "cleanup", "cleanup_done"]
     assert rows[-1]["detail"] == f"{aged.rowcount} actions; 0 bytes"
     assert rows[-1]["actor"] == "somebody"
 
@@ -304,6 +305,7 @@ def test_of_two_daemons_one_cleans_up_and_a_restart_does_not_repeat_it(site: Sit
     wait = take_turn(site.dock, "daemon", day)
     assert timedelta(hours=23) < wait <= day
     audit = journal_tables(site.dock.target).audit
+    let_audit_be_changed(site.dock.target)
     with site.dock.target.write() as conn:
         now = site.dock.target.now(conn)
         conn.execute(sa.update(audit).values(at=now - day))

@@ -13,7 +13,16 @@ from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import ClaimRefused, apply_scripts, path_key, pending_scripts
-from dropload.model import Area, FileVersion, LoadType, Outcome, TableInfo, TableName, Verdict
+from dropload.model import (
+    Area,
+    FileVersion,
+    Inbox,
+    LoadType,
+    Outcome,
+    TableInfo,
+    TableName,
+    Verdict,
+)
 from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered, recover
@@ -38,15 +47,18 @@ class Site:
         *,
         force: bool = False,
     ) -> Outcome:
-        [inbox] = [
+        path = self.inbox(load_type, area).path / name
+        path.write_text(content, encoding="utf-8")
+        drop = drop_of_path(path, self.dock.tree, None, None, force=force, requested_by="x")
+        return process_drop(self.dock, drop, worker_name())
+
+    def inbox(self, load_type: str, area: str = "non-reference") -> Inbox:
+        [found] = [
             inbox
             for inbox in self.dock.tree.inboxes
             if inbox.area == area and inbox.load_type == load_type
         ]
-        path = inbox.path / name
-        path.write_text(content, encoding="utf-8")
-        drop = drop_of_path(path, self.dock.tree, None, None, force=force, requested_by="x")
-        return process_drop(self.dock, drop, worker_name())
+        return found
 
     def table(self, name: str) -> TableName:
         return TableName(self.dock.target.schema_of(Area.NON_REFERENCE), name)
@@ -305,7 +317,12 @@ def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path
     )
     dock = open_dock(config)
     dock.tree.create()
-    assert apply_scripts(dock.target) == ["0001_journal.sql", "0002_progress.sql", "0003_views.sql"]
+    assert apply_scripts(dock.target) == [
+        "0001_journal.sql",
+        "0002_progress.sql",
+        "0003_views.sql",
+        "0004_audit.sql",
+    ]
     assert apply_scripts(dock.target) == []
     site = Site(dock)
     loaded = site.drop("orders.csv", ORDERS)

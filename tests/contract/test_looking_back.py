@@ -24,6 +24,7 @@ from dropload.looking_back import (
 from dropload.model import State, Verdict
 from dropload.pipeline import process_drop
 from dropload.undo import plan_undo, undo_load
+from tests.conftest import let_audit_be_changed
 from tests.contract.test_loading import ORDERS, Site, site
 
 __all__ = ["site"]
@@ -158,7 +159,7 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
     everything = list_actions(site.dock)
     assert [one.action for one in everything][:4] == ["release", "load", "load", "init"]
     [released] = list_actions(site.dock, ActionFilter(actor="ada"))
-    assert (released.actor, released.action, released.detail) == ("Ada (svc)", "release", "closing")
+    assert (released.actor, released.action, released.reason) == ("Ada (svc)", "release", "closing")
     assert (released.file_name, released.load_state) == ("orders.csv", "held")
     assert released.table == str(site.table("orders"))
     assert [one.load_id for one in list_actions(site.dock, ActionFilter(action="load"))] == [2, 1]
@@ -167,6 +168,7 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
     assert list_actions(site.dock, ActionFilter(actor="%")) == []
     assert [one.id for one in list_actions(site.dock, limit=1)] == [everything[0].id]
     log = journal_tables(site.dock.target).audit
+    let_audit_be_changed(site.dock.target)
     with site.dock.target.write() as conn:
         then = site.dock.target.now(conn) - timedelta(days=2)
         conn.execute(sa.update(log).where(log.c.action != "release").values(at=then))
@@ -185,7 +187,7 @@ def test_a_load_names_who_let_its_file_through_and_who_undid_it(site: Site) -> N
     assert ("Ada (svc)", "release", 2) in said
     undo_load(site.dock, load_id, "Bob (svc)", reason="not closed")
     [released, *_, undone] = show_load(site.dock, load_id).actions
-    assert (released.action, released.detail) == ("release", "closing")
+    assert (released.action, released.reason) == ("release", "closing")
     assert (undone.actor, undone.action, undone.load_id) == ("Bob (svc)", "undo", load_id)
     # Another version of the file is not what was released.
     other = site.drop("orders.csv", ORDERS + "3,Eve,1.00,2026-02-02,true\n", "fullload")

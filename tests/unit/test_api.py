@@ -98,7 +98,7 @@ def test_a_database_that_is_not_prepared_is_refused_with_the_way_out(tmp_path: P
     with ReferenceDataAPI(make_config(tmp_path)) as api:
         refused = api.history()
         assert isinstance(refused, Failure)
-        assert "dropload init" in refused.error.hint
+        assert "`init()`" in refused.error.hint
         made = api.init()
         assert made.ok
         assert made.value.scripts[0] == "0001_journal.sql"

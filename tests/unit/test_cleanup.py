@@ -11,7 +11,7 @@ from dropload.config import LogConfig
 from dropload.daemon import Daemon
 from dropload.logs import configure_logs, get_logger
 from dropload.old_logs import find_old_logs, start_new_log
-from tests.conftest import Yard, open_yard
+from tests.conftest import Yard, let_audit_be_changed, open_yard
 from tests.unit.test_cli import Run, run
 from tests.unit.test_daemon import Clock
 
@@ -102,7 +102,7 @@ def test_the_daemon_cleans_up_once_a_day_and_not_again_after_a_restart(
         daemon = Daemon(yard.dock, until_idle=True)
         daemon.run()
     assert not list((yard.inbox().path / "processed").iterdir())
-    assert actions(yard) == [("daemon", "cleanup"), ("daemon", "cleaned")]
+    assert actions(yard) == [("daemon", "cleanup"), ("daemon", "cleanup_done")]
     assert logs.getvalue().count("cleaned_up") == 1
     assert account_for_files(yard.dock, lambda _s: None).missing == ()
 
@@ -112,6 +112,7 @@ def test_a_daemon_that_runs_on_asks_again_and_finds_the_next_day_come(yard: Yard
     daemon = Daemon(yard.dock, clock=clock)
     daemon._prepare()
     daemon._take_turn(woken=True)
+    let_audit_be_changed(yard.dock.target)
     for age, turns in ((23, 1), (25, 2)):
         yard.execute(
             f"UPDATE \"ref.Audit_Log\" SET at = datetime('now', '-{age} hours') || '.000000'"
@@ -138,7 +139,7 @@ def test_a_cleanup_that_the_database_cut_off_is_begun_again_an_hour_later(yard: 
     yard.execute('ALTER TABLE gone RENAME TO "ref.File_Monitor_Tracking"')
     clock.now += 3700
     daemon._clean_up()
-    assert actions(yard)[-1] == ("daemon", "cleaned")
+    assert actions(yard)[-1] == ("daemon", "cleanup_done")
     daemon._shut_down()
 
 
@@ -161,7 +162,7 @@ def test_a_long_cleanup_is_done_in_pieces_between_scans(yard: Yard) -> None:
         turns += 1
     assert turns > 2
     assert daemon._seconds_to_next_turn() > 0
-    assert actions(yard)[-1] == ("daemon", "cleaned")
+    assert actions(yard)[-1] == ("daemon", "cleanup_done")
     daemon._shut_down()
 
 

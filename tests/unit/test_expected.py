@@ -143,7 +143,7 @@ def test_what_is_missing_is_said_by_status_and_health_with_name_time_and_reason(
     daemon._beat_when_due()
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     said = (
-        f"a file for dbo.sales was expected by {today} 00:00 and is not here "
+        f"a file for dbo.sales was expected by {today} 00:00:00 UTC and is not here "
         "(expected.files.sales). Ask its sender"
     )
     assert said in list(read_status(dock).problems())
@@ -212,4 +212,4 @@ def test_what_was_learned_is_missed_and_says_so(yard: Yard) -> None:
     files.look(end_of_today())
     [one] = files.missing
     assert one.what == "a file for dbo.sales"
-    assert "00:01 and is not here (learned from the last weeks)" in one.describe()
+    assert "00:01:00 UTC and is not here (learned from the last weeks)" in one.describe()

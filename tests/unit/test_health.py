@@ -25,6 +25,7 @@ from dropload.health.apart import run_apart
 from dropload.health.lanes import Lane, Say, run_lanes
 from dropload.health.places import check_disk
 from dropload.heartbeat import FILE_NAME, Heartbeat, write_heartbeat
+from dropload.status import read_status
 from tests.conftest import Yard, make_config, open_yard
 
 
@@ -182,14 +183,14 @@ def test_a_sign_of_life_that_may_not_be_read_is_unknown(
         ({"workers_problem": "no memory"}, "workers", Level.CRITICAL, "no memory"),
         ({"turn_problem": "KeyError: 1"}, "turns", Level.CRITICAL, "KeyError"),
         (
-            {"database_problem": "It is away.", "database_next_try": "2026-11-20T10:15:00.5"},
+            {"database_problem": "It is away.", "database_next_try": "2020-11-20T10:15:00.500Z"},
             "daemon's database",
             Level.CRITICAL,
-            "starts no load: It is away. Next try at 2026-11-20T10:15:00 UTC.",
+            "starts no load: It is away. Next try at 2020-11-20 10:15:00 UTC.",
         ),
         ({"folder_problems": ["It is not there."]}, "daemon's folders", Level.CRITICAL, "not"),
         ({"paused_tables": {"dbo.a": "no right"}}, "queue", Level.WARNING, "dbo.a pauses: no"),
-        ({"failures": {"/x/a.csv": 5, "/x/b.csv": 1}}, "put off", Level.WARNING, "1 files"),
+        ({"failures": {"/x/a.csv": 5, "/x/b.csv": 1}}, "put off", Level.WARNING, "1 file put"),
     ],
 )
 def test_what_the_daemon_says_of_itself_is_passed_on(
@@ -415,7 +416,7 @@ def test_a_file_that_was_not_moved_is_critical(yard: Yard) -> None:
         "UPDATE \"ref.Load_History\" SET state = 'committed', filed_at = NULL, worker = NULL"
     )
     check = look(yard)["moves"]
-    assert (check.level, "1 files not moved: orders.csv" in check.message) == (Level.CRITICAL, True)
+    assert (check.level, "1 file not moved: orders.csv" in check.message) == (Level.CRITICAL, True)
 
 
 def test_failures_of_the_last_hour_count_from_a_number_of_loads_on(yard: Yard) -> None:
@@ -557,3 +558,15 @@ def test_figures_are_written_as_the_guidelines_say() -> None:
         str(Figure("a", 0, "", "0")),
     ]
     assert written == ["a=1", "a=1.5s;60;300", "a=4711000MB;500:;50:", "a=0;0"]
+
+
+def test_a_tree_that_is_not_made_is_said_once(yard: Yard) -> None:
+    for path in sorted(yard.dock.tree.root.rglob("*"), reverse=True):
+        path.rmdir()
+    health = check_health(yard.dock.config)
+    said = [check.message for check in health.checks if check.name == "folders"]
+    assert len(said) == 1
+    assert "dropload init" in said[0]
+    assert read_status(yard.dock).folder_problems == (said[0],)
+    yard.inbox().path.mkdir(parents=True)
+    assert len(read_status(yard.dock).folder_problems) == 3, "what is missing of a tree is named"

@@ -15,12 +15,12 @@ from dropload.reasons import (
     Reason,
     Situation,
     WaitsFor,
-    clock,
     explain_wait,
     find_daemon_problem,
     make_situation,
     span,
 )
+from dropload.times import clock_time
 
 NOW = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
 PATH = Path("/dropoff/orders.csv")
@@ -42,7 +42,7 @@ def beat(**values: Any) -> Heartbeat:
 
 def row(**values: Any) -> TrackedFile:
     names = dict.fromkeys(TrackedFile.__dataclass_fields__)
-    known = {**names, "id": 1, "status": "waiting", "created_at": NOW.replace(tzinfo=None)}
+    known = {**names, "id": 1, "status": "waiting", "created_at": NOW}
     return TrackedFile(**{**known, **values})
 
 
@@ -113,7 +113,10 @@ def test_a_held_file_says_how_to_go_on_whatever_else_is_wrong() -> None:
     found = explain_wait(situation(daemon_problem="no daemon", database_problem="x"), path, held)
     assert (found.waits_for, found.load_id) == (WaitsFor.PERSON, 9)
     assert found.text == "held: 62 % fewer rows than the table."
-    assert found.next_step == """dropload release '/drop off/it'"'"'s.csv'"""
+    assert found.next_step == "dropload release 9"
+    nobody = row(status="held", reason="x", load_id=None)
+    by_path = explain_wait(situation(), path, nobody).next_step
+    assert by_path == """dropload release '/drop off/it'"'"'s.csv'"""
 
 
 def test_a_file_whose_load_is_over_waits_for_its_folder() -> None:
@@ -136,7 +139,7 @@ def test_without_a_daemon_a_file_waits_for_one() -> None:
 def test_what_was_put_off_says_why_and_when_it_is_tried_again() -> None:
     kept = beat(put_off=[PutOff(str(PATH), "It cannot be read: Permission denied.", after(60))])
     found = why(situation(kept))
-    at = clock(NOW + timedelta(seconds=60))
+    at = clock_time(NOW + timedelta(seconds=60))
     assert found.text == f"put off, next try {at}: It cannot be read: Permission denied"
     assert (found.waits_for, found.until) == (WaitsFor.RETRY, NOW + timedelta(seconds=60))
 
@@ -161,7 +164,7 @@ def test_a_busy_table_names_the_load(place: int, more: str) -> None:
 
 def test_a_paused_table_says_until_when() -> None:
     found = why(situation(queue(1, reason="The log is full.", until=after(60))))
-    at = clock(NOW + timedelta(seconds=60))
+    at = clock_time(NOW + timedelta(seconds=60))
     assert found.text == f"dbo.orders is paused until {at}: The log is full"
     assert found.until == NOW + timedelta(seconds=60)
 
@@ -169,7 +172,7 @@ def test_a_paused_table_says_until_when() -> None:
 def test_a_database_that_is_away_is_tried_again_at_a_time() -> None:
     at = NOW + timedelta(seconds=90)
     kept = beat(database_problem="gone", database_next_try=at.isoformat())
-    text = f"database away, next try {clock(at)}"
+    text = f"database away, next try {clock_time(at)}"
     assert why(situation(kept)) == Reason(WaitsFor.DATABASE, text, at)
     # The gate goes on meanwhile.
     gate = replace(kept, at_gate=at_gate(whole_at=after(25)).at_gate)
@@ -192,7 +195,7 @@ def test_a_file_that_nobody_has_seen_is_new() -> None:
 def test_where_the_heartbeat_names_too_many_the_journal_tells(
     age: int, values: dict[str, Any], text: str
 ) -> None:
-    now = NOW.replace(tzinfo=None)
+    now = NOW
     tracked = row(changed_at=now - timedelta(seconds=age), **values)
     assert why(situation(journal_now=now), tracked).text == text
 
@@ -232,8 +235,8 @@ def test_time_is_told_as_people_say_it(seconds: float, text: str) -> None:
 
 
 def test_another_day_is_named() -> None:
-    assert len(clock(datetime.now(UTC))) == len("14:02:31")
-    assert clock(datetime(2020, 5, 1, 12, tzinfo=UTC)).startswith("2020-05-01 ")
+    assert len(clock_time(datetime.now(UTC))) == len("14:02:31 UTC")
+    assert clock_time(datetime(2020, 5, 1, 12, tzinfo=UTC)) == "2020-05-01 12:00:00 UTC"
 
 
 # --- how far a load is -----------------------------------------------------------------------
@@ -251,7 +254,7 @@ def test_another_day_is_named() -> None:
 def test_share_and_time_left_come_from_the_journal(
     values: dict[str, Any], share: float, left: float
 ) -> None:
-    now = NOW.replace(tzinfo=None)
+    now = NOW
     told = {"rows_done": 100, "rows_per_second": 10.0, "progress_at": now}
     found = judge_progress(load(**told, **values), now)
     assert (found.share, found.seconds_left) == (share, left)
@@ -260,7 +263,7 @@ def test_share_and_time_left_come_from_the_journal(
 
 
 def test_a_load_that_told_nothing_yet_claims_nothing() -> None:
-    now = NOW.replace(tzinfo=None)
+    now = NOW
     begun = judge_progress(load(state=State.CLAIMED), now)
     assert (begun.step, begun.share, begun.seconds_left) == ("claimed", None, None)
     told = {"step": "staging", "rows_done": 5, "progress_at": now}

@@ -1,9 +1,11 @@
 """The command `status`: what the daemon, the journal and the folders tell together."""
 
 import fcntl
+import io
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -18,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console, ConsoleDimensions
 
 import dropload
 from dropload import status as module
+from dropload.cli.status_screen import Shown, draw, fit
 from dropload.daemon import Daemon
 from dropload.heartbeat import FILE_NAME, read_heartbeat, remove_heartbeat
+from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.model import Drop, Load, Outcome, Progress, State, Step, Verdict
 from dropload.reasons import WaitsFor
@@ -223,18 +228,23 @@ def test_of_many_files_those_that_need_somebody_come_first(yard: Yard, run: Run)
     assert found.files_total == 101
     text = run("status")[1]
     assert "In the inboxes: 101" in text
-    assert "61 more: `dropload status --all` lists them." in text
+    assert "… and 61 more files: `dropload status --all`" in text
     assert "more: `dropload" not in run("status", "--all")[1]
     assert len(json.loads(run("status", "--json")[1])["files"]) == 101
 
 
 def test_a_held_file_comes_with_the_command_that_lets_it_load(yard: Yard, run: Run) -> None:
-    path = hold(yard)
+    hold(yard)
     text = run("status")[1]
     assert "held: The file has 1 row, 67% fewer" in text
-    assert f"dropload release {path}" in text
+    assert "dropload release 2" in text
     [file] = json.loads(run("status", "--json")[1])["files"]
-    assert (file["waits_for"], file["next_step"]) == ("person", f"dropload release {path}")
+    assert (file["waits_for"], file["next_step"]) == ("person", "dropload release 2")
+    assert run("release", "2")[0] == 0
+    assert "released" in run("status")[1]
+    status, _, errors = run("release", "2")
+    assert (status, "The file of load 2 is not held" in errors) == (1, True)
+    assert run("release", "99")[0] == 1
 
 
 def test_what_is_wrong_is_said_at_the_top(yard: Yard, run: Run) -> None:
@@ -313,8 +323,8 @@ def test_what_nobody_foresaw_is_not_taken_for_an_absent_database(
 def test_a_database_that_was_never_prepared_says_what_to_run(run: Run) -> None:
     text = run("status")[1]
     assert (
-        "it is not prepared (0001_journal.sql, 0002_progress.sql, 0003_views.sql). `dropload init`"
-        in text
+        "it is not prepared (0001_journal.sql, 0002_progress.sql, 0003_views.sql, 0004_audit.sql). "
+        "`dropload init`" in text
     )
 
 
@@ -416,19 +426,59 @@ def test_the_window_is_drawn_in_place_and_fits_when_it_is_narrow(window: Window)
 def test_a_window_of_any_size_shows_files_and_outcomes(
     yard: Yard, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rich.console import ConsoleDimensions
-
-    from dropload.cli.status import _fit
-
     for number in range(8):
         yard.drop(f"done{number}.csv", ORDERS)
     for number in range(30):
         yard.put(f"a{number}.csv", ORDERS)
     found = read_status(yard.dock)
-    small = _fit(found, ConsoleDimensions(40, 10))
-    assert (len(small.files), len(small.last)) == (5, 5)
-    large = _fit(found, ConsoleDimensions(200, 100))
-    assert (len(large.files), len(large.last)) == (30, 8)
+    small = fit(found, ConsoleDimensions(50, 12))
+    assert (len(small.files), small.last) == (4, 0)
+    assert drawn(small, 50, 12)[-1] == "… and 26 more files: `dropload status --all`"
+    large = fit(found, ConsoleDimensions(200, 100))
+    assert (len(large.files), large.last) == (30, 8)
+
+
+def drawn(shown: Shown, width: int, height: int) -> list[str]:
+    """Return the lines of a window, which must have room for them."""
+    console = Console(width=width, height=height, file=io.StringIO())
+    for part in draw(shown, width):
+        console.print(part)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    return [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 48), (50, 20)])
+def test_loads_under_way_and_some_of_everything_are_seen_among_many_held_files(
+    yard: Yard, width: int, height: int
+) -> None:
+    yard.drop("customers_of_the_region.csv", "id\n1\n2\n3\n", load_type="fullload")
+    for number in range(42):
+        name = f"customers_of_the_region_2026{1 + number // 28:02}{1 + number % 28:02}.csv"
+        yard.drop(name, "id\n", load_type="fullload")
+    for number in range(4):
+        yard.put(f"new{number}.csv", ORDERS)
+    made = claim(yard, yard.put("orders.csv", ORDERS), worker_name())
+    with yard.dock.target.write() as conn:
+        progress = Progress(Step.PROFILING, 1_234_567, 10, 98_765.0)
+        yard.dock.journal.claims.renew(conn, made, progress)
+    reader = StatusReader(yard.dock, most_files=40)
+    shown = fit(reader.read(), ConsoleDimensions(width, height))
+    lines = drawn(shown, width, height)
+    text = "\n".join(lines)
+    assert text.index("Loading: 1") < text.index("In the inboxes: 47")
+    if width >= 80:
+        assert "98,765" in text, "its rate"
+    assert "new0.csv" in text, "not only held files"
+    held = sum("held: The" in line for line in lines)
+    assert held >= 2
+    assert f"… and {42 - held} more held: `dropload status --all`" in lines
+    assert "dropload release LOAD" in text
+    if width == 160:
+        assert "customers_of_the_region_20260101.csv" in text
+    else:
+        assert re.search(r"cust\S*…\S+\.csv", text), "an end, too"
 
 
 @pytest.mark.parametrize("width", [50, 100, 160])
@@ -445,8 +495,8 @@ def test_tables_have_the_columns_that_a_terminal_has_room_for(
     yard.drop("done.csv", "id,name\n1\n")
     text = run("status")[1]
     assert max(len(line) for line in text.splitlines()) <= width
-    assert ("a second" in text) == (width >= 120)
-    assert ("inbox " in text) == (width >= 80)
+    assert ("a second" in text) == (width >= 80)
+    assert ("inbox " in text) == (width >= 120)
     assert "50%" in text
     assert "being loaded" in text
 

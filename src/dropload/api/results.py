@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from dropload.api.wording import in_python
 from dropload.errors import DroploadError, FileBusyError, FileError
 from dropload.logs import mask_secrets
 
@@ -62,9 +63,14 @@ Result: TypeAlias = Success[T] | Failure[T]
 """Every answer has `ok`, `value` and `error`; `if result.ok:` tells type checkers which it is."""
 
 
+def make_error(category: str, message: str, hint: str = "", code: str = "") -> Error:
+    """Return an error in the words of the API; passwords in it are masked."""
+    return Error(category, in_python(mask_secrets(message)), in_python(mask_secrets(hint)), code)
+
+
 def error_of(exc: DroploadError | OSError) -> Error:
-    """Return an expected exception as a value; passwords in it are masked."""
+    """Return an expected exception as a value."""
     if isinstance(exc, OSError):
-        return Error(FileBusyError.category, mask_secrets(f"{exc.filename or ''}: {exc.strerror}"))
+        return make_error(FileBusyError.category, f"{exc.filename or ''}: {exc.strerror}")
     code = exc.code if isinstance(exc, FileError) else ""
-    return Error(exc.category, mask_secrets(exc.message), mask_secrets(exc.hint), code)
+    return make_error(exc.category, exc.message, exc.hint, code)

@@ -2,25 +2,28 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from dropload.api.results import Error, Failure, Result, Success, error_of
+from dropload.api.results import Failure, Result, Success, error_of, make_error
+from dropload.api.wording import in_python
 from dropload.config import Config, load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
 from dropload.error_groups import ErrorGroup
-from dropload.errors import ConfigError, DroploadError
+from dropload.errors import ConfigError, DroploadError, RefusedError
 from dropload.health import Health, check_health
 from dropload.identity import person_name
 from dropload.interventions import (
     Cancelled,
     Returned,
+    cancel_file,
     cancel_load,
     release_file,
     retry_load,
 )
-from dropload.journal import Action, ActionFilter, Duplicate
+from dropload.journal import Action, ActionFilter, AuditAction, Duplicate
 from dropload.logs import pass_on_to_logging
 from dropload.looking_back import (
     LoadDetails,
@@ -41,7 +44,7 @@ from dropload.stored_tables import (
     list_tables,
     read_rows,
 )
-from dropload.undo import UndoPlan, plan_undo, undo_load
+from dropload.undo import UndoPlan, ask_for_undo, plan_undo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +60,8 @@ class ReferenceDataAPI:
     error, never as an exception. Only wrong programs get exceptions: a wrong type, an area that
     does not exist, a call after `close`.
 
-    Nothing is read or opened before the first call. Times are UTC.
+    Nothing is read or opened before the first call. Times are UTC, and know it
+    (`datetime` with `tzinfo`); a time without a zone is taken for UTC.
     """
 
     def __init__(self, config: Config | Path | str | None = None, *, actor: str = "") -> None:
@@ -154,15 +158,20 @@ class ReferenceDataAPI:
                 on_step=on_step or (lambda _step, _rows: None),
             )
             if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE):
-                return Success(outcome)
+                return Success(replace(outcome, hint=in_python(outcome.hint)))
             category = outcome.category or outcome.verdict.value
-            return Failure(Error(category, outcome.message, outcome.hint), outcome)
+            error = make_error(category, outcome.message, outcome.hint)
+            return Failure(error, replace(outcome, hint=error.hint))
 
         return self._ask(work, needs_journal=False)
 
-    def release(self, path: Path | str, *, reason: str = "") -> Result[TrackedFile]:
-        """Let a held file load after all, at the daemon's next look; answers with what it was."""
-        return self._ask_for(lambda dock: release_file(dock, Path(path), self._person, reason))
+    def release(self, held: Path | str | int, *, reason: str = "") -> Result[TrackedFile]:
+        """Let a held file load after all, at the daemon's next look; answers with what it was.
+
+        It is named by its path, or by the number of the load that was held.
+        """
+        what = held if isinstance(held, int) else Path(held)
+        return self._ask_for(lambda dock: release_file(dock, what, self._person, reason))
 
     # --- loads
 
@@ -202,7 +211,11 @@ class ReferenceDataAPI:
         since: Since = None,
         limit: int = 50,
     ) -> Result[list[Action]]:
-        """List who did what, newest first; `actor` may be a part of the name."""
+        """List who did what and what came of it, newest first; `actor` may be a part of the name.
+
+        Raises ValueError for an action that there is none of.
+        """
+        action = AuditAction(action).value if action else None
         wanted = ActionFilter(load_id, actor, action, table)
         return self._ask_for(lambda dock: list_actions(dock, wanted, since, limit))
 
@@ -217,18 +230,25 @@ class ReferenceDataAPI:
         """
 
         def work(dock: Dock) -> Result[UndoPlan]:
-            plan = plan_undo(dock, load_id, force=force)
-            if plan.refused:
-                return Failure(Error("refused", plan.refused, plan.hint), plan)
             if dry_run:
-                return Success(plan)
-            return Success(undo_load(dock, load_id, self._person, reason=reason, force=force))
+                plan = plan_undo(dock, load_id, force=force)
+            else:
+                plan = ask_for_undo(dock, load_id, self._person, reason=reason, force=force)
+            if plan.refused:
+                error = make_error(RefusedError.category, plan.refused, plan.hint)
+                return Failure(error, replace(plan, hint=error.hint))
+            return Success(plan)
 
         return self._ask(work)
 
-    def cancel(self, load_id: int, *, reason: str = "") -> Result[Cancelled]:
-        """Stop a load that is not committed yet; its file is held in its inbox."""
-        return self._ask_for(lambda dock: cancel_load(dock, load_id, self._person, reason))
+    def cancel(self, what: int | Path | str, *, reason: str = "") -> Result[Cancelled]:
+        """Stop a load that is not committed yet, or a file that waits; it is held in its inbox.
+
+        A load is named by its number, a file by its path.
+        """
+        if isinstance(what, int):
+            return self._ask_for(lambda dock: cancel_load(dock, what, self._person, reason))
+        return self._ask_for(lambda dock: cancel_file(dock, Path(what), self._person, reason))
 
     def retry(self, load_id: int, *, reason: str = "") -> Result[Returned]:
         """Put the file of a failed load back into its inbox, where it is a new drop."""

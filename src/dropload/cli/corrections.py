@@ -1,6 +1,7 @@
 """The commands that set a load right afterwards: undo, cancel, retry."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,15 +11,16 @@ from dropload.cli.session import (
     Session,
     actor_option,
     json_option,
+    load_or_path,
     pass_session,
     reason_option,
 )
 from dropload.durable import path_text
 from dropload.errors import RefusedError
 from dropload.identity import person_name
-from dropload.interventions import cancel_load, retry_load
+from dropload.interventions import cancel_file, cancel_load, retry_load
 from dropload.reports import count_of
-from dropload.undo import UndoPlan, plan_undo, undo_load
+from dropload.undo import UndoPlan, ask_for_undo, plan_undo
 
 
 @click.command(short_help="Take back what a load has changed in its table.")
@@ -46,9 +48,10 @@ def undo(
     widened stay. Afterwards the same file may be dropped again.
     """
     dock = session.prepared_dock
-    plan = plan_undo(dock, load_id, force=force)
-    if not dry_run and not plan.refused:
-        plan = undo_load(dock, load_id, person_name(actor), reason=reason, force=force)
+    if dry_run:
+        plan = plan_undo(dock, load_id, force=force)
+    else:
+        plan = ask_for_undo(dock, load_id, person_name(actor), reason=reason, force=force)
     if as_json:
         output.print_json(_undo_as_json(plan, undone=not (dry_run or plan.refused)))
         return 1 if plan.refused else 0
@@ -116,20 +119,27 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
         click.echo(f"  The file may be dropped again: {row.filed_path}")
 
 
-@click.command(short_help="Stop a load before its rows are in the table.")
-@click.argument("load_id", type=int)
+@click.command(short_help="Stop a load before its rows are in the table, or a waiting file.")
+@click.argument("what", metavar="LOAD_ID|PATH", type=load_or_path)
 @reason_option
 @actor_option
 @json_option
 @pass_session
-def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: bool) -> None:
+def cancel(session: Session, what: int | Path, reason: str, actor: str, as_json: bool) -> None:
     """Stop a load that is claimed, is being staged or is about to be published.
+
+    With a PATH: the load of that file, or the file itself while it still waits in its inbox.
 
     Nothing of it comes into its table, and its side table is dropped. The file is held in its
     inbox until a new version is dropped, or `dropload release` lets this one load after all. What
     is committed cannot be cancelled: `dropload undo` takes it back.
     """
-    done = cancel_load(session.prepared_dock, load_id, person_name(actor), reason)
+    dock, person = session.prepared_dock, person_name(actor)
+    if isinstance(what, int):
+        done = cancel_load(dock, what, person, reason)
+    else:
+        done = cancel_file(dock, what, person, reason)
+    load_id = done.load.load_id
     if as_json:
         output.print_json(
             {
@@ -137,18 +147,18 @@ def cancel(session: Session, load_id: int, reason: str, actor: str, as_json: boo
                 "load_id": load_id,
                 "file_path": done.load.file_path,
                 "table": done.load.table or None,
-                "was": done.load.state,
+                "was": done.was,
                 "worker_ends": done.is_ending,
                 "message": done.message,
             }
         )
         return
-    click.echo(f"Load {load_id} of {done.load.file_name} is cancelled; it was {done.load.state}.")
+    click.echo(f"Load {load_id} of {done.load.file_name} is cancelled; it was {done.was}.")
     if done.is_ending:
         click.echo("  Its worker ends within a few seconds.")
     if done.load.in_tree:
         click.echo("  The file is held until a new version comes, or:")
-        click.echo(f"    dropload release {done.load.file_path}")
+        click.echo(f"    dropload release {load_id}")
 
 
 @click.command(short_help="Put the file of a failed load back into its inbox.")

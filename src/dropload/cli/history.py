@@ -9,7 +9,7 @@ import click
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
 from dropload.error_groups import ErrorGroup
-from dropload.journal import Action, ActionFilter, Duplicate
+from dropload.journal import Action, ActionFilter, AuditAction, Duplicate
 from dropload.looking_back import (
     Since,
     group_errors,
@@ -48,7 +48,12 @@ def _read_since(_context: click.Context, _option: click.Parameter, said: str | N
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option("--load", "load_id", type=int, help="With --audit: only actions on this load.")
 @click.option("--actor", default=None, help="With --audit: only of who has this in the name.")
-@click.option("--action", default=None, help="With --audit: only this, for example release.")
+@click.option(
+    "--action",
+    default=None,
+    type=click.Choice([action.value for action in AuditAction]),
+    help="With --audit: only this.",
+)
 @json_option
 @pass_session
 def history(
@@ -68,7 +73,8 @@ def history(
     """List the loads, newest first; of one TABLE (`name` or `schema.name`) where it is given.
 
     With --duplicates: which file was not loaded because of which load. With --audit: who did what
-    and when, and how the load stands now. With --errors: loads that failed or were held, grouped
+    and when, what came of it (done, refused, failed), and how the
+    load stands now. With --errors: loads that failed or were held, grouped
     by category, table and the files' names (sales_########.csv), the most first, each with the
     message of the last.
 
@@ -131,16 +137,22 @@ def _show_actions(found: Sequence[Action], *, as_json: bool) -> None:
             one.at,
             one.actor,
             one.action,
+            one.result,
             str(one.load_id or ""),
             one.load_state,
             one.file_name,
-            one.detail,
+            _said(one.detail, one.reason),
         )
         for one in found
     ]
-    columns = ("when (UTC)", "who", "what", "load", "state", "file", "detail")
+    columns = ("when (UTC)", "who", "what", "result", "load", "state", "file", "detail")
     listing = output.Listing(columns, cells, one_line=True, spared=("state", "file"))
     _show(found, listing, "No actions.", as_json=as_json)
+
+
+def _said(detail: str | None, reason: str | None) -> str:
+    """Return what is told of an action; a person's own words stand in quotes."""
+    return "; ".join(filter(None, [detail, f'"{reason}"' if reason else ""]))
 
 
 def _show_errors(found: Sequence[ErrorGroup], *, as_json: bool) -> None:
@@ -215,14 +227,26 @@ def _print_load(answer: Mapping[str, Any]) -> None:
         for key, value in answer.items()
         if key not in _NOT_SHOWN and value is not None and value is not False
     ]
-    output.print_table(["", ""], rows, title=f"Load {answer['load_id']}")
+    # A path that is broken in two cannot be copied: a terminal wraps it by itself.
+    paths = [row for row in rows if str(row[0]).endswith(" path") and output.is_terminal()]
+    told = [row for row in rows if row not in paths]
+    output.print_table(["", ""], told, title=f"Load {answer['load_id']} (times in UTC)")
+    for name, path in paths:
+        click.echo(f"{name}  {path}")
     if answer["layout"]:
         click.echo(f"  {describe_layout(layout_from_json(answer['layout']))}")
     if answer["actions"]:
         output.print_table(
-            ["when (UTC)", "who", "what", "load", "detail"],
+            ["when (UTC)", "who", "what", "result", "load", "detail"],
             [
-                (one["at"], one["actor"], one["action"], str(one["load_id"]), one["detail"])
+                (
+                    one["at"],
+                    one["actor"],
+                    one["action"],
+                    one["result"],
+                    str(one["load_id"]),
+                    _said(one["detail"], one["reason"]),
+                )
                 for one in answer["actions"]
             ],
             title="Actions",

@@ -14,6 +14,7 @@ from dropload.cli.session import (
     Session,
     actor_option,
     json_option,
+    load_or_path,
     pass_session,
     place_options,
     reason_option,
@@ -193,30 +194,41 @@ def _print_outcome(outcome: Outcome) -> None:
 
 
 @click.command(short_help="Let a held file load after all.")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("held", metavar="LOAD_ID|PATH", type=load_or_path)
 @reason_option
 @actor_option
 @json_option
 @pass_session
-def release(session: Session, path: Path, reason: str, actor: str, as_json: bool) -> None:
-    """Let a held file load after all.
+def release(session: Session, held: int | Path, reason: str, actor: str, as_json: bool) -> None:
+    """Let a held file load after all, named by its load or its path.
 
-    A file is held when a fullload would empty, shrink or narrow its table: see `dropload status`.
-    The release counts for the version that is there now; a new version is judged again.
-    """
-    held = release_file(session.prepared_dock, path, person_name(actor), reason)
+    A file is held when it may do harm that nobody wants, and a person can tell:
+
+    \b
+      a fullload would empty its table, shrink it by more than load.max_shrink, lack
+        columns of it, or delete rows of other tables (ON DELETE CASCADE)
+      how the file is written, or that all of it is read, is not sure (load.min_confidence)
+      a few of its values would turn a column of numbers or days into text
+      its numbers could be meant otherwise than those of earlier files (1.234 and 1,234)
+      it is a rejects file dropped as a fullload, or grew after it was loaded
+      somebody has cancelled it
+
+    `dropload status` says which, `dropload show LOAD_ID` all about it. The release counts for the
+    version that is there now; a new version is judged again.
+    """  # noqa: D301 - click knows a paragraph that keeps its lines by this character
+    released = release_file(session.prepared_dock, held, person_name(actor), reason)
     if as_json:
         output.print_json(
             {
                 "ok": True,
-                "file_path": held.file_path,
-                "table": held.table_name or None,
-                "load_id": held.load_id,
-                "was_held": held.reason or None,
+                "file_path": released.file_path,
+                "table": released.table_name or None,
+                "load_id": released.load_id,
+                "was_held": released.reason or None,
             }
         )
         return
-    click.echo(f"Released: {path_text(path.name)} loads at the daemon's next look.")
+    click.echo(f"Released: {released.file_name} loads at the daemon's next look.")
 
 
 COMMANDS: tuple[click.Command, ...] = (run, init, load, release)

@@ -19,12 +19,14 @@ from rich.text import Text
 
 from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
+from dropload.times import column_time, iso_time
 
 STATE_STYLES = {
     "filed": "green",
     "committed": "green",
     "ok": "green",
     "failed": "red",
+    "refused": "yellow",
     "critical": "red",
     "held": "yellow",
     "warning": "yellow",
@@ -37,6 +39,9 @@ _NOT_TOLD = frozenset(
     # How far a load is under way is told by `status`.
     | {"step", "rows_done", "bytes_read", "rows_per_second", "progress_at"}
 )
+_SHORTEST_NAME = 10
+_TEXT_SHARE = 5
+"""A text is given this part of the width before names are shortened."""
 WIDE = 120
 """Columns of a terminal from which on tables have all their columns."""
 BAR = "progress"
@@ -46,9 +51,13 @@ _NEVER_WRAPPED = (
     "of load",
     "done",
     "left",
+    "step",
+    BAR,
+    "a second",
     "when (UTC)",
     "last (UTC)",
     "state",
+    "result",
     "status",
     "rows",
     "type",
@@ -89,6 +98,9 @@ class Listing:
     """A terminal shows each row on one line, and cuts what has no room there."""
     spared: Sequence[str] = ()
     """Columns that a narrow terminal does without."""
+    shortened: str | None = None
+    """The column whose texts lose their middle where the others leave it no room: names of files
+    differ at their ends, and are never broken in two."""
 
     def fitted(self, width: int) -> "Listing":
         """Return it with the columns that a terminal of this width has room for."""
@@ -97,16 +109,52 @@ class Listing:
         rows = [[row[place] for place in kept] for row in self.rows]
         return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
 
-    def as_table(self) -> Table:
-        """Return it as people on a terminal see it."""
+    def as_table(self, width: int) -> Table:
+        """Return it as people see it on a terminal of this width."""
         title = Text(self.title) if self.title else None
-        table = Table(title=title, title_justify="left", title_style="bold", box=None)
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+            padding=(0, _gap(width), 0, 0),
+        )
+        place, room = self._room_for_names(width)
         for column in self.columns:
-            whole = column in _NEVER_WRAPPED
-            table.add_column(column, overflow="fold", no_wrap=whole, header_style="dim")
+            whole = column in _NEVER_WRAPPED or column == self.shortened
+            table.add_column(
+                Text(column, no_wrap=True, overflow="ellipsis"),
+                overflow="fold",
+                no_wrap=whole,
+                header_style="dim",
+                min_width=len(column),
+            )
         for row in self.rows:
-            table.add_row(*(_as_renderable(cell, one_line=self.one_line) for cell in row))
+            cells = [
+                without_middle(str(cell), room) if at == place else cell
+                for at, cell in enumerate(row)
+            ]
+            table.add_row(*(_as_renderable(cell, one_line=self.one_line) for cell in cells))
         return table
+
+    def _room_for_names(self, width: int) -> tuple[int, int]:
+        """Return which column is shortened, -1 for none, and to how many characters."""
+        if self.shortened is None or self.shortened not in self.columns:
+            return -1, 0
+        place = self.columns.index(self.shortened)
+        others = [
+            self._width_of(at, width // _TEXT_SHARE)
+            for at in range(len(self.columns))
+            if at != place
+        ]
+        return place, max(_SHORTEST_NAME, width - sum(others) - _gap(width) * len(others))
+
+    def _width_of(self, place: int, most: int) -> int:
+        """Return how many characters a column takes; long texts make room for names."""
+        name = self.columns[place]
+        widest = max((_cell_width(row[place]) for row in self.rows), default=0)
+        return max(len(name), widest if name in _NEVER_WRAPPED else min(most, widest))
 
     def as_lines(self) -> Iterator[str]:
         """Yield it as other programs like it: cells between tabs."""
@@ -124,14 +172,37 @@ def print_table(
     print_listing(Listing(columns, list(rows), title))
 
 
+def print_note(text: str) -> None:
+    """Print a sentence below a table; programs that read its lines get only those."""
+    if is_terminal():
+        click.echo(text)
+
+
 def print_listing(listing: Listing) -> None:
     """Print a listing as a table on a terminal, else as lines."""
     if is_terminal():
         console = Console()
-        console.print(listing.fitted(console.width).as_table())
+        console.print(listing.fitted(console.width).as_table(console.width))
         return
     for line in listing.as_lines():
         click.echo(line)
+
+
+def _gap(width: int) -> int:
+    """Return the blanks between columns."""
+    return 2 if width >= WIDE else 1
+
+
+def _cell_width(cell: object) -> int:
+    return cell.width or 0 if isinstance(cell, ProgressBar) else len(shown(cell))
+
+
+def without_middle(text: str, room: int) -> str:
+    """Return a text that has no more than so many characters: its beginning and its end."""
+    if len(text) <= room:
+        return text
+    behind = (room - 1) // 2
+    return f"{text[: room - 1 - behind]}…{text[len(text) - behind :]}"
 
 
 def _as_renderable(cell: object, *, one_line: bool) -> Text | ProgressBar:
@@ -165,6 +236,7 @@ def loads_listing(rows: Sequence[LoadRecord], title: str = "") -> Listing:
         title,
         one_line=True,
         spared=("table", "type", "rejected"),
+        shortened="file",
     )
 
 
@@ -175,7 +247,7 @@ def first_sentence(text: str) -> str:
 
 
 def shown(cell: object) -> str:
-    """Return a cell as people read it: thousands separated, times to the second, null empty."""
+    """Return a cell as people read it: thousands separated, times in UTC, null empty."""
     if cell is None:
         return ""
     if isinstance(cell, bool):
@@ -183,7 +255,7 @@ def shown(cell: object) -> str:
     if isinstance(cell, int):
         return f"{cell:,}"
     if isinstance(cell, datetime):
-        return f"{cell:%Y-%m-%d %H:%M:%S}"
+        return column_time(cell)
     return str(cell)
 
 
@@ -197,7 +269,9 @@ def load_as_json(record: LoadRecord) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if isinstance(value, (datetime, date)):
+    if isinstance(value, datetime):
+        return iso_time(value)
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, (Decimal, Path)):
         return str(value)

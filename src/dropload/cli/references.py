@@ -10,10 +10,19 @@ from dropload.cli.session import Session, actor_option, json_option, pass_sessio
 from dropload.identity import person_name
 from dropload.references import (
     Finding,
+    Flaw,
     check_references,
     list_references,
     repair_references,
 )
+
+_WORDS = {
+    Flaw.NO_TABLE: "its table is gone",
+    Flaw.NO_ROW: "no row in Reference_Data_Cfg",
+    Flaw.OTHER_COLUMNS: "the row names other columns",
+}
+_CHECKED = "`dropload reference repair` does this: it writes rows of Reference_Data_Cfg only."
+_REPAIRED = "Only rows of Reference_Data_Cfg were written; no table was touched."
 
 
 @click.group(short_help="List, check or repair Reference_Data_Cfg.")
@@ -49,7 +58,7 @@ def reference_list(session: Session, as_json: bool) -> None:
         click.echo("No reference tables yet.")
         return
     output.print_table(
-        ["table", "columns", "since (UTC)", "when (UTC)", "load", "status"],
+        ["table", "columns", "row made (UTC)", "row written (UTC)", "by load", "status"],
         [
             (
                 str(table.row.table),
@@ -57,11 +66,13 @@ def reference_list(session: Session, as_json: bool) -> None:
                 table.row.created_at,
                 table.row.updated_at,
                 str(table.row.load_id or ""),
-                table.finding.flaw if table.finding else "ok",
+                _WORDS[table.finding.flaw] if table.finding else "ok",
             )
             for table in tables
         ],
     )
+    if any(table.finding for table in tables):
+        output.print_note("`dropload reference check` says what differs, and what a repair does.")
 
 
 @reference.command("check", short_help="Compare the configuration with the tables.")
@@ -74,7 +85,7 @@ def reference_check(session: Session, as_json: bool) -> int:
     were changed, and says what `reference repair` would do.
     """
     findings = check_references(session.prepared_dock)
-    _show(findings, "what repair would do", as_json=as_json)
+    _show(findings, "what a repair does", _CHECKED, as_json=as_json)
     return 1 if findings else 0
 
 
@@ -90,10 +101,11 @@ def reference_repair(session: Session, dry_run: bool, actor: str, as_json: bool)
     """
     dock = session.prepared_dock
     findings = check_references(dock) if dry_run else repair_references(dock, person_name(actor))
-    _show(findings, "what repair would do" if dry_run else "what repair did", as_json=as_json)
+    doing, after = ("what a repair does", _CHECKED) if dry_run else ("what was done", _REPAIRED)
+    _show(findings, doing, after, as_json=as_json)
 
 
-def _show(findings: Sequence[Finding], doing: str, *, as_json: bool) -> None:
+def _show(findings: Sequence[Finding], doing: str, after: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"findings": [_finding_as_json(finding) for finding in findings]})
         return
@@ -102,8 +114,9 @@ def _show(findings: Sequence[Finding], doing: str, *, as_json: bool) -> None:
         return
     output.print_table(
         ["table", "found", doing],
-        [(str(f.table), "; ".join([f.flaw, *f.differences]), f.repair) for f in findings],
+        [(str(f.table), "; ".join([_WORDS[f.flaw], *f.differences]), f.repair) for f in findings],
     )
+    output.print_note(after)
 
 
 def _finding_as_json(finding: Finding) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What every command needs: the session behind it, and the options that several share."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ class Session:
         """Return the dock for commands that ask the journal; raise RefusedError without one."""
         check_prepared(self.dock)
         return self.dock
+
+
+def load_or_path(said: str) -> int | Path:
+    """Return the number of a load or the path of a file; one that is named by a number: `./57`."""
+    return int(said) if re.fullmatch(r"\d+", said) else Path(said)
 
 
 pass_session = click.make_pass_decorator(Session)

@@ -1,38 +1,24 @@
 """The command `status`: what is waiting and why, what is loading, how it ended last."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console, ConsoleDimensions, Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.text import Text
+from rich.console import Console, Group
 
 from dropload.accounts import Account, account_for_files
 from dropload.cli import output
 from dropload.cli.screen import watch_screen
 from dropload.cli.session import Session, json_option, pass_session
+from dropload.cli.status_screen import MOST_FILES, draw, fit, parts, show_all
 from dropload.heartbeat import Heartbeat
-from dropload.reasons import span
 from dropload.reports import count_of
 from dropload.status import FileStatus, LoadStatus, Status, StatusReader
+from dropload.times import spoken_time
 
 WATCH_SECONDS = 1.0
-MOST_FILES = 40
-"""Files that are listed unless all are asked for."""
-_NARROW = 80
-"""Columns of a terminal below which tables have fewer columns still."""
-_SILENT_SECONDS = 10.0
-"""A worker that has told nothing for so long may be stuck: it is said."""
-_BAR_WIDTH = 16
-_LINES_AROUND = 8
-"""Of a window: the daemon's line, titles, headers, and what is left out."""
-_FEWEST = 5
-"""So many files and outcomes are drawn in the smallest window."""
 _DETAILS = ("at_gate", "queues", "put_off", "paused_tables")
 """What the heartbeat says of single files and tables is told with these."""
 
@@ -65,9 +51,7 @@ def status(session: Session, watch: bool, show_all: bool, account: bool, as_json
         _show(reader.read(), as_json=as_json)
         return 0
     if output.is_terminal() and not as_json:
-        watch_screen(
-            lambda size: Group(*_draw(_fit(reader.read(), size), size.width)), WATCH_SECONDS
-        )
+        watch_screen(lambda size: Group(*draw(fit(reader.read(), size), size.width)), WATCH_SECONDS)
         return 0
     return _repeat(reader, as_json=as_json)
 
@@ -76,7 +60,7 @@ def _repeat(reader: StatusReader, *, as_json: bool) -> int:
     try:
         while True:
             if not as_json:
-                click.echo(f"\n## {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}")
+                click.echo(f"\n## {spoken_time(datetime.now(UTC))}")
             _show(reader.read(), as_json=as_json)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
@@ -103,147 +87,12 @@ def _show(answer: Status, *, as_json: bool) -> None:
         output.print_json(_as_json(answer))
     elif output.is_terminal():
         console = Console()
-        for drawn in _draw(answer, console.width):
+        for drawn in draw(show_all(answer), console.width):
             console.print(drawn)
     else:
-        for part in _parts(answer, output.WIDE):
+        for part in parts(show_all(answer), output.WIDE, is_screen=False):
             for line in [part] if isinstance(part, str) else part.as_lines():
                 click.echo(line)
-
-
-# --- for people ----------------------------------------------------------------------------
-
-
-def _fit(answer: Status, size: ConsoleDimensions) -> Status:
-    """Return what has room in a window, of everything something."""
-    taken = _LINES_AROUND + len(list(answer.problems())) + len(answer.loads)
-    room = max(_FEWEST, size.height - taken - _FEWEST)
-    files = answer.files[:room]
-    last = max(_FEWEST, size.height - taken - len(files))
-    return replace(answer, files=files, last=answer.last[:last])
-
-
-def _draw(answer: Status, width: int) -> Iterator[RenderableType]:
-    for part in _parts(answer, width):
-        if isinstance(part, str):
-            yield Text(part, style="red" if part.startswith("Problem:") else "")
-        else:
-            yield part.as_table()
-
-
-def _parts(answer: Status, width: int) -> Iterator[str | output.Listing]:
-    """Yield the sentences and tables of the answer, what is wrong at the top."""
-    if answer.daemon is not None and not answer.daemon_problem:
-        yield _daemon_line(answer.daemon)
-    for problem in answer.problems():
-        yield f"Problem: {problem}"
-    if answer.loads:
-        yield _loads_listing(answer, width)
-    if answer.files:
-        yield _files_listing(answer, width)
-    else:
-        yield "Nothing is waiting."
-    if left_out := answer.files_total - len(answer.files):
-        yield f"{left_out:,} more: `dropload status --all` lists them."
-    yield from _strays(answer)
-    if answer.last:
-        yield output.loads_listing(answer.last, "Last loads").fitted(width)
-
-
-def _daemon_line(beat: Heartbeat) -> str:
-    numbers = [
-        (beat.waiting, "at the gate"),
-        (beat.queued, "queued"),
-        (len(beat.running), "loading"),
-        (beat.put_off_count, "put off"),
-    ]
-    said = ", ".join(f"{number:,} {what}" for number, what in numbers if number)
-    ago = span(beat.age_seconds)
-    return f"The daemon (process {beat.pid} on {beat.host}) looked {ago} ago" + (
-        f": {said}." if said else "."
-    )
-
-
-def _loads_listing(answer: Status, width: int) -> output.Listing:
-    columns = ("load", "file", "table", "step", output.BAR, "done", "rows", "a second", "left")
-    kept: list[int] = list(range(len(columns)))
-    if width < _NARROW:
-        kept = [0, 1, 3, 5, 8]
-    elif width < output.WIDE:
-        kept = [0, 1, 3, 4, 5, 6, 8]
-    rows = [_load_cells(found) for found in answer.loads]
-    title = f"Loading: {len(rows):,}"
-    return output.Listing(
-        [columns[place] for place in kept], [[row[place] for place in kept] for row in rows], title
-    )
-
-
-def _load_cells(found: LoadStatus) -> tuple[object, ...]:
-    load, progress = found.load, found.progress
-    rate = progress.rows_per_second
-    return (
-        str(load.load_id),
-        load.file_name,
-        load.table,
-        progress.step,
-        _bar(progress.share),
-        "" if progress.share is None else f"{progress.share:.0%}",
-        _of(progress.rows_done, progress.rows_total),
-        None if rate is None else round(rate),
-        _time_left(found),
-    )
-
-
-def _bar(share: float | None) -> object:
-    if share is None:
-        return ""
-    return ProgressBar(total=1.0, completed=share, width=_BAR_WIDTH)
-
-
-def _of(done: int | None, total: int | None) -> str:
-    if done is None:
-        return ""
-    return f"{done:,}" if total is None else f"{done:,} of {total:,}"
-
-
-def _time_left(found: LoadStatus) -> str:
-    if found.is_abandoned:
-        return "its worker is gone"
-    silent, left = found.progress.silent_seconds, found.progress.seconds_left
-    if silent is not None and silent > _SILENT_SECONDS:
-        return f"silent for {span(silent)}"
-    return "" if left is None else span(left)
-
-
-def _files_listing(answer: Status, width: int) -> output.Listing:
-    columns = ("file", "inbox", "bytes", "status", "why")
-    kept: list[int] = list(range(len(columns)))
-    if width < _NARROW:
-        kept = [0, 4]
-    elif width < output.WIDE:
-        kept = [0, 1, 3, 4]
-    rows = [
-        (Path(f.path).name, f"{f.area} {f.load_type}", f.size_bytes, f.status, _why(f))
-        for f in answer.files
-    ]
-    return output.Listing(
-        [columns[place] for place in kept],
-        [[row[place] for place in kept] for row in rows],
-        f"In the inboxes: {answer.files_total:,}",
-    )
-
-
-def _why(file: FileStatus) -> str:
-    own = f" (load {file.why.load_id})" if file.why.text == "being loaded" else ""
-    said = f"{file.why.text}{own}"
-    return f"{said}\nLet it load: {file.why.next_step}" if file.why.next_step else said
-
-
-def _strays(answer: Status) -> Iterator[str]:
-    for stray in answer.strays[:MOST_FILES]:
-        yield f"Stray (in no inbox, never touched): {stray}"
-    if (more := answer.stray_count - MOST_FILES) > 0:
-        yield f"{more:,} more strays."
 
 
 # --- for scripts ---------------------------------------------------------------------------

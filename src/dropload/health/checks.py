@@ -7,7 +7,7 @@ from dropload.folders import DropTree
 from dropload.health.answer import Check, Health, Level
 from dropload.health.database import database_lane
 from dropload.health.lanes import run_lanes
-from dropload.health.places import disk_lanes, folder_lanes
+from dropload.health.places import disk_lanes, folder_lanes, merge_missing
 from dropload.health.signs import daemon_lane
 
 
@@ -23,7 +23,7 @@ def check_health(config: Config) -> Health:
         *folder_lanes(tree),
         *disk_lanes(_places(config, tree), config.health),
     ]
-    found = run_lanes(lanes, config.health.check_timeout_seconds)
+    found = merge_missing(tree, run_lanes(lanes, config.health.check_timeout_seconds))
     if not any(check.name == "folders" for check in found):
         found.append(Check("folders", Level.OK, f"all folders of {tree.root} are usable"))
     # Two places on one disk, or in one folder, may have the same to say.

@@ -21,6 +21,7 @@ from dropload.journal import (
     prove_writable,
 )
 from dropload.model import LoadRecord
+from dropload.reports import count_of
 
 _LATE_SHOWN = timedelta(days=1)
 """So long a file that was written to after its load is a warning."""
@@ -85,10 +86,10 @@ def _check_version(dock: Dock) -> Check:
 
 
 def _check_clock(dock: Dock) -> Iterator[Check]:
-    began = datetime.now(UTC).replace(tzinfo=None)
+    began = datetime.now(UTC)
     with dock.target.read() as conn:
         told = dock.target.now(conn)
-        asked = datetime.now(UTC).replace(tzinfo=None)
+        asked = datetime.now(UTC)
     skew = _seconds_outside(told, began, asked)
     limit = dock.config.health.clock_skew_warning_seconds
     said = f"this machine and the database agree to {skew:.0f} s"
@@ -133,7 +134,7 @@ def _check_files(dock: Dock, conn: sa.Connection, now: datetime) -> Iterator[Che
     yield _check_waiting(count, max(0.0, (now - since).total_seconds()), settings)
     held, _ = standing.get(HELD, (0, None))
     limit = settings.held_warning_files
-    said = f"{held} files are held: see `dropload status`" if held else "no file is held"
+    said = f"{count_of(held, 'file')} held: see `dropload status`" if held else "no file is held"
     yield Check("held", graded(held, limit), said, (Figure("held", held, "", f"{limit - 1}"),))
 
 
@@ -143,7 +144,7 @@ def _check_waiting(count: int, age: float, settings: HealthConfig) -> Check:
         Figure("waiting", count),
         Figure("oldest_waiting", round(age), "s", f"{warning:g}", f"{critical:g}"),
     )
-    said = f"{count} files" if count else "no file waits"
+    said = count_of(count, "file") if count else "no file waits"
     if count:
         said += f", the oldest unchanged for {_duration(age)}: `dropload status` says why"
     return Check("waiting", graded(age, warning, critical), said, figures)
@@ -157,12 +158,12 @@ def _check_moves(dock: Dock, conn: sa.Connection) -> Iterator[Check]:
     ]
     said = "every finished file was moved"
     if unfiled:
-        said = f"{len(unfiled)} files not moved: {_names(unfiled)}"
+        said = f"{count_of(len(unfiled), 'file')} not moved: {_names(unfiled)}"
     level = Level.CRITICAL if unfiled else Level.OK
     yield Check("moves", level, said, (Figure("unmoved", len(unfiled), "", "0", "0"),))
     late = dock.journal.history.late_writes(conn, _LATE_SHOWN)
     if late:
-        said = f"{len(late)} files were written to after they had been loaded: {_names(late)}"
+        said = f"{count_of(len(late), 'file')} written to after being loaded: {_names(late)}"
         yield Check("late writers", Level.WARNING, said)
 
 

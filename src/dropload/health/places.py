@@ -44,6 +44,19 @@ def _check_folder(
         yield Check("file systems", Level.OK, said)
 
 
+def merge_missing(tree: DropTree, checks: list[Check]) -> list[Check]:
+    """Return the checks with one in the place of all folders where the whole tree is missing."""
+    wrong = [found for found in checks if found.name == "folders" and found.level is Level.CRITICAL]
+    # Only what the lanes have found missing is looked at: a share that hangs would hold this up.
+    if len(wrong) < len(list(tree.working_folders())):
+        return checks
+    missing = tree.explain_missing()
+    if not missing:
+        return checks
+    said = Check("folders", Level.CRITICAL, missing)
+    return [*(said if found is wrong[0] else found for found in checks if found not in wrong[1:])]
+
+
 def disk_lanes(places: dict[str, Path], settings: HealthConfig) -> Iterator[Lane]:
     """Yield a lane for each place that dropload writes to; `places`: by name of the figure."""
     for name, path in places.items():

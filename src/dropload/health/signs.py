@@ -1,6 +1,7 @@
 """The health of the daemon, as its sign of life tells it."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from dropload.config import NEEDS_RESTART, Config, HealthConfig
@@ -10,6 +11,8 @@ from dropload.health.answer import Check, Figure, Level, graded
 from dropload.health.lanes import Lane
 from dropload.heartbeat import FILE_NAME, Heartbeat, read_heartbeat
 from dropload.identity import person_name
+from dropload.reports import count_of
+from dropload.times import clock_time
 
 _SET_BACK_SECONDS = 5.0
 """A scan so far in the future is no matter of rounding."""
@@ -75,7 +78,9 @@ def check_problems(heartbeat: Heartbeat, settings: HealthConfig) -> Iterator[Che
     if heartbeat.database_problem:
         said = f"the daemon starts no load: {heartbeat.database_problem}"
         if heartbeat.database_next_try:
-            said += f" Next try at {heartbeat.database_next_try[:19]} UTC."
+            said += (
+                f" Next try at {clock_time(datetime.fromisoformat(heartbeat.database_next_try))}."
+            )
         yield Check("daemon's database", Level.CRITICAL, said)
     if heartbeat.metrics_problem:
         yield Check("metrics", Level.WARNING, heartbeat.metrics_problem)
@@ -100,7 +105,8 @@ def _check_put_off(heartbeat: Heartbeat, settings: HealthConfig) -> Iterator[Che
     often = [path for path, n in heartbeat.failures.items() if n >= settings.put_off_warning_times]
     if often:
         names = ", ".join(Path(path).name for path in often[:_NAMED])
-        said = f"{len(often)} files are put off again and again: {names} (see `dropload status`)"
+        number = count_of(len(often), "file")
+        said = f"{number} put off again and again: {names}; see `dropload status`"
         yield Check("put off", Level.WARNING, said)
 
 

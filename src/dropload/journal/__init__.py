@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
+from dropload.journal.audit import KEPT_DAYS, Audit, AuditAction, AuditResult
 from dropload.journal.claims import ClaimRefused, Claims
-from dropload.journal.history import LATE_WRITE, History
+from dropload.journal.history import LATE_WRITE, MAX_LOAD_ID, History
 from dropload.journal.listings import (
-    RELEASE,
     Action,
     ActionFilter,
     Arrival,
@@ -15,13 +15,12 @@ from dropload.journal.listings import (
 )
 from dropload.journal.loads import Loads, drop_from_record, to_json
 from dropload.journal.migrations import (
-    INIT,
     apply_scripts,
     journal_versions,
     pending_scripts,
     prove_writable,
 )
-from dropload.journal.reference import NO_LOAD, Audit, Reference, ReferenceRow
+from dropload.journal.reference import NO_LOAD, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.standing import Standing, StandingLoad, created_table
 from dropload.journal.tables import FILE_PATH_LENGTH, journal_tables, path_key, path_of_key
@@ -37,16 +36,18 @@ from dropload.targets.base import Target
 __all__ = [
     "FILE_PATH_LENGTH",
     "HELD",
-    "INIT",
+    "KEPT_DAYS",
     "LATE_WRITE",
+    "MAX_LOAD_ID",
     "NO_LOAD",
-    "RELEASE",
     "RELEASED",
     "VANISHED",
     "WAITING",
     "Action",
     "ActionFilter",
     "Arrival",
+    "AuditAction",
+    "AuditResult",
     "ClaimRefused",
     "Duplicate",
     "FiledLoad",

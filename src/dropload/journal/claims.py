@@ -67,12 +67,11 @@ class Claims:
         A claim that nobody holds any more (released, its lease run out, its process gone) is
         taken over in one statement that only one worker can win.
         """
+        self._lock_claims(conn, table)
         row = self._tracking.ensure(conn, drop.path, drop.area, drop.load_type, drop.version)
         refused = self._refusal(conn, row, drop)
         if refused is not None:
             return refused
-        # Two daemons may claim two files of one table in the same moment.
-        self._target.lock_queue(conn, TableName(f"claim.{table.schema}", table.name))
         first = self._find_earlier(conn, row.id, table, drop) if drop.in_tree else None
         if first is not None:
             return ClaimRefused(
@@ -112,6 +111,10 @@ class Claims:
                 f"The journal forgot {path_text(drop.path.name)} while it was claimed."
             )
         return load
+
+    def _lock_claims(self, conn: sa.Connection, table: TableName) -> None:
+        """Let nobody else claim or cancel: two may want files of one table in the same moment."""
+        self._target.lock_queue(conn, TableName(f"claim.{table.schema}", table.name))
 
     def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:
         if row.status == HELD and row.is_version(drop.version) and not drop.force:
@@ -357,6 +360,37 @@ class Claims:
             return None
         self._hold_file(conn, row, reason)
         return row
+
+    def cancel_waiting(
+        self, conn: sa.Connection, drop: Drop, table: TableName, reason: str
+    ) -> int | ClaimRefused:
+        """Hold a file before anybody has loaded it; return the load that says so.
+
+        It has a load of its own, which is cancelled from its beginning, so that the history shows
+        it and the file can be named by a number.
+        """
+        self._lock_claims(conn, table)
+        row = self._tracking.ensure(conn, drop.path, drop.area, drop.load_type, drop.version)
+        refused = self._refusal(conn, row, drop)
+        if refused is not None:
+            return refused
+        open_load = self._open_load(conn, row.id)
+        if open_load is not None:
+            return ClaimRefused(f"load {open_load.load_id} of it has begun in this moment")
+        load = self._insert(conn, row.id, drop, table, "")
+        self._end_without_rows(conn, load.load_id, CANCELLED_BY_PERSON, reason)
+        self._tracking.set_status(
+            conn,
+            row.id,
+            HELD,
+            reason=reason,
+            load_id=load.load_id,
+            table_name=str(table) if table.name else None,
+            file_size=drop.version.size_bytes,
+            mtime_ns=drop.version.mtime_ns,
+            inode=drop.version.inode,
+        )
+        return load.load_id
 
     def _hold_file(self, conn: sa.Connection, row: LoadRecord, reason: str) -> None:
         """Hold the version that was being loaded; a newer one that was seen since then waits."""

@@ -29,7 +29,7 @@ UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
 """Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
 _LAST_LOADS = 5_000
 """More than end in the time that is looked back at; the history of years is not read for it."""
-_HIGHEST_NUMBER = 2**63 - 1
+MAX_LOAD_ID = 2**63 - 1
 """What the column of the numbers holds."""
 _PAST_PLANS = 10
 """How a table's numbers were written shows in its last loads; older senders may be gone."""
@@ -240,7 +240,7 @@ def _record(row: sa.RowMapping) -> LoadRecord:
 
 def check_number(load_id: int) -> None:
     """Raise RefusedError for a number that no load can have; not every database takes it."""
-    if not 0 < load_id <= _HIGHEST_NUMBER:
+    if not 0 < load_id <= MAX_LOAD_ID:
         raise _no_load(load_id)
 
 

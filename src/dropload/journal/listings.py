@@ -7,14 +7,13 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dropload.errors import FileError, HeldError
+from dropload.journal.audit import AuditAction, AuditResult
 from dropload.journal.history import LATE_WRITE, check_number, is_of_table
 from dropload.journal.tables import JournalTables
 from dropload.model import State, TableName, outcome_of
 
 _TROUBLES = (FileError.category, HeldError.category, LATE_WRITE)
 """Categories of loads that went wrong, as people count; the index of the errors serves them."""
-RELEASE = "release"
-"""Action that lets a held file load."""
 _CHUNK = 1000
 """Rows that are fetched at a time where there may be a million."""
 
@@ -44,12 +43,17 @@ class Action:
     at: datetime
     actor: str
     action: str
+    result: str
+    """`done`, `refused` or `failed`; of a `load` also as the load has ended."""
     load_id: int | None
     file_name: str | None
     table: str | None
     load_state: str | None
     """How the load stands now, `held` told from `cancelled`: what came of a `load`."""
     detail: str | None
+    """What was done, or why it was not."""
+    reason: str | None
+    """Why, in the person's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +159,13 @@ class Listings:
                 row.at,
                 row.actor,
                 row.action,
+                _result_of(row.action, row.result, row.state),
                 row.load_id,
                 row.file_name,
                 _full_name(row.schema_name, row.table_name) or None,
                 outcome_of(row.state, row.error_category) if row.state else None,
                 row.detail,
+                row.reason,
             )
             for row in conn.execute(query)
         ]
@@ -195,7 +201,9 @@ class Listings:
             )
             .scalar_subquery()
         )
-        return (log.load_id == load_id) | ((log.action == RELEASE) & (log.load_id == last_held))
+        return (log.load_id == load_id) | (
+            (log.action == AuditAction.RELEASE.value) & (log.load_id == last_held)
+        )
 
     def last_commits(self, conn: sa.Connection) -> dict[TableName, tuple[int, datetime]]:
         """Return the load that was committed last, and when, of each table."""
@@ -281,6 +289,13 @@ class Listings:
             query = sa.select(own.load_id, own.error_message).where(own.load_id.in_(ids))
             found |= {row.load_id: row.error_message or "" for row in conn.execute(query)}
         return found
+
+
+def _result_of(action: str, written: str, load_state: str | None) -> str:
+    """Return what came of an action; a load is asked for first, and fails later."""
+    is_load = action in (AuditAction.LOAD.value, AuditAction.LOAD_FORCED.value)
+    has_failed = is_load and load_state == State.FAILED.value
+    return AuditResult.FAILED.value if has_failed else written
 
 
 def _full_name(schema: str | None, name: str | None) -> str:

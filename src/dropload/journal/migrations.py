@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dropload.errors import ConfigError
-from dropload.journal.reference import Audit
+from dropload.journal.audit import Audit, AuditAction
 from dropload.journal.tables import journal_tables
 from dropload.model import DAEMON, Area, TableName
 from dropload.resources import resource_folder
@@ -15,8 +15,6 @@ from dropload.targets.base import Target
 
 _SCRIPTS = TableName("journal", "scripts")
 """Whoever prepares the database takes this queue first."""
-INIT = "init"
-"""Action of the audit log that says what was made: tables of the journal, folders."""
 _SCRIPT_NAME = re.compile(r"^(\d{4})_\w+\.sql$")
 
 
@@ -85,7 +83,7 @@ def _apply(target: Target, version: int, path: Path, actor: str) -> bool:
                 f"{path.name} does not record itself as version {version}; it was not applied.",
                 hint="Every script ends with an INSERT of its own version.",
             )
-        Audit(target, journal_tables(target)).add(conn, actor, INIT, None, path.name)
+        Audit(target, journal_tables(target)).add(conn, actor, AuditAction.INIT, None, path.name)
     return True
 
 

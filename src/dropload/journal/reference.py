@@ -1,4 +1,4 @@
-"""The reference configuration and the audit log: what publishing and people leave behind."""
+"""The reference configuration: one row per table, written by who publishes."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,6 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from dropload.journal.tables import JournalTables
-from dropload.logs import mask_secrets
 from dropload.model import Load, State, TableColumn, TableName
 from dropload.targets.base import Target
 
@@ -107,28 +106,3 @@ class Reference:
             .group_by(loads.c.schema_name, loads.c.table_name)
         )
         return {TableName(schema, name): last for schema, name, last in conn.execute(query)}
-
-
-class Audit:
-    """Who did what to which load; rows are only ever added."""
-
-    def __init__(self, target: Target, tables: JournalTables) -> None:
-        self._target = target
-        self._table = tables.audit
-
-    def add(
-        self, conn: sa.Connection, actor: str, action: str, load_id: int | None, detail: str = ""
-    ) -> None:
-        """Add one row in the caller's transaction, beside what it speaks of.
-
-        `detail` holds no values of cells; a password that a person has pasted is masked.
-        """
-        conn.execute(
-            sa.insert(self._table).values(
-                at=self._target.now(conn),
-                actor=actor,
-                action=action,
-                load_id=load_id,
-                detail=mask_secrets(detail) or None,
-            )
-        )

@@ -7,14 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dropload.journal.reference import Audit
+from dropload.journal.audit import Audit, AuditAction
 from dropload.journal.tables import JournalTables
 from dropload.journal.tracking import VANISHED
 from dropload.model import OPEN_STATES, State, TableName
 from dropload.targets.base import Target
 
-CLEANUP = "cleanup"
-"""Action of the audit log that says whose turn it was, and with it when the next one is."""
 _CLEANUP_QUEUE = TableName("journal", "cleanup")
 """Whoever takes a turn, or deletes a batch, takes this queue first: none is deleted twice."""
 _OVER = (State.FILED, State.FAILED, State.DUPLICATE, State.CANCELLED, State.UNDONE)
@@ -31,6 +29,8 @@ class Terms:
     backups: datetime
     filed: datetime
     journal: datetime
+    actions: datetime
+    """The audit log is kept for some time in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +67,21 @@ class Retention:
     def take_turn(self, conn: sa.Connection, actor: str, place: str, every: timedelta) -> timedelta:
         """Return how long the next cleanup of a drop tree has to wait; nothing: it is ours now.
 
+        The audit log says whose turn it was, and with it when the next one is.
+
         Written down before anything is done, so that of two daemons one does it, and a restart
         does not repeat it.
         """
         self._target.lock_queue(conn, _CLEANUP_QUEUE)
         log = self._audit_table
-        query = sa.select(log.c.at, log.c.detail).where(log.c.action == CLEANUP)
+        query = sa.select(log.c.at, log.c.detail).where(log.c.action == AuditAction.CLEANUP.value)
         last = conn.execute(query.order_by(log.c.id.desc()).limit(_LAST_TURNS))
         turns = [row.at for row in last if row.detail == place]
         wait = turns[0] + every - self._target.now(conn) if turns else timedelta(0)
         # A clock that was set back must not put the next one off for long.
         if timedelta(0) < wait <= every:
             return wait
-        self._audit.add(conn, actor, CLEANUP, None, place)
+        self._audit.add(conn, actor, AuditAction.CLEANUP, None, place)
         return timedelta(0)
 
     # --- backups
@@ -221,7 +223,7 @@ class Retention:
             "rejects": sa.select(sa.func.count())
             .select_from(rejects)
             .where(rejects.c.load_id.in_(ids)),
-            "actions": sa.select(sa.func.count()).select_from(log).where(log.c.at < terms.journal),
+            "actions": sa.select(sa.func.count()).select_from(log).where(log.c.at < terms.actions),
             "paths": sa.select(sa.func.count()).select_from(paths).where(path_done),
         }
         return {name: int(conn.execute(query).scalar_one()) for name, query in queries.items()}

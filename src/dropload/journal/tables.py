@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -19,6 +20,33 @@ FILE_PATH_LENGTH = 500
 
 
 _ENDS_IN_HASH = re.compile(r"…[0-9a-f]{64}$")
+
+
+class UTCTime(sa.TypeDecorator[datetime]):
+    """A time that the database keeps without its zone, which is UTC, and that we never have so."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - the same for all
+    ) -> datetime | None:
+        """Return what the database keeps."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without its zone: {value}")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: sa.Dialect,  # noqa: ARG002 - the same for all
+    ) -> datetime | None:
+        """Return what the database keeps, with its zone."""
+        return None if value is None else value.replace(tzinfo=UTC)
 
 
 def path_key(path: Path) -> str:
@@ -88,24 +116,26 @@ def journal_tables(target: Target) -> JournalTables:
             sa.Column("schema_name", sa.Unicode(128)),
             sa.Column("table_name", sa.Unicode(128)),
             sa.Column("columns", sa.UnicodeText),
-            sa.Column("created_at", sa.DateTime),
-            sa.Column("updated_at", sa.DateTime),
+            sa.Column("created_at", UTCTime),
+            sa.Column("updated_at", UTCTime),
             sa.Column("load_id", sa.BigInteger),
         ),
         audit=table(
             "Audit_Log",
             sa.Column("id", sa.Integer, primary_key=True),
-            sa.Column("at", sa.DateTime),
+            sa.Column("at", UTCTime),
             sa.Column("actor", sa.Unicode(200)),
             sa.Column("action", sa.Unicode(50)),
             sa.Column("load_id", sa.BigInteger),
             sa.Column("detail", sa.UnicodeText),
+            sa.Column("result", sa.Unicode(20)),
+            sa.Column("reason", sa.UnicodeText),
         ),
         versions=table(
             "Schema_Version",
             sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
             sa.Column("script", sa.Unicode(200)),
-            sa.Column("applied_at", sa.DateTime),
+            sa.Column("applied_at", UTCTime),
         ),
     )
 
@@ -124,11 +154,11 @@ def _tracking_columns() -> list[sa.Column[object]]:
         sa.Column("is_reference_data", sa.Boolean),
         sa.Column("reference_config_inserted", sa.Boolean),
         sa.Column("status", sa.Unicode(20)),
-        sa.Column("created_at", sa.DateTime),
-        sa.Column("processed_at", sa.DateTime),
+        sa.Column("created_at", UTCTime),
+        sa.Column("processed_at", UTCTime),
         sa.Column("error_message", sa.UnicodeText),
         sa.Column("reason", sa.UnicodeText),
-        sa.Column("changed_at", sa.DateTime),
+        sa.Column("changed_at", UTCTime),
         sa.Column("mtime_ns", sa.BigInteger),
         sa.Column("inode", sa.BigInteger),
         sa.Column("load_id", sa.BigInteger),
@@ -161,17 +191,17 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("rows_after", sa.BigInteger),
         sa.Column("layout", sa.UnicodeText),
         sa.Column("plan", sa.UnicodeText),
-        sa.Column("claimed_at", sa.DateTime),
-        sa.Column("planned_at", sa.DateTime),
-        sa.Column("staged_at", sa.DateTime),
-        sa.Column("committed_at", sa.DateTime),
-        sa.Column("finished_at", sa.DateTime),
-        sa.Column("filed_at", sa.DateTime),
+        sa.Column("claimed_at", UTCTime),
+        sa.Column("planned_at", UTCTime),
+        sa.Column("staged_at", UTCTime),
+        sa.Column("committed_at", UTCTime),
+        sa.Column("finished_at", UTCTime),
+        sa.Column("filed_at", UTCTime),
         sa.Column("filed_path", sa.Unicode(1000)),
         sa.Column("report_path", sa.Unicode(1000)),
         sa.Column("backup_table", sa.Unicode(300)),
         sa.Column("worker", sa.Unicode(200)),
-        sa.Column("lease_until", sa.DateTime),
+        sa.Column("lease_until", UTCTime),
         sa.Column("attempts", sa.Integer),
         sa.Column("crashes", sa.Integer),
         sa.Column("error_category", sa.Unicode(30)),
@@ -183,6 +213,6 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("rows_done", sa.BigInteger),
         sa.Column("bytes_read", sa.BigInteger),
         sa.Column("rows_per_second", sa.Float),
-        sa.Column("progress_at", sa.DateTime),
+        sa.Column("progress_at", UTCTime),
         sa.Column("duplicate_of", sa.BigInteger),
     ]

@@ -31,7 +31,7 @@ from dropload.model import Area, Drop, LoadType, Outcome, Verdict
 from dropload.pipeline import TABLE_BUSY
 from dropload.recovery import Recovered
 
-ENDS = (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED, Verdict.HELD)
+ENDS = (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED, Verdict.HELD, Verdict.CANCELLED)
 """Outcomes after which the daemon does nothing more with a file by itself."""
 _OTHER = "other"
 _WORKER = "worker"
@@ -248,8 +248,8 @@ class Figures:
         self._rows_read.inc(outcome.rows_read)
         if drop.whole_at is not None:
             self._queue_wait.observe(finished.started_at - drop.whole_at)
-        if verdict is not Verdict.HELD:
-            # A held file is read again when it is released.
+        if verdict not in (Verdict.HELD, Verdict.CANCELLED):
+            # These files are read again when they are released.
             self._rows_rejected.inc(outcome.rows_rejected)
             self._unmoved.inc(not outcome.moved)
         if verdict is Verdict.LOADED:

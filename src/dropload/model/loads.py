@@ -83,6 +83,8 @@ class Verdict(StrEnum):
     DUPLICATE = "duplicate"
     FAILED = "failed"
     HELD = "held"
+    CANCELLED = "cancelled"
+    """A person stopped it; its file is held, where it stands in an inbox."""
     RETRY = "retry"
     PAUSED = "paused"
     SKIPPED = "skipped"

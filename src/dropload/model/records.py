@@ -43,7 +43,7 @@ class TrackedFile:
 
 @dataclass(frozen=True, slots=True)
 class LoadRecord:
-    """A row of the load history; times are UTC, counts null until they are known."""
+    """A row of the load history; times are in UTC, counts null until they are known."""
 
     load_id: int
     tracking_id: int

@@ -101,6 +101,9 @@ class Target(ABC):
     """Text staged per transaction: few commits, and other writers get their turn."""
     stages_in_transaction: ClassVar[bool] = True
     """Whether a side table can be made, written and published in one transaction."""
+    add_words: ClassVar[str] = "ADD {name} {type} NULL"
+    widen_words: ClassVar[str] = "ALTER COLUMN {name} {type}"
+    """How a table's columns are changed, as `explain_changes` says it."""
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.SQLAlchemyError, OSError)
     """What is translated; targets that call their driver past SQLAlchemy add its errors."""
 
@@ -139,7 +142,7 @@ class Target(ABC):
 
     @abstractmethod
     def now(self, conn: sa.Connection) -> datetime:
-        """Return the database's own clock, UTC, naive: machines may disagree, it does not."""
+        """Return the database's own clock, in UTC: machines may disagree, it does not."""
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -303,10 +306,12 @@ class Target(ABC):
             ]
             parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
             return [f"CREATE TABLE {table} ({', '.join(parts)})"]
-        changes = {"add": "ADD", "widen": "ALTER COLUMN"}
+        changes = {"add": self.add_words, "widen": self.widen_words}
         return [
-            f"ALTER TABLE {table} {changes[column.action]} "
-            f"{self.quoted_column(column.name)} {self.column_ddl(column.type)}"
+            f"ALTER TABLE {table} "
+            + changes[column.action].format(
+                name=self.quoted_column(column.name), type=self.column_ddl(column.type)
+            )
             for column in plan.columns
             if column.action in changes
         ]

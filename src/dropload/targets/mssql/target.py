@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -121,7 +121,7 @@ class SQLServerTarget(ServerTarget):
     def now(self, conn: sa.Connection) -> datetime:
         """Return the server's clock."""
         found: datetime = conn.exec_driver_sql("SELECT SYSUTCDATETIME()").scalar_one()
-        return found
+        return found.replace(tzinfo=UTC)
 
     # --- names and types
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import psycopg
@@ -87,6 +87,7 @@ class PostgreSQLTarget(ServerTarget):
     """A PostgreSQL server, by psycopg 3."""
 
     name: ClassVar[str] = "postgresql"
+    widen_words: ClassVar[str] = "ALTER COLUMN {name} TYPE {type}"
     default_schema: ClassVar[str] = "public"
     # 63 bytes for a name, less the two underscores and the load's number of stages and backups.
     limits: ClassVar[Limits] = Limits(identifier_bytes=48, columns=1598)
@@ -174,7 +175,7 @@ class PostgreSQLTarget(ServerTarget):
         """Return the server's clock."""
         query = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
         found: datetime = conn.exec_driver_sql(query).scalar_one()
-        return found
+        return found.replace(tzinfo=UTC)
 
     # --- names
 

@@ -10,9 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
-from dropload.errors import ConfigError
-from dropload.mounts import is_network
 from dropload.targets.sqlite.columns import PRINT, print_value
+from dropload.targets.sqlite.place import check_place
 
 WRITE = "dropload_write"
 """Execution option: the transaction begins with BEGIN IMMEDIATE."""
@@ -28,7 +27,7 @@ _STEPS = 100_000
 
 def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
     """Return an engine on the file; raise ConfigError where no database can be."""
-    _check_place(path)
+    check_place(path)
     engine = sa.create_engine(
         sa.URL.create("sqlite", database=str(path)),
         connect_args={"timeout": database.busy_timeout_seconds},
@@ -38,22 +37,6 @@ def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
     sa.event.listen(engine, "begin", _begin)
     _limit_statements(engine, database.statement_timeout_seconds)
     return engine
-
-
-def _check_place(path: Path) -> None:
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(
-            f"The database {path} cannot be made: {folder} cannot be written.",
-            hint="Give dropload's user the right, or name another file in database.url.",
-        )
-    if is_network(folder):
-        raise ConfigError(
-            f"The database {path} is on a network share, where SQLite's locks do not hold.",
-            hint="Put it on a local disk, or use a database server.",
-        )
 
 
 def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:

@@ -1,7 +1,9 @@
 """SQLite's result codes, sorted by who must act."""
 
 import sqlite3
+from pathlib import Path
 
+from dropload.durable import path_text
 from dropload.errors import (
     ConstraintError,
     DroploadError,
@@ -10,6 +12,7 @@ from dropload.errors import (
     TransientError,
 )
 from dropload.targets.base import slow_statement_error
+from dropload.targets.sqlite.place import find_fault
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _OWNERS = {
@@ -20,11 +23,16 @@ _OWNERS = {
     sqlite3.SQLITE_NOTADB: "The file is not an SQLite database: name another in database.url.",
 }
 _REFUSED = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
+_OF_THE_PLACE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+"""Codes that file or folder may explain better."""
 _TRANSIENT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 
 
-def sort_error(exc: Exception) -> DroploadError:
-    """Sort SQLite's result codes by who must act (https://www.sqlite.org/rescode.html)."""
+def sort_error(exc: Exception, path: Path) -> DroploadError:
+    """Sort SQLite's result codes by who must act (https://www.sqlite.org/rescode.html).
+
+    What file or folder of the database explain better they explain.
+    """
     original = getattr(exc, "orig", None) or exc
     code = getattr(original, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
@@ -38,8 +46,13 @@ def sort_error(exc: Exception) -> DroploadError:
         )
     if primary == sqlite3.SQLITE_INTERRUPT:
         return slow_statement_error("SQLite")
+    is_place = isinstance(exc, OSError) or primary in _OF_THE_PLACE
+    fault = find_fault(path) if is_place else None
+    if fault is not None:
+        return TargetError(fault.message, hint=fault.hint)
     if primary in _TRANSIENT or isinstance(exc, OSError):
-        return TransientError(f"The database cannot be reached: {original}.")
-    if primary in _OWNERS:
-        return TargetError(f"SQLite says: {original}.", hint=_OWNERS[primary])
-    return TargetError(f"SQLite says: {original}.")
+        return TransientError(
+            f"The database cannot be reached: {original}.",
+            hint=f"It is tried again; see to {path_text(path.parent)} and the disk that it is on.",
+        )
+    return TargetError(f"SQLite says: {original}.", hint=_OWNERS.get(primary or 0, ""))

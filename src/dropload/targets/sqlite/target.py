@@ -67,6 +67,7 @@ class SQLiteTarget(Target):
 
     name: ClassVar[str] = "sqlite"
     default_schema: ClassVar[str] = "dbo"
+    add_words: ClassVar[str] = "ADD COLUMN {name} {type}"
     # SQLite has no limit for names; the servers' smallest (63 bytes less `__` and a load id) keeps
     # a table's name the same when rows move to a server later.
     limits: ClassVar[Limits] = Limits(identifier_bytes=100, columns=1990)
@@ -127,7 +128,7 @@ class SQLiteTarget(Target):
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLite's result codes by who must act."""
-        return sort_error(exc)
+        return sort_error(exc, self._path)
 
     def describe(self) -> str:
         """Return the file and the version of the library."""
@@ -145,7 +146,7 @@ class SQLiteTarget(Target):
 
     def now(self, conn: sa.Connection) -> datetime:  # noqa: ARG002 - other targets ask there
         """Return the machine's clock: file and machine are one here."""
-        return datetime.now(UTC).replace(tzinfo=None)
+        return datetime.now(UTC)
 
     # --- names
 
@@ -281,10 +282,15 @@ class SQLiteTarget(Target):
         *,
         lineage: bool,
     ) -> None:
+        conn.exec_driver_sql(self._create_statement(table, columns, lineage=lineage))
+
+    def _create_statement(
+        self, table: TableName, columns: Sequence[TableColumn], *, lineage: bool
+    ) -> str:
         parts = [f"{self.quoted_column(c.name)} {self.column_ddl(c.type)}" for c in columns]
         if lineage:
             parts += [f"{self.quoted_column(name)} INTEGER NOT NULL" for name in LINEAGE]
-        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(table)} ({', '.join(parts)})")
+        return f"CREATE TABLE {self.quoted(table)} ({', '.join(parts)})"
 
     def write_batch(
         self,
@@ -431,21 +437,35 @@ class SQLiteTarget(Target):
         info = self.reflect(conn, plan.table)
         assert info is not None  # noqa: S101 - publish has seen it in this transaction
         attached = self._attached_objects(conn, plan.table)
-        fresh = TableName(plan.table.schema, f"{plan.table.name}__rebuild")
-        self._create_table(conn, fresh, plan.table_columns, lineage=info.has_lineage)
-        wanted = {c.name: c.type for c in plan.table_columns}
-        names = [c.name for c in info.columns]
-        values = [self._converted(c, wanted[c.name]) for c in info.columns]
-        if info.has_lineage:
-            names, values = [*names, *LINEAGE], [*values, LOAD_ID, SOURCE_ROW]
-        conn.exec_driver_sql(
-            f"INSERT INTO {self.quoted(fresh)} ({', '.join(map(self.quoted_column, names))}) "  # noqa: S608
-            f"SELECT {', '.join(values)} FROM {self.quoted(plan.table)}"
-        )
-        conn.exec_driver_sql(f"DROP TABLE {self.quoted(plan.table)}")
-        self._rename(conn, fresh, plan.table)
-        for statement in attached:
+        made_anew = self._rebuild_statements(plan, info.columns, lineage=info.has_lineage)
+        for statement in [*made_anew, *attached]:
             conn.exec_driver_sql(statement)
+
+    def _rebuild_statements(
+        self, plan: Plan, before: Sequence[TableColumn], *, lineage: bool
+    ) -> list[str]:
+        """Return what makes a table anew, but for its indexes and triggers."""
+        fresh = TableName(plan.table.schema, f"{plan.table.name}__rebuild")
+        wanted = {c.name: c.type for c in plan.table_columns}
+        names = [c.name for c in before]
+        values = [self._converted(c, wanted[c.name]) for c in before]
+        if lineage:
+            names, values = [*names, *LINEAGE], [*values, LOAD_ID, SOURCE_ROW]
+        listed = ", ".join(map(self.quoted_column, names))
+        read = f"SELECT {', '.join(values)} FROM {self.quoted(plan.table)}"  # noqa: S608
+        return [
+            self._create_statement(fresh, plan.table_columns, lineage=lineage),
+            f"INSERT INTO {self.quoted(fresh)} ({listed}) {read}",
+            f"DROP TABLE {self.quoted(plan.table)}",
+            f"ALTER TABLE {self.quoted(fresh)} RENAME TO {self.quoted(plan.table)}",
+        ]
+
+    def explain_changes(self, plan: Plan) -> list[str]:
+        """Return the statements: SQLite cannot alter a column, so a wider table is made anew."""
+        widened = any(column.action == "widen" for column in plan.columns)
+        if plan.table_before is None or not widened:
+            return super().explain_changes(plan)
+        return self._rebuild_statements(plan, plan.table_before, lineage=plan.has_lineage)
 
     def _attached_objects(self, conn: sa.Connection, table: TableName) -> list[str]:
         query = sa.text(

@@ -1,0 +1,75 @@
+"""Advice in the words of who reads it: commands for people, calls for programs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import dropload
+from dropload.api import AsyncReferenceDataAPI, ReferenceDataAPI
+from dropload.api.wording import METHODS, in_python
+from dropload.cli.app import dropload as commands
+from tests.conftest import Yard
+
+SOURCE = Path(dropload.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("`dropload undo 57` takes them back.", "`undo(57)` takes them back."),
+        ("`dropload history` lists them.", "`history()` lists them."),
+        ("`dropload load --force FILE` would.", "`load(path, force=True)` would."),
+        ("`dropload load '/x/a b.csv'` loads it.", "`load('/x/a b.csv')` loads it."),
+        ("or add --force to delete them.", "or add force=True to delete them."),
+        (
+            "Add --area reference|non-reference and --load-type fullload|append.",
+            'Add area="reference" or "non-reference" and load_type="fullload" or "append".',
+        ),
+        ("Leave out --area and --load-type.", "Leave out area and load_type."),
+        ("start it with `dropload run`", "start it with `dropload run`"),
+        ("a dash -- and a--b stay", "a dash -- and a--b stay"),
+    ],
+)
+def test_commands_and_options_become_calls_and_parameters(said: str, meant: str) -> None:
+    assert in_python(said) == meant
+
+
+def test_every_method_is_a_command_and_of_both_apis() -> None:
+    for name in METHODS:
+        assert name in commands.commands
+        assert callable(getattr(ReferenceDataAPI, name))
+        assert callable(getattr(AsyncReferenceDataAPI, name))
+
+
+def test_every_command_that_a_text_names_is_there() -> None:
+    named = {
+        match
+        for path in SOURCE.rglob("*.py")
+        for match in re.findall(r"`dropload ([a-z]+)", path.read_text(encoding="utf-8"))
+    }
+    assert {"undo", "status", "release"} <= named
+    assert named - set(commands.commands) == set()
+
+
+def test_a_program_is_told_of_parameters(yard: Yard, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.csv"
+    outside.write_text("id\n1\n2\n3\n")
+    with ReferenceDataAPI(yard.dock.config) as api:
+        place = api.load(outside).error
+        assert place is not None
+        assert "area=" in place.hint
+        first = api.load(outside, "reference", "fullload")
+        assert first.ok
+        again = api.load(outside, "reference", "fullload")
+        assert again.ok
+        assert "force=True" in again.value.hint
+        outside.write_text("id\n")
+        held = api.load(outside, "reference", "fullload")
+        assert held.error is not None
+        assert held.value is not None
+        assert held.error.hint == held.value.hint == "To load it all the same: force=True."
+        for refused in (api.show(99), api.undo(99), api.cancel(first.value.load_id or 0)):
+            assert refused.error is not None
+            assert "dropload" not in refused.error.hint
+            assert "--" not in str(refused.error)
