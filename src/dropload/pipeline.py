@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
 from dropload.answers import explain_failure, explain_success, write_answer
+from dropload.comparison import find_unusual
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import (
@@ -33,7 +34,7 @@ from dropload.journal import ClaimRefused
 from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
-from dropload.model import DAEMON, Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
+from dropload.model import DAEMON, Drop, Effort, Load, Outcome, Plan, Profile, State, Step, Verdict
 from dropload.parsers.base import Parser
 from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
@@ -147,6 +148,8 @@ class _Voyage:
     def run(self) -> Outcome:
         """Walk the steps; turn each kind of error into what it means for the file."""
         outcome = self._run_with_lease()
+        if outcome.verdict is Verdict.LOADED and outcome.filed_path is not None:
+            self._tell_unusual()
         return replace(outcome, step_seconds=self._times.seconds, steps_retried=self._retries)
 
     def _run_with_lease(self) -> Outcome:
@@ -383,13 +386,33 @@ class _Voyage:
         report = write_answer(dock, findings, self._examined, filed_path) if findings else None
         try:
             filed_path = file_away(
-                dock.target, dock.journal, load.load_id, load.drop, filed_path, report
+                dock.target,
+                dock.journal,
+                load.load_id,
+                load.drop,
+                filed_path,
+                report,
+                self._measure,
             )
         except DroploadError as exc:
             self._log.error("file_not_moved", reason=str(exc))
             outcome = replace(outcome, moved=False, report_path=report, hint=str(exc))
             return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
+
+    def _tell_unusual(self) -> None:
+        """Log a load that took far longer than usual, or brought far more or fewer rows.
+
+        The load is over: trouble with looking back is none of its own.
+        """
+        try:
+            with self._dock.target.read() as conn:
+                found = find_unusual(self._dock.journal, conn, self._load.load_id)
+        except NOT_THE_FILES_FAULT as exc:
+            self._log.debug("not_compared", reason=str(exc))
+            return
+        if found is not None:
+            self._log.warning("load_unusual", seconds=found.seconds, what=found.text)
 
     # --- small things
 
@@ -414,6 +437,9 @@ class _Voyage:
 
     def _retry(self, action: Callable[[], T]) -> T:
         return call_with_retries(action, self._dock.config.retry, self._count_retry)
+
+    def _measure(self) -> Effort:
+        return Effort(self._times.so_far(), self._retries)
 
     def _count_retry(self) -> None:
         self._retries += 1

@@ -21,6 +21,7 @@ from dropload.interventions import (
     retry_load,
 )
 from dropload.journal import Action, ActionFilter, Duplicate
+from dropload.load_stats import DEFAULT_PERIOD, TableStats, collect_stats
 from dropload.logs import pass_on_to_logging
 from dropload.looking_back import (
     LoadDetails,
@@ -205,6 +206,15 @@ class ReferenceDataAPI:
         """List who did what, newest first; `actor` may be a part of the name."""
         wanted = ActionFilter(load_id, actor, action, table)
         return self._ask_for(lambda dock: list_actions(dock, wanted, since, limit))
+
+    def stats(
+        self, table: str | None = None, *, since: Since = DEFAULT_PERIOD
+    ) -> Result[list[TableStats]]:
+        """Say how fast loads are, by table and load type, and which were unusual.
+
+        `table` is `name` or `schema.name`; `since` as in `history`, None for all that is kept.
+        """
+        return self._ask_for(lambda dock: collect_stats(dock, table, since))
 
     def undo(
         self, load_id: int, *, dry_run: bool = False, force: bool = False, reason: str = ""

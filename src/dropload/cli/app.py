@@ -15,6 +15,7 @@ from dropload.cli import (
     operate,
     output,
     references,
+    stats,
     status,
     upkeep,
 )
@@ -70,6 +71,7 @@ for command in (
     *files.COMMANDS,
     *status.COMMANDS,
     *history.COMMANDS,
+    *stats.COMMANDS,
     *corrections.COMMANDS,
     *upkeep.COMMANDS,
     *references.COMMANDS,

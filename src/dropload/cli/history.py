@@ -29,7 +29,8 @@ _NOT_SHOWN = frozenset(
 _DONE = {"create": "created", "keep": "kept", "add": "added", "widen": "widened"}
 
 
-def _read_since(_context: click.Context, _option: click.Parameter, said: str | None) -> Since:
+def read_since_option(_context: click.Context, _option: click.Parameter, said: str | None) -> Since:
+    """Return the period that an option says; wrong ones are wrong usage."""
     try:
         return None if said is None else read_since(said)
     except ValueError as exc:
@@ -43,7 +44,7 @@ def _read_since(_context: click.Context, _option: click.Parameter, said: str | N
 @click.option("--audit", is_flag=True, help="Who did what, when, with which result.")
 @click.option("--errors", is_flag=True, help="What went wrong, grouped.")
 @click.option(
-    "--since", callback=_read_since, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
+    "--since", callback=read_since_option, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option("--load", "load_id", type=int, help="With --audit: only actions on this load.")

@@ -54,6 +54,11 @@ _NEVER_WRAPPED = (
     "type",
     "times",
     "category",
+    "trend",
+    "unusual",
+    "median",
+    "rows/s",
+    "loads",
 )
 """Short columns that are read at a glance; long texts beside them make room."""
 

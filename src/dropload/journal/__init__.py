@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from dropload.journal.claims import ClaimRefused, Claims
+from dropload.journal.efforts import Efforts, LoadEffort
 from dropload.journal.history import LATE_WRITE, History
 from dropload.journal.listings import (
     RELEASE,
@@ -52,6 +53,7 @@ __all__ = [
     "FiledLoad",
     "Journal",
     "KeptBackup",
+    "LoadEffort",
     "ReferenceRow",
     "StandingLoad",
     "Terms",
@@ -81,4 +83,5 @@ class Journal:
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
         self.listings = Listings(tables)
+        self.efforts = Efforts(tables)
         self.retention = Retention(target, tables, self.audit)

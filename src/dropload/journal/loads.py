@@ -20,6 +20,7 @@ from dropload.model import (
     DAEMON,
     Area,
     Drop,
+    Effort,
     Load,
     LoadRecord,
     LoadType,
@@ -243,9 +244,16 @@ class Loads:
         conn.execute(change.values(filed_path=_optional_text(filed_path)))
 
     def mark_filed(
-        self, conn: sa.Connection, load_id: int, filed_path: Path | None, report: Path | None
+        self,
+        conn: sa.Connection,
+        load_id: int,
+        filed_path: Path | None,
+        report: Path | None,
+        effort: Effort | None = None,
     ) -> bool:
         """Note that the file is where it belongs; a committed load becomes filed.
+
+        `effort` is what the load has cost, None where another process has measured it.
 
         Returns False, and changes nothing, when that was noted before.
         """
@@ -261,6 +269,7 @@ class Loads:
                 report_path=_optional_text(report),
                 worker=None,
                 lease_until=None,
+                **_effort_values(effort),
             )
         )
         if changed.rowcount:
@@ -375,6 +384,13 @@ def _profile_values(profile: Profile) -> dict[str, Any]:
         "rows_read": profile.rows,
         "rows_rejected": profile.rejected_rows,
     }
+
+
+def _effort_values(effort: Effort | None) -> dict[str, Any]:
+    if effort is None:
+        return {}
+    seconds = {step: round(taken, 4) for step, taken in effort.step_seconds.items()}
+    return {"step_seconds": json.dumps(seconds), "steps_retried": effort.steps_retried}
 
 
 def _optional_text(path: Path | None) -> str | None:

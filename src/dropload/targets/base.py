@@ -54,6 +54,14 @@ class Limits:
     """Columns of a table, lineage not counted."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyColumns:
+    """A foreign key as its own table has it."""
+
+    table: TableName
+    columns: tuple[str, ...]
+
+
 class Rules(Protocol):
     """What a plan must know of the database; every target answers it without a connection."""
 
@@ -259,6 +267,14 @@ class Target(ABC):
     @abstractmethod
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return what the owner has hung on the table, for people to know."""
+
+    def find_unindexed_keys(self, _conn: sa.Connection, _table: TableName) -> Sequence[KeyColumns]:
+        """Return foreign keys that refer to a table and that no index serves.
+
+        Each row that is deleted from the table has the other one searched whole. Nothing where
+        foreign keys are not looked after while rows are loaded.
+        """
+        return ()
 
     @abstractmethod
     def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:

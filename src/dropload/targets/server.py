@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, TransientError
 from dropload.model import (
+    Area,
     ColumnType,
     Kind,
     LoadType,
@@ -21,7 +22,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
-from dropload.targets.base import LINEAGE, SOURCE_ROW, Published, Target
+from dropload.targets.base import LINEAGE, SOURCE_ROW, KeyColumns, Published, Target
 
 # Upper case and unquoted: a case-sensitive SQL Server knows them only so, others fold them.
 _COUNT_TABLES = sa.text(
@@ -168,6 +169,21 @@ class ServerTarget(Target):
     def encoding_of(self, row: sa.RowMapping) -> str:  # noqa: ARG002
         """Return the codec of a text column that does not hold all of Unicode, else nothing."""
         return ""
+
+    def find_unindexed_keys(self, conn: sa.Connection, table: TableName) -> Sequence[KeyColumns]:
+        """Ask the catalogue for the keys of the tables in both areas' schemas."""
+        schema, name = self.physical_name(table)
+        inspector = sa.inspect(conn)
+        found = []
+        for own in sorted({self.schema_of(area) for area in Area}):
+            for (_, holder), keys in inspector.get_multi_foreign_keys(schema=own).items():
+                for key in keys:
+                    refers_to = (key["referred_schema"] or own, key["referred_table"])
+                    columns = key["constrained_columns"]
+                    is_ours = refers_to == (schema, name)
+                    if is_ours and not _has_index(inspector, own, holder, columns):
+                        found.append(KeyColumns(TableName(own, holder), tuple(columns)))
+        return found
 
     def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
         """Ask the catalogue once for all tables."""
@@ -341,6 +357,16 @@ class ServerTarget(Target):
 
         `rows` are the table's columns as the catalogue has them.
         """
+
+
+def _has_index(inspector: sa.Inspector, schema: str, table: str, columns: Sequence[str]) -> bool:
+    """Return whether an index of the table begins with these columns, in any order."""
+    indexes: list[Sequence[str | None]] = [
+        index["column_names"] for index in inspector.get_indexes(table, schema)
+    ]
+    indexes.append(inspector.get_pk_constraint(table, schema)["constrained_columns"])
+    wanted = set(columns)
+    return any(set(index[: len(wanted)]) == wanted for index in indexes)
 
 
 def database_password(settings: DatabaseConfig) -> str | None:
