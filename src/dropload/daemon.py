@@ -148,6 +148,7 @@ class Daemon:
                     f"{tree.root} is empty; the database, which would tell whether it always was, "
                     "is away.",
                     hint="Mount the share that it is on, or wait for the database.",
+                    code="tree",
                 )
             tree.create()
             self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -207,7 +208,7 @@ class Daemon:
             self._log.warning("restart_needed", sections=kept)
 
     def _refuse(self, error: ConfigError) -> None:
-        self._log.error("configuration_refused", reason=str(error))
+        self._log.error("configuration_refused", code=error.dl_code, reason=str(error))
         self._metrics.note_reload(accepted=False)
 
     def _apply(self, config: Config) -> None:
@@ -364,7 +365,9 @@ class Daemon:
             self._books.hold(drop)
         elif outcome.verdict is Verdict.PAUSED:
             seconds = self._dock.config.retry.pause_seconds
-            self._log.error("table_paused", table=finished.table, reason=outcome.message)
+            self._log.error(
+                "table_paused", table=finished.table, code=outcome.code, reason=outcome.message
+            )
             reason = f"{outcome.message} {outcome.hint}"
             self._dispatcher.pause(finished.table, seconds, reason, for_owner=True)
             self._dispatcher.add(drop, finished.table, first=True)

@@ -55,6 +55,7 @@ def check_tree_new(dock: Dock) -> None:
         raise ConfigError(
             f"The drop tree {path_text(tree.root)} was there and is gone.",
             hint="Mount the share that it is on; `dropload init` makes an empty one.",
+            code="tree",
         )
 
 
@@ -82,4 +83,5 @@ def check_prepared(dock: Dock) -> None:
         raise RefusedError(
             f"The database is not prepared ({names}): {dock.target.describe()}.",
             hint="`dropload init` or the daemon's first start does it.",
+            code="not_prepared",
         )

@@ -87,6 +87,7 @@ def _open_file(settings: LogConfig) -> LogFile | None:
         raise ConfigError(
             f"The log file {settings.file} cannot be opened: {exc.strerror}.",
             hint="Give dropload's user the right to write there, or name another in [log] file.",
+            code="log_file",
         ) from exc
 
 

@@ -14,6 +14,7 @@ from dropload.answers import explain_failure, explain_success, write_answer
 from dropload.comparison import find_unusual
 from dropload.dock import Dock
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.errors import (
     ClaimLostError,
     ConfigError,
@@ -118,15 +119,27 @@ def _refused(named: NamedDrop, refused: ClaimRefused) -> Outcome:
         str(named.table),
         message=refused.reason,
         category=TABLE_BUSY if refused.table_busy else "",
+        code=code_of(_condition_of(refused)),
         moved=not refused.unfiled,
     )
+
+
+def _condition_of(refused: ClaimRefused) -> str:
+    if refused.held:
+        return HeldError.default_code
+    return "not_moved" if refused.unfiled else TABLE_BUSY
 
 
 def _not_now(outcome: Outcome, error: DroploadError) -> Outcome:
     """Return the outcome for trouble that is not the file's: it stays, and is tried again."""
     verdict = Verdict.PAUSED if isinstance(error, TargetError) else Verdict.RETRY
     return replace(
-        outcome, verdict=verdict, message=error.message, hint=error.hint, category=error.category
+        outcome,
+        verdict=verdict,
+        message=error.message,
+        hint=error.hint,
+        category=error.category,
+        code=error.dl_code,
     )
 
 
@@ -279,20 +292,21 @@ class _Voyage:
     def _fail(self, error: FileError) -> Outcome:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=True)
         self._close(State.FAILED, error, filed_path)
-        self._log.error("load_failed", code=error.code, reason=str(error))
-        findings = explain_failure(self._load, error.message, error.hint, self._examined)
+        self._log.error("load_failed", code=error.dl_code, reason=str(error))
+        findings = explain_failure(self._load, error, self._examined)
         return self._file_away(self._outcome(Verdict.FAILED, error), filed_path, findings)
 
     def _skip_duplicate(self, error: DuplicateError) -> Outcome:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
         self._close(State.DUPLICATE, error, filed_path)
-        self._log.info("duplicate_skipped", reason=error.message)
+        self._log.info("duplicate_skipped", code=error.dl_code, reason=error.message)
         return self._file_away(self._outcome(Verdict.DUPLICATE, error), filed_path, None)
 
     def _hold(self, error: HeldError) -> Outcome:
         if not self._load.drop.in_tree:
             # Nobody watches that place: there is nothing to release, only to decide.
-            error = HeldError(error.message, hint="To load it all the same: --force.")
+            hint = "To load it all the same: --force."
+            error = HeldError(error.message, hint=hint, code=error.code)
             self._close(State.CANCELLED, error, None)
             return self._outcome(Verdict.HELD, error)
 
@@ -301,7 +315,7 @@ class _Voyage:
                 self._dock.journal.loads.hold(conn, self._load, error)
 
         self._retry(close)
-        self._log.warning("file_held", reason=str(error))
+        self._log.warning("file_held", code=error.dl_code, reason=str(error))
         return self._outcome(Verdict.HELD, error)
 
     def _cancel(self, error: FileChangedError) -> Outcome:
@@ -332,7 +346,10 @@ class _Voyage:
         self._log.info("load_stopped", reason=row.error_message)
         verdict = Verdict.HELD if load.drop.in_tree else Verdict.SKIPPED
         return replace(
-            self._outcome(verdict, None), message=row.error_message or "", category=CANCELLED
+            self._outcome(verdict, None),
+            message=row.error_message or "",
+            category=CANCELLED,
+            code=code_of(CANCELLED),
         )
 
     def _let_go(self, error: DroploadError) -> Outcome:
@@ -340,7 +357,7 @@ class _Voyage:
         # A load that was cancelled may have lost its side table in the middle of a statement.
         if cancelled := self._find_cancelled():
             return cancelled
-        self._log.warning("load_put_off", reason=str(error))
+        self._log.warning("load_put_off", code=error.dl_code, reason=str(error))
         outcome = _not_now(self._outcome(Verdict.RETRY, error), error)
         return self._give_up_claim(outcome, str(error))
 
@@ -395,7 +412,7 @@ class _Voyage:
                 self._measure,
             )
         except DroploadError as exc:
-            self._log.error("file_not_moved", reason=str(exc))
+            self._log.error("file_not_moved", code=exc.dl_code, reason=str(exc))
             outcome = replace(outcome, moved=False, report_path=report, hint=str(exc))
             return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
@@ -456,6 +473,7 @@ class _Voyage:
             message=error.message if error else "",
             hint=error.hint if error else "",
             category=error.category if error else "",
+            code=error.dl_code if error else "",
             rows_read=profile.rows if profile else 0,
             rows_loaded=rows_loaded,
             rows_rejected=profile.rejected_rows if profile else 0,

@@ -47,8 +47,8 @@ def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:
     commands = re.findall(r"^  ([a-z]+) {2,}(\S.*)$", text, re.MULTILINE)
     names = {name for name, _ in commands}
     wanted = (
-        "cancel cleanup config health history init inspect load notify plan reference release "
-        "retry run show stats status undo"
+        "cancel cleanup completion config health help history init inspect load notify plan "
+        "reference release retry run show stats status undo"
     )
     assert " ".join(sorted(names)) == wanted
     for name in names:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from dropload.error_codes import code_of
 from dropload.errors import DroploadError, FileBusyError, FileError
 from dropload.logs import mask_secrets
 
@@ -24,6 +25,8 @@ class Error:
     """What to do; empty when there is nothing to say."""
     code: str = ""
     """Of `file`: which flaw the file has, for example `unbalanced_quote`; else empty."""
+    dl_code: str = ""
+    """Stable code of the condition, `DL-xxx`: docs/errors.md."""
 
     def __str__(self) -> str:
         """Return message and hint."""
@@ -65,6 +68,7 @@ Result: TypeAlias = Success[T] | Failure[T]
 def error_of(exc: DroploadError | OSError) -> Error:
     """Return an expected exception as a value; passwords in it are masked."""
     if isinstance(exc, OSError):
-        return Error(FileBusyError.category, mask_secrets(f"{exc.filename or ''}: {exc.strerror}"))
+        message = mask_secrets(f"{exc.filename or ''}: {exc.strerror}")
+        return Error(FileBusyError.category, message, dl_code=code_of("file_busy"))
     code = exc.code if isinstance(exc, FileError) else ""
-    return Error(exc.category, mask_secrets(exc.message), mask_secrets(exc.hint), code)
+    return Error(exc.category, mask_secrets(exc.message), mask_secrets(exc.hint), code, exc.dl_code)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from dropload.api.results import Error, Failure, Result, Success, error_of
 from dropload.config import Config, load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
+from dropload.error_codes import code_of
 from dropload.error_groups import ErrorGroup
 from dropload.errors import ConfigError, DroploadError
 from dropload.health import Health, check_health
@@ -157,7 +158,8 @@ class ReferenceDataAPI:
             if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE):
                 return Success(outcome)
             category = outcome.category or outcome.verdict.value
-            return Failure(Error(category, outcome.message, outcome.hint), outcome)
+            error = Error(category, outcome.message, outcome.hint, dl_code=outcome.code)
+            return Failure(error, outcome)
 
         return self._ask(work, needs_journal=False)
 
@@ -229,7 +231,8 @@ class ReferenceDataAPI:
         def work(dock: Dock) -> Result[UndoPlan]:
             plan = plan_undo(dock, load_id, force=force)
             if plan.refused:
-                return Failure(Error("refused", plan.refused, plan.hint), plan)
+                code = code_of("not_undone")
+                return Failure(Error("refused", plan.refused, plan.hint, dl_code=code), plan)
             if dry_run:
                 return Success(plan)
             return Success(undo_load(dock, load_id, self._person, reason=reason, force=force))
@@ -345,5 +348,6 @@ def _find_to_frame() -> Callable[..., "pd.DataFrame"]:
         raise ConfigError(
             "pandas is not installed, which data frames need.",
             hint="Install it: pip install 'dropload[pandas]'.",
+            code="extra",
         ) from exc
     return to_frame

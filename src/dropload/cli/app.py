@@ -9,6 +9,7 @@ from dropload import __version__
 from dropload.cli import (
     checks,
     corrections,
+    explain,
     files,
     history,
     notifications,
@@ -33,7 +34,8 @@ class _Commands(click.Group):
             session = context.obj
             if not (isinstance(session, Session) and session.as_json):
                 raise
-            output.print_json(output.failure_as_json(exc.category, exc.message, exc.hint))
+            failure = output.failure_as_json(exc.category, exc.message, exc.hint, exc.dl_code)
+            output.print_json(failure)
             return 1
 
 
@@ -77,5 +79,6 @@ for command in (
     *references.COMMANDS,
     *notifications.COMMANDS,
     *checks.COMMANDS,
+    *explain.COMMANDS,
 ):
     dropload.add_command(command)

@@ -8,6 +8,7 @@ import click
 
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
+from dropload.comparison import say_seconds
 from dropload.error_groups import ErrorGroup
 from dropload.journal import Action, ActionFilter, Duplicate
 from dropload.looking_back import (
@@ -212,7 +213,7 @@ def show(session: Session, load_id: int, as_json: bool) -> None:
 
 def _print_load(answer: Mapping[str, Any]) -> None:
     rows = [
-        (key.replace("_", " "), str(value) if key == "load_id" else value)
+        (key.replace("_", " "), _told(key, value))
         for key, value in answer.items()
         if key not in _NOT_SHOWN and value is not None and value is not False
     ]
@@ -238,6 +239,14 @@ def _print_load(answer: Mapping[str, Any]) -> None:
             ],
             title="Rejected rows",
         )
+
+
+def _told(key: str, value: Any) -> Any:
+    if key == "load_id":
+        return str(value)
+    if key == "step_seconds":
+        return ", ".join(f"{step} {say_seconds(took)}" for step, took in value.items())
+    return value
 
 
 def _print_plan(plan: Mapping[str, Any] | None) -> None:

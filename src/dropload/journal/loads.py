@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
 from dropload.journal.history import FILE_GONE, LATE_WRITE, History, once_key, progress_values
 from dropload.journal.tables import JournalTables, path_of_key
@@ -203,6 +204,7 @@ class Loads:
                 tracked,
                 finished_at=now,
                 error_category=error.category,
+                error_code=error.dl_code,
                 error_message=message,
                 filed_path=_optional_text(filed_path),
                 rows_loaded=0,
@@ -285,6 +287,7 @@ class Loads:
                 .where(own.load_id == load_id, own.state == State.FILED)
                 .values(
                     error_category=FILE_GONE,
+                    error_code=code_of(FILE_GONE),
                     error_message="The file was gone, or another, before it could be moved.",
                 )
             )
@@ -306,7 +309,11 @@ class Loads:
         conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == load_id)
-            .values(error_category=LATE_WRITE, error_message=before + message)
+            .values(
+                error_category=LATE_WRITE,
+                error_code=code_of(LATE_WRITE),
+                error_message=before + message,
+            )
         )
 
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:

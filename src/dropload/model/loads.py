@@ -99,6 +99,8 @@ class Outcome:
     message: str = ""
     hint: str = ""
     category: str = ""
+    code: str = ""
+    """Stable code of what kept it from being loaded, `DL-xxx`; empty where nothing did."""
     rows_read: int = 0
     rows_loaded: int = 0
     rows_rejected: int = 0

@@ -18,7 +18,9 @@ def open_target(config: Config) -> Target:
     known = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in known:
         raise ConfigError(
-            f"database: there is no target {kind!r}.", hint=f"Known: {', '.join(sorted(known))}."
+            f"database: there is no target {kind!r}.",
+            hint=f"Known: {', '.join(sorted(known))}.",
+            code="database_url",
         )
     try:
         target_class: type[Target] = known[kind].load()
@@ -26,6 +28,7 @@ def open_target(config: Config) -> Target:
         raise ConfigError(
             f"database: the driver for {kind} is not installed ({exc.name}).",
             hint=f"Install it: pip install 'dropload[{_EXTRAS.get(kind, kind)}]'.",
+            code="driver",
         ) from exc
     return target_class(config.database, config.schemas)
 
@@ -41,4 +44,5 @@ def _target_name(config: Config) -> str:
         raise ConfigError(
             "database.url is not a database URL.",
             hint="Write for example sqlite:////srv/dropload.db (four slashes: absolute path).",
+            code="database_url",
         ) from None

@@ -41,6 +41,7 @@ def slow_statement_error(database: str) -> TransientError:
     return TransientError(
         f"{database} ended a statement that took too long.",
         hint="It is tried again. database.statement_timeout_seconds says how long one may take.",
+        code="slow_statement",
     )
 
 
@@ -436,13 +437,16 @@ class Target(ABC):
         """
         kept, now = self.reflect(conn, backup), self.reflect(conn, table)
         if kept is None or now is None:
-            raise TargetError(f"{backup if kept is None else table} is not there any more.")
+            raise TargetError(
+                f"{backup if kept is None else table} is not there any more.", code="table_changed"
+            )
         known = {*(column.name for column in now.columns), *now.computed}
         homeless = [column.name for column in kept.columns if column.name not in known]
         if homeless:
             raise TargetError(
                 f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
                 hint="Add the column again, or copy the rows from the backup by hand.",
+                code="table_changed",
             )
         self.check_dependents(conn, table)
         return kept, now
@@ -453,6 +457,7 @@ class Target(ABC):
             raise TargetError(
                 f"Rows of other tables hang on those of {table}: {', '.join(dependents)}.",
                 hint="Change that foreign key, or take the rows out by hand.",
+                code="dependent_rows",
             )
 
     def restore(self, conn: sa.Connection, table: TableName, backup: TableName) -> int:

@@ -271,6 +271,7 @@ class ServerTarget(Target):
             raise TransientError(
                 f"{table} is busy: {self._who_blocks(table)}.",
                 hint="Publishing is tried again; end that session if it hangs.",
+                code="locked",
             ) from exc
 
     @abstractmethod
@@ -387,4 +388,5 @@ def database_password(settings: DatabaseConfig) -> str | None:
         raise ConfigError(
             f"database.password_file {file} cannot be read: {exc.strerror}.",
             hint="Give dropload's user the right to read it.",
+            code="credential",
         ) from exc

@@ -48,11 +48,13 @@ def _check_place(path: Path) -> None:
         raise ConfigError(
             f"The database {path} cannot be made: {folder} cannot be written.",
             hint="Give dropload's user the right, or name another file in database.url.",
+            code="database_place",
         )
     if is_network(folder):
         raise ConfigError(
             f"The database {path} is on a network share, where SQLite's locks do not hold.",
             hint="Put it on a local disk, or use a database server.",
+            code="database_place",
         )
 
 

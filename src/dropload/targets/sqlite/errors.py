@@ -19,6 +19,12 @@ _OWNERS = {
     sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "The file is not an SQLite database: name another in database.url.",
 }
+_CODES = {
+    sqlite3.SQLITE_FULL: "database_full",
+    sqlite3.SQLITE_READONLY: "permission",
+    sqlite3.SQLITE_PERM: "permission",
+}
+"""Conditions of what its owner must act on; the others are of no special kind."""
 _REFUSED = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
 _TRANSIENT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 
@@ -39,7 +45,8 @@ def sort_error(exc: Exception) -> DroploadError:
     if primary == sqlite3.SQLITE_INTERRUPT:
         return slow_statement_error("SQLite")
     if primary in _TRANSIENT or isinstance(exc, OSError):
-        return TransientError(f"The database cannot be reached: {original}.")
+        return TransientError(f"The database cannot be reached: {original}.", code="database_away")
     if primary in _OWNERS:
-        return TargetError(f"SQLite says: {original}.", hint=_OWNERS[primary])
+        said, kind = f"SQLite says: {original}.", _CODES.get(primary, "")
+        return TargetError(said, hint=_OWNERS[primary], code=kind)
     return TargetError(f"SQLite says: {original}.")
