@@ -242,6 +242,10 @@ class LogConfig(Section):
     format: Literal["auto", "text", "json"] = "auto"
     """`auto`: text for people on a terminal, JSON lines elsewhere."""
     file: Path | None = None
+    max_mb: Annotated[int, Field(ge=0)] = 0
+    """A log file of this size is put away before its day is over; 0: none is."""
+    audit_file: Path | None = None
+    """A line of JSON for each action of a person, beside the journal's table; default: none."""
 
 
 class Config(Section):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dropload.alarms import Alarms
+from dropload.audit_lines import AuditLines
 from dropload.bookkeeping import Bookkeeper
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
@@ -195,6 +196,7 @@ class Daemon:
         try:
             configure_logs(config.log)
             self._alarms.check(config)
+            AuditLines(config.log).check()
         except ConfigError as exc:
             self._refuse(exc)
             return
@@ -216,6 +218,7 @@ class Daemon:
             self._metrics.close()
             self._metrics = open_metrics(config)
         self._dock = replace(self._dock, config=config)
+        self._dock.target.audit_lines = AuditLines(config.log)
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from dropload.audit_lines import AuditLines
 from dropload.config import Config
 from dropload.durable import path_text
 from dropload.errors import ConfigError, RefusedError
@@ -27,6 +28,7 @@ class Dock:
 def open_dock(config: Config) -> Dock:
     """Return a dock; nothing is created and the database is not contacted yet."""
     target = open_target(config)
+    target.audit_lines = AuditLines(config.log)
     lease = timedelta(seconds=config.workers.lease_seconds)
     tree = DropTree(config.paths.dropoff.absolute())
     return Dock(config, tree, target, Journal(target, lease))

@@ -43,6 +43,7 @@ def run(session: Session, until_idle: bool) -> None:
     SIGHUP has it read its configuration anew: all but [paths], [database] and [schemas].
     """
     session.is_service = True
+    session.dock.target.audit_lines.check()
     daemon = Daemon(session.dock, until_idle=until_idle, read_config=session.read_config)
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     for number in (signal.SIGTERM, signal.SIGINT):

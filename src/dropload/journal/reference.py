@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -123,12 +124,12 @@ class Audit:
 
         `detail` holds no values of cells; a password that a person has pasted is masked.
         """
-        conn.execute(
-            sa.insert(self._table).values(
-                at=self._target.now(conn),
-                actor=actor,
-                action=action,
-                load_id=load_id,
-                detail=mask_secrets(detail) or None,
-            )
-        )
+        row: dict[str, Any] = {
+            "at": self._target.now(conn),
+            "actor": actor,
+            "action": action,
+            "load_id": load_id,
+            "detail": mask_secrets(detail) or None,
+        }
+        conn.execute(sa.insert(self._table).values(row))
+        self._target.after_commit(conn, lambda: self._target.audit_lines.tell(**row))

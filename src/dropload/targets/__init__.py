@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from dropload.config import DEFAULT_URL, Config
 from dropload.errors import ConfigError
+from dropload.logs import keep_secret
 from dropload.targets.base import Target
 
 GROUP = "dropload.targets"
@@ -34,11 +35,16 @@ def open_target(config: Config) -> Target:
 
 
 def _target_name(config: Config) -> str:
+    if config.database.password is not None:
+        keep_secret(config.database.password.get_secret_value())
     if config.database.type:
         return config.database.type
     url = config.database.url
     try:
-        return sa.make_url(url.get_secret_value() if url else DEFAULT_URL).get_backend_name()
+        parsed = sa.make_url(url.get_secret_value() if url else DEFAULT_URL)
+        if parsed.password:
+            keep_secret(str(parsed.password))
+        return parsed.get_backend_name()
     except (sa.exc.ArgumentError, ValueError):
         # Not chained: the cause's text repeats parts of the URL, a password among them.
         raise ConfigError(

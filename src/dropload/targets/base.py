@@ -1,7 +1,7 @@
 """What a database must offer to be a target: the whole difference between databases is here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
+from dropload.audit_lines import AuditLines
 from dropload.config import DatabaseConfig, SchemasConfig
 from dropload.errors import ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import (
@@ -31,6 +32,7 @@ LINEAGE = (LOAD_ID, SOURCE_ROW)
 """Columns that every table made by dropload carries: which load, which record of its file."""
 
 
+_AFTER_COMMIT = "dropload.after_commit"
 _IN_THE_WAY = (
     "Rows of another table refer to them, or a trigger forbids it: that must be changed first."
 )
@@ -117,6 +119,8 @@ class Target(ABC):
         self.database = database
         self.schemas = schemas
         self.engine = self.create_engine()
+        self.audit_lines = AuditLines()
+        """Told of each action that the audit table gets, after its commit."""
 
     # --- connecting
 
@@ -153,11 +157,19 @@ class Target(ABC):
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Run a block in one write transaction; an exception rolls it back."""
+        told: list[Callable[[], None]] = []
         try:
             with self.begin_write() as conn:
+                conn.info[_AFTER_COMMIT] = told
                 yield conn
         except self.driver_errors as exc:
             raise self.translate(exc) from exc
+        for tell in told:
+            tell()
+
+    def after_commit(self, conn: sa.Connection, tell: Callable[[], None]) -> None:
+        """Have something said when the transaction of `write` is committed, else never."""
+        conn.info[_AFTER_COMMIT].append(tell)
 
     @contextmanager
     def write_soon(self) -> Iterator[sa.Connection]:

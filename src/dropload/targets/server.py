@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, TransientError
+from dropload.logs import keep_secret
 from dropload.model import (
     Area,
     ColumnType,
@@ -383,10 +384,12 @@ def database_password(settings: DatabaseConfig) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").strip("\r\n")
+        password = file.read_text(encoding="utf-8").strip("\r\n")
     except OSError as exc:
         raise ConfigError(
             f"database.password_file {file} cannot be read: {exc.strerror}.",
             hint="Give dropload's user the right to read it.",
             code="credential",
         ) from exc
+    keep_secret(password)
+    return password
