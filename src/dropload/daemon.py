@@ -27,6 +27,7 @@ from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
+from dropload.rivals import NOTE_SECONDS, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
 from dropload.telling import PutOffDrop, make_heartbeat
 from dropload.watcher import Scan, Watcher, scan_inboxes
@@ -94,6 +95,9 @@ class Daemon:
         """Files whose loads are over and that could not be moved."""
         self._failures: dict[Path, int] = {}
         self._said_problems: tuple[str, ...] = ()
+        self._rivals: tuple[str, ...] = ()
+        """What is said of other daemons that work on the tree under other rules."""
+        self._next_note = float("-inf")
         self._log = get_logger()
 
     # --- running
@@ -170,6 +174,7 @@ class Daemon:
             self._settle(finished)
         self._alarms.close()
         remove_heartbeat(self._dock.config.state_folder)
+        remove_note(self._dock.config)
         self._metrics.close()
         self._log.info("daemon_stopped")
 
@@ -219,6 +224,7 @@ class Daemon:
             self._metrics = open_metrics(config)
         self._dock = replace(self._dock, config=config)
         self._dock.target.audit_lines = AuditLines(config.log)
+        self._next_note = float("-inf")
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)
@@ -518,6 +524,24 @@ class Daemon:
                 self._log.warning("tree_problem", problem=problem)
         self._said_problems = tuple(problems)
 
+    def _meet_others(self) -> None:
+        """Leave a note for other daemons of this tree, and say which have other rules."""
+        if self._clock() < self._next_note:
+            return
+        self._next_note = self._clock() + NOTE_SECONDS
+        if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
+            return  # what is made on a bare mount point would be hidden by its share
+        try:
+            leave_note(self._dock.config)
+        except OSError as exc:
+            self._log.debug("note_not_left", reason=str(exc))
+            return
+        found = tuple(find_rivals(self._dock.config))
+        for rival in found:
+            if rival not in self._rivals:
+                self._log.error("another_daemon", problem=rival)
+        self._rivals = found
+
     def _beat_when_due(self) -> None:
         """Tell what is going on: after a scan always, else soon after something happened."""
         if self._scan is None:
@@ -527,6 +551,7 @@ class Daemon:
         if is_scan_told and not (self._has_news and gap >= MIN_BEAT_GAP_SECONDS):
             return
         self._has_news, self._last_beat = False, self._clock()
+        self._meet_others()
         heartbeat = make_heartbeat(
             config=self._dock.config,
             scan=self._scan,
@@ -547,6 +572,7 @@ class Daemon:
             disk_problem=self._reserve.problem,
             missing_files=[missing.describe() for missing in self._expected.missing],
             notify_problem=self._alarms.problem,
+            rivals=self._rivals,
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)

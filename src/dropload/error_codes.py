@@ -78,6 +78,9 @@ _CONDITIONS = (
     ("DL-113", "extra", "A package for this call is not installed",
      "Data frames need pandas, which is an extra.",
      "pip install 'dropload[pandas]'."),
+    ("DL-114", "rival", "Two daemons look after one tree with different settings",
+     "Their database, schemas or rules are not the same: chance decides what becomes of a file.",
+     "Stop one of them, or give both the same configuration."),
     # --- nobody
     ("DL-200", "transient", "Trouble that passes",
      "The database or the machine could not do it just now.",

@@ -261,3 +261,15 @@ def test_lines_of_people_are_kept_as_long_as_the_table(tmp_path: Path) -> None:
     yard.dock.target.close()
     kept = sorted(path.name for path in tmp_path.glob("audit.log.*"))
     assert kept == sorted(f"audit.log.{today - timedelta(days=days)}" for days in (0, 1, 399))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_credential_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^database\.password_file .* cannot be read") as caught:
+        database_password(DatabaseConfig(password_file=file))
+    assert caught.value.dl_code == "DL-108"

@@ -385,9 +385,10 @@ def database_password(settings: DatabaseConfig) -> str | None:
         return None
     try:
         password = file.read_text(encoding="utf-8").strip("\r\n")
-    except OSError as exc:
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
         raise ConfigError(
-            f"database.password_file {file} cannot be read: {exc.strerror}.",
+            f"database.password_file {file} cannot be read: {reason}.",
             hint="Give dropload's user the right to read it.",
             code="credential",
         ) from exc
