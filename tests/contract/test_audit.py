@@ -16,6 +16,7 @@ from dropload.dock import open_dock, prepare
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import cancel_load, release_file, retry_load
+from dropload.journal.migrations import scripts_of
 from dropload.journal.tables import journal_tables
 from dropload.model import Area, Load, LoadType, TableName, Verdict
 from dropload.on_request import load_file
@@ -97,7 +98,7 @@ def test_everything_that_changes_something_is_written_with_who_and_why(site: Sit
     found = audited(site)
     said = [(actor, action) for actor, action, *_ in found]
     assert said == [
-        *[("eve", "init")] * 4,
+        *[("eve", "init")] * (len(scripts_of(site.dock.target)) + 1),
         ("ada", "load"),
         ("bob", "load_forced"),
         ("cyd", "undo"),
