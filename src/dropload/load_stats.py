@@ -29,6 +29,9 @@ _TREND_POINTS = 16
 _SHOWN_UNUSUAL = 10
 _MOST_OF_IT = 0.5
 """Share of the time from which on one step is what to look at."""
+_MANY_ROWS = 1_000
+"""Of a table that refers to another. Measured on PostgreSQL with 3,000 rows deleted: without an
+index 4.6 s where it has 20,000 rows, 0.2 s with one; where it is empty, the same either way."""
 _OFTEN = 0.1
 """Share of the loads from which on retries are no exception."""
 
@@ -241,7 +244,7 @@ def _advise(
         yield from _explain_keys(dock, loads[0])
     elif slowest.step == "filing":
         yield f"{said}, {say_seconds(seconds / len(measured))} for a file."
-        yield from _explain_filing(dock)
+        yield from _explain_filing(dock, loads[0])
 
 
 def _explain_triggers(dock: Dock, conn: sa.Connection, load: LoadEffort) -> Iterator[str]:
@@ -251,24 +254,32 @@ def _explain_triggers(dock: Dock, conn: sa.Connection, load: LoadEffort) -> Iter
 
 
 def _explain_keys(dock: Dock, load: LoadEffort) -> Iterator[str]:
-    """Yield which tables are searched whole for each row that a fullload deletes."""
+    """Yield which tables are looked through for each row that a fullload deletes.
+
+    Only those with many rows: an index on a table that is nearly empty saves nothing.
+    """
     if load.load_type != LoadType.FULLLOAD:
         return
-    keys: Sequence[KeyColumns] = ()
+    target, found = dock.target, list[tuple[KeyColumns, int]]()
     # Not everybody may read the whole catalogue; the figures stand without it.
-    with suppress(DroploadError), dock.target.read() as conn:
-        table = TableName(load.schema_name, load.table_name)
-        keys = dock.target.find_unindexed_keys(conn, table)
-    for key in keys:
-        yield (
-            f"A fullload deletes the old rows, and {key.table}, which refers to this table, is "
-            f"searched whole for each of them: add an index on {key.table} "
-            f"({', '.join(key.columns)})."
-        )
+    with suppress(DroploadError), target.read() as conn:
+        keys = target.find_unindexed_keys(conn, TableName(load.schema_name, load.table_name))
+        found = [(key, target.count_rows(conn, key.table)) for key in keys]
+    for key, rows in found:
+        if rows >= _MANY_ROWS:
+            yield (
+                f"A fullload deletes the old rows, and for each of them the {rows:,} rows of "
+                f"{key.table}, which refers to this table, are looked through: add an index on "
+                f"{key.table} ({', '.join(key.columns)})."
+            )
 
 
-def _explain_filing(dock: Dock) -> Iterator[str]:
+def _explain_filing(dock: Dock, load: LoadEffort) -> Iterator[str]:
+    """Yield the folders of this table's files to which each of them is copied."""
     for inbox in dock.tree.inboxes:
+        schema = dock.target.schema_of(inbox.area)
+        if (schema, inbox.load_type.value) != (load.schema_name, load.load_type):
+            continue
         processed = dock.tree.processed(inbox)
         with suppress(OSError):
             if inbox.path.stat().st_dev != processed.stat().st_dev:

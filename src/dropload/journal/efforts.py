@@ -81,7 +81,9 @@ class Efforts:
     def count_company(self, conn: sa.Connection, load_ids: Collection[int]) -> dict[int, int]:
         """Return how many other loads were under way at some time of each of these."""
         own, other = self._loads.c, self._loads.alias("other")
-        ended = sa.func.coalesce(other.c.committed_at, other.c.finished_at, other.c.progress_at)
+        over = (other.c.committed_at, other.c.finished_at)
+        # Of one under way, when it was last heard of.
+        ended = sa.func.coalesce(*over, other.c.progress_at, other.c.claimed_at)
         number = (
             sa.select(sa.func.count())
             .select_from(other)
