@@ -66,6 +66,7 @@ def dropload(context: click.Context, config_path: Path | None) -> None:
     DROPLOAD_PATHS__DROPOFF=/srv/dropoff. `dropload config show` lists them all.
     """  # noqa: D301 - click knows a paragraph that keeps its lines by this character
     context.obj = Session(config_path)
+    context.call_on_close(context.obj.close)
 
 
 for command in (
