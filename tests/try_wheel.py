@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +22,20 @@ def main() -> None:
 
 
 def build_wheel(into: Path) -> Path:
-    run([sys.executable, "-m", "build", "--wheel", "--outdir", str(into), str(ROOT)])
+    """Return the wheel, which is made of the source distribution, not of the checkout."""
+    run([sys.executable, "-m", "build", "--outdir", str(into), str(ROOT)])
     [wheel] = into.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    missing = [name for name in shipped() if f"dropload/_resources/{name}" not in packed]
+    if missing:
+        sys.exit(f"{wheel.name} lacks {', '.join(missing)}")
     return wheel
+
+
+def shipped() -> list[str]:
+    folders = (ROOT / name for name in ("sql", "config", "systemd"))
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return [str(path.relative_to(ROOT)) for path in files]
 
 
 def install(wheel: Path, into: Path) -> Path:

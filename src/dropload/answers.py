@@ -28,10 +28,16 @@ from dropload.reports import (
 from dropload.row_checks import RowCheck
 
 
-def explain_failure(load: Load, problem: str, advice: str, examined: Examined | None) -> Findings:
+def explain_failure(load: Load, error: FileError, examined: Examined | None) -> Findings:
     """Return what there is to say about a file of which nothing was loaded."""
+    return _failed(load, error.message, error.hint, error.dl_code, examined)
+
+
+def _failed(
+    load: Load, problem: str, advice: str, code: str, examined: Examined | None
+) -> Findings:
     title = f"{path_text(load.drop.path.name)} was not loaded."
-    return _findings(load, title, problem, advice, examined)
+    return replace(_findings(load, title, problem, advice, examined), code=code)
 
 
 def explain_success(load: Load, examined: Examined, notes: tuple[str, ...]) -> Findings:
@@ -113,7 +119,7 @@ def repeat_answer(
     # What workers died of would end this process too.
     examined = None if in_short or row.crashes else _examine_again(dock, load)
     if is_failed:
-        findings = explain_failure(load, row.error_message or "", "", examined)
+        findings = _failed(load, row.error_message or "", "", row.error_code or "", examined)
     elif examined is not None:
         findings = explain_success(load, examined, tuple(plan.get("notes", ())))
     elif load.drop.path.exists():

@@ -18,6 +18,7 @@ Every step is a batch of its own and may be cut off at any point: the next clean
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
@@ -40,6 +41,8 @@ KINDS = (
     "logs",
 )
 """What a cleanup counts, in this order."""
+_ANY_NUMBER = 1_000_000
+"""Logs that are kept by their age alone."""
 _BATCH = 500
 """Rows of the journal that go in one transaction: others get their turn."""
 _MAX_NAMED = 1_000
@@ -209,14 +212,22 @@ def _forget_rows(dock: Dock, terms: Terms) -> Iterator[Removed]:
 
 
 def _remove_logs(dock: Dock, *, dry_run: bool) -> Iterator[Removed | Left]:
-    file, settings = dock.config.log.file, dock.config.retention
-    if file is None:
-        return
+    log, settings = dock.config.log, dock.config.retention
+    if log.file is not None:
+        terms = (settings.log_files, settings.log_days)
+        yield from _remove_logs_of(log.file, *terms, dry_run=dry_run)
+    if log.audit_file is not None:
+        # As long as the table that it stands beside.
+        terms = (_ANY_NUMBER, settings.journal_days)
+        yield from _remove_logs_of(log.audit_file, *terms, dry_run=dry_run)
+
+
+def _remove_logs_of(file: Path, kept: int, days: int, *, dry_run: bool) -> Iterator[Removed | Left]:
     today = datetime.now(UTC).date()
     try:
         if not dry_run:
             start_new_log(file, today)
-        for path in find_old_logs(file, today, kept=settings.log_files, days=settings.log_days):
+        for path in find_old_logs(file, today, kept=kept, days=days):
             size = path.stat().st_size
             if not dry_run:
                 path.unlink(missing_ok=True)

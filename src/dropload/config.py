@@ -242,6 +242,10 @@ class LogConfig(Section):
     format: Literal["auto", "text", "json"] = "auto"
     """`auto`: text for people on a terminal, JSON lines elsewhere."""
     file: Path | None = None
+    max_mb: Annotated[int, Field(ge=0)] = 0
+    """A log file of this size is put away before its day is over; 0: none is."""
+    audit_file: Path | None = None
+    """A line of JSON for each action of a person, beside the journal's table; default: none."""
 
 
 class Config(Section):
@@ -348,9 +352,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"The configuration file {file} cannot be read: {exc.strerror}.",
             hint="Name another with --config or DROPLOAD_CONFIG.",
+            code="config_file",
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file} is not valid TOML: {exc}.") from exc
+        raise ConfigError(f"{file} is not valid TOML: {exc}.", code="config_file") from exc
 
 
 def _merge(
@@ -364,6 +369,7 @@ def _merge(
             raise ConfigError(
                 f"{origin}: {section!r} stands outside a section.",
                 hint="Keys belong below a line such as [paths].",
+                code="config_value",
             )
         _put(values.setdefault(section, {}), sources, section, entries, origin)
 
@@ -401,6 +407,7 @@ def _merge_variable(
         raise ConfigError(
             f"The variable {name} ({origin}) names no key.",
             hint=f"Write {ENV_PREFIX}SECTION__KEY, for example DROPLOAD_PATHS__DROPOFF.",
+            code="config_value",
         )
     path = [section, *key.split("__")]
     parsed: Any = value
@@ -425,7 +432,7 @@ def _validate(values: dict[str, dict[str, Any]], sources: Mapping[str, str]) -> 
         return Config.model_validate(values)
     except ValidationError as exc:
         lines = [_explain(error, sources) for error in exc.errors(include_url=False)]
-        raise ConfigError("\n".join(lines)) from exc
+        raise ConfigError("\n".join(lines), code="config_value") from exc
 
 
 def _explain(error: Any, sources: Mapping[str, str]) -> str:

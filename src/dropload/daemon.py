@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dropload.alarms import Alarms
+from dropload.audit_lines import AuditLines
 from dropload.bookkeeping import Bookkeeper
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
@@ -26,6 +27,7 @@ from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
+from dropload.rivals import NOTE_SECONDS, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
 from dropload.telling import PutOffDrop, make_heartbeat
 from dropload.watcher import Scan, Watcher, scan_inboxes
@@ -93,6 +95,9 @@ class Daemon:
         """Files whose loads are over and that could not be moved."""
         self._failures: dict[Path, int] = {}
         self._said_problems: tuple[str, ...] = ()
+        self._rivals: tuple[str, ...] = ()
+        """What is said of other daemons that work on the tree under other rules."""
+        self._next_note = float("-inf")
         self._log = get_logger()
 
     # --- running
@@ -148,6 +153,7 @@ class Daemon:
                     f"{tree.root} is empty; the database, which would tell whether it always was, "
                     "is away.",
                     hint="Mount the share that it is on, or wait for the database.",
+                    code="tree",
                 )
             tree.create()
             self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -168,6 +174,7 @@ class Daemon:
             self._settle(finished)
         self._alarms.close()
         remove_heartbeat(self._dock.config.state_folder)
+        remove_note(self._dock.config)
         self._metrics.close()
         self._log.info("daemon_stopped")
 
@@ -194,6 +201,7 @@ class Daemon:
         try:
             configure_logs(config.log)
             self._alarms.check(config)
+            AuditLines(config.log).check()
         except ConfigError as exc:
             self._refuse(exc)
             return
@@ -207,7 +215,7 @@ class Daemon:
             self._log.warning("restart_needed", sections=kept)
 
     def _refuse(self, error: ConfigError) -> None:
-        self._log.error("configuration_refused", reason=str(error))
+        self._log.error("configuration_refused", code=error.dl_code, reason=str(error))
         self._metrics.note_reload(accepted=False)
 
     def _apply(self, config: Config) -> None:
@@ -215,6 +223,8 @@ class Daemon:
             self._metrics.close()
             self._metrics = open_metrics(config)
         self._dock = replace(self._dock, config=config)
+        self._dock.target.audit_lines = AuditLines(config.log)
+        self._next_note = float("-inf")
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)
@@ -364,7 +374,9 @@ class Daemon:
             self._books.hold(drop)
         elif outcome.verdict is Verdict.PAUSED:
             seconds = self._dock.config.retry.pause_seconds
-            self._log.error("table_paused", table=finished.table, reason=outcome.message)
+            self._log.error(
+                "table_paused", table=finished.table, code=outcome.code, reason=outcome.message
+            )
             reason = f"{outcome.message} {outcome.hint}"
             self._dispatcher.pause(finished.table, seconds, reason, for_owner=True)
             self._dispatcher.add(drop, finished.table, first=True)
@@ -512,6 +524,24 @@ class Daemon:
                 self._log.warning("tree_problem", problem=problem)
         self._said_problems = tuple(problems)
 
+    def _meet_others(self) -> None:
+        """Leave a note for other daemons of this tree, and say which have other rules."""
+        if self._clock() < self._next_note:
+            return
+        self._next_note = self._clock() + NOTE_SECONDS
+        if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
+            return  # what is made on a bare mount point would be hidden by its share
+        try:
+            leave_note(self._dock.config)
+        except OSError as exc:
+            self._log.debug("note_not_left", reason=str(exc))
+            return
+        found = tuple(find_rivals(self._dock.config))
+        for rival in found:
+            if rival not in self._rivals:
+                self._log.error("another_daemon", problem=rival)
+        self._rivals = found
+
     def _beat_when_due(self) -> None:
         """Tell what is going on: after a scan always, else soon after something happened."""
         if self._scan is None:
@@ -521,6 +551,7 @@ class Daemon:
         if is_scan_told and not (self._has_news and gap >= MIN_BEAT_GAP_SECONDS):
             return
         self._has_news, self._last_beat = False, self._clock()
+        self._meet_others()
         heartbeat = make_heartbeat(
             config=self._dock.config,
             scan=self._scan,
@@ -541,6 +572,7 @@ class Daemon:
             disk_problem=self._reserve.problem,
             missing_files=[missing.describe() for missing in self._expected.missing],
             notify_problem=self._alarms.problem,
+            rivals=self._rivals,
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from dropload.audit_lines import AuditLines
 from dropload.config import Config
 from dropload.durable import path_text
 from dropload.errors import ConfigError, RefusedError
@@ -27,6 +28,7 @@ class Dock:
 def open_dock(config: Config) -> Dock:
     """Return a dock; nothing is created and the database is not contacted yet."""
     target = open_target(config)
+    target.audit_lines = AuditLines(config.log)
     lease = timedelta(seconds=config.workers.lease_seconds)
     tree = DropTree(config.paths.dropoff.absolute())
     return Dock(config, tree, target, Journal(target, lease))
@@ -55,6 +57,7 @@ def check_tree_new(dock: Dock) -> None:
         raise ConfigError(
             f"The drop tree {path_text(tree.root)} was there and is gone.",
             hint="Mount the share that it is on; `dropload init` makes an empty one.",
+            code="tree",
         )
 
 
@@ -82,4 +85,5 @@ def check_prepared(dock: Dock) -> None:
         raise RefusedError(
             f"The database is not prepared ({names}): {dock.target.describe()}.",
             hint="`dropload init` or the daemon's first start does it.",
+            code="not_prepared",
         )

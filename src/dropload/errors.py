@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.model import HELD_CATEGORY, Reject
 
 
@@ -11,12 +12,21 @@ class DroploadError(Exception):
     """Base of all errors; the message says what, where and what to do."""
 
     category: ClassVar[str] = "internal"
+    default_code: ClassVar[str] = "internal"
+    """Name of the condition where the one who raises it knows nothing more special."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         # Messages name files, and must fit into a database and a log whatever the name's bytes.
         self.message = path_text(message)
         self.hint = path_text(hint)
+        self.code = code or self.default_code
+        """Name of the condition, one of `dropload.error_codes`."""
         super().__init__(self.message)
+
+    @property
+    def dl_code(self) -> str:
+        """Return the stable code, `DL-xxx`."""
+        return code_of(self.code)
 
     def __str__(self) -> str:
         """Return the message and, where there is one, the next step."""
@@ -27,74 +37,86 @@ class ConfigError(DroploadError):
     """The administrator must act: refuse to start."""
 
     category = "config"
+    default_code = "config"
 
 
 class TransientError(DroploadError):
     """Nobody must act: the file stays where it is and is tried again."""
 
     category = "transient"
+    default_code = "transient"
 
 
 class LockedError(TransientError):
     """Somebody else holds a lock for longer than was waited: the database itself is well."""
+
+    default_code = "locked"
 
 
 class FileChangedError(TransientError):
     """The file is no longer the version that was observed: the gate starts again."""
 
     category = "file_changed"
+    default_code = "file_changed"
 
 
 class FileBusyError(TransientError):
     """The file cannot be read just now (locked, no permission): only it is tried again later."""
 
     category = "file_busy"
+    default_code = "file_busy"
 
 
 class StalePlanError(TransientError):
     """The table changed since the plan was made: plan again."""
 
     category = "stale_plan"
+    default_code = "stale_plan"
 
 
 class ClaimLostError(TransientError):
     """Another worker took this load over: stop without touching anything."""
 
     category = "claim_lost"
+    default_code = "claim_lost"
 
 
 class FileError(DroploadError):
     """The sender must act: the file goes to error/ with a report."""
 
     category = "file"
+    default_code = "unreadable"
 
     def __init__(
         self,
         message: str,
         *,
         hint: str = "",
-        code: str = "unreadable",
+        code: str = "",
         rejects: Sequence[Reject] = (),
     ) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
+        super().__init__(message, hint=hint, code=code)
         self.rejects = tuple(rejects)
 
 
 class ConstraintError(FileError):
     """A rule of the table (key, check, type) refuses rows of the file."""
 
+    default_code = "constraint"
+
 
 class HeldError(DroploadError):
     """Somebody must decide: the file waits in its inbox until released or replaced."""
 
     category = HELD_CATEGORY
+    default_code = "held"
 
 
 class DuplicateError(DroploadError):
     """Nobody must act: the same bytes are in the table already; the file goes to processed/."""
 
     category = "duplicate"
+    default_code = "duplicate"
 
     def __init__(self, message: str, *, hint: str = "", load_id: int) -> None:
         super().__init__(message, hint=hint)
@@ -105,9 +127,11 @@ class TargetError(DroploadError):
     """The database owner must act: the table's queue pauses, the others go on."""
 
     category = "target"
+    default_code = "target"
 
 
 class RefusedError(DroploadError):
     """The person who asked must act: the command was understood and is not carried out."""
 
     category = "refused"
+    default_code = "refused"

@@ -1,5 +1,6 @@
 """Put a file whose load is over where it belongs, with its report, and note that in the journal."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from dropload.errors import TransientError
 from dropload.folders import DONE_SUFFIX, DropTree, choose_filed_path
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import Drop, FileVersion
+from dropload.model import Drop, Effort, FileVersion
 from dropload.moving import move_file
 from dropload.targets.base import Target
 
@@ -33,18 +34,20 @@ def file_away(
     drop: Drop,
     filed_path: Path | None,
     report: Path | None = None,
+    measure: Callable[[], Effort] | None = None,
 ) -> Path | None:
     """Move the file and its companion, then note it; return where the file is now.
 
     The order matters: the load is over in the journal before anything is moved, and the move is
-    durable before the journal says so. Raises TransientError when the file cannot be moved.
+    durable before the journal says so. `measure` is asked in the end for what the load has cost.
+    Raises TransientError when the file cannot be moved.
     """
     moved = None
     if filed_path is not None:
         moved = move_file(drop.path, filed_path, drop.version)
         _move_companion(drop.path, moved)
     with target.write() as conn:
-        journal.loads.mark_filed(conn, load_id, moved, report)
+        journal.loads.mark_filed(conn, load_id, moved, report, measure() if measure else None)
     return moved
 
 

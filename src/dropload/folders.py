@@ -146,11 +146,13 @@ def _make_folder(folder: Path) -> bool:
         raise ConfigError(
             f"{path_text(folder)} exists and is not a folder.",
             hint="Move it away or name another root.",
+            code="tree",
         ) from exc
     except OSError as exc:
         raise ConfigError(
             f"The folder {path_text(folder)} cannot be made: {exc.strerror}.",
             hint="Run as a user who may write there, or name another root.",
+            code="tree",
         ) from exc
     return True
 

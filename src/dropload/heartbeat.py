@@ -90,6 +90,8 @@ class Heartbeat:
     """What was expected by now and is not here, each in a sentence."""
     notify_problem: str = ""
     """Which notifications did not arrive; empty also where none are sent."""
+    rivals: list[str] = field(default_factory=list)
+    """What is said of other daemons that work on the tree under other rules."""
     turn_problem: str = ""
     """What nobody foresaw in the daemon's last turn."""
     failures: dict[str, int] = field(default_factory=dict)

@@ -60,9 +60,9 @@ def drop_of_path(
     try:
         version = FileVersion.from_stat(full.stat(follow_symlinks=False))
     except OSError as exc:
-        raise RefusedError(f"{path} cannot be read: {exc.strerror}.") from exc
+        raise RefusedError(f"{path} cannot be read: {exc.strerror}.", code="no_file") from exc
     if not full.is_file() or full.is_symlink():
-        raise RefusedError(f"{path} is not a regular file.")
+        raise RefusedError(f"{path} is not a regular file.", code="no_file")
     inbox = tree.inbox_of(full)
     if inbox is None:
         filed_from = tree.inbox_filed_from(full)
@@ -72,12 +72,14 @@ def drop_of_path(
             raise RefusedError(
                 f"{path} is in no inbox, so it must be said where it belongs.",
                 hint="Add --area reference|non-reference and --load-type fullload|append.",
+                code="no_file",
             )
         return Drop(full, area, load_type, version, False, force, requested_by, reason)
     if area not in (None, inbox.area) or load_type not in (None, inbox.load_type):
         raise RefusedError(
             f"{path} is in the inbox for {inbox.area} {inbox.load_type}.",
             hint="Leave out --area and --load-type, or move the file.",
+            code="no_file",
         )
     return Drop(full, inbox.area, inbox.load_type, version, True, force, requested_by, reason)
 

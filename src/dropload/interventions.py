@@ -129,9 +129,12 @@ def _nothing_to_cancel(row: LoadRecord) -> RefusedError:
         return RefusedError(
             f"{number} is committed: its rows are in {row.table}.",
             hint=f"`dropload undo {row.load_id}` takes them back.",
+            code="not_cancelled",
         )
     said = f" {row.error_message}" if row.state is State.CANCELLED and row.error_message else ""
-    return RefusedError(f"{number} is over ({row.state}).{said}", hint="Nothing to do.")
+    return RefusedError(
+        f"{number} is over ({row.state}).{said}", hint="Nothing to do.", code="not_cancelled"
+    )
 
 
 # --- retry
@@ -163,22 +166,26 @@ def _find_failed_file(row: LoadRecord) -> Path:
         raise RefusedError(
             f"{number} is {row.state}; only the file of a failed load is tried again.",
             hint="`dropload history` lists the loads.",
+            code="not_retried",
         )
     if not row.in_tree:
         raise RefusedError(
             f"{number} came from outside the drop tree: its file stands where it was.",
             hint=f"`dropload load {row.file_path}` loads it again.",
+            code="not_retried",
         )
     if row.filed_at is None:
         raise RefusedError(
             f"{number} has failed, but its file has not been moved to error/ yet.",
             hint="Try again in a moment; `dropload health` says what keeps it.",
+            code="not_retried",
         )
     source = find_path(row.filed_path or "")
     if not row.filed_path or not source.is_file() or source.is_symlink():
         raise RefusedError(
             f"The file of load {row.load_id} is not there any more: {row.filed_path or 'unknown'}.",
             hint="Drop the original again.",
+            code="not_retried",
         )
     return source
 
@@ -215,18 +222,22 @@ def _move(source: Path, wanted: Path) -> None:
         raise RefusedError(
             f"A file stands in its place already: {path_text(wanted)}.",
             hint="Wait until that one is loaded, or move it away.",
+            code="not_retried",
         ) from exc
     except FileNotFoundError as exc:
         if os.path.lexists(source):
             raise _refused_by_folder(wanted, exc) from exc
-        raise RefusedError(f"{path_text(source)} was taken away in this moment.") from exc
+        raise RefusedError(
+            f"{path_text(source)} was taken away in this moment.", code="not_retried"
+        ) from exc
     except OSError as exc:
         raise _refused_by_folder(wanted, exc) from exc
 
 
 def _refused_by_folder(wanted: Path, exc: OSError) -> RefusedError:
     return RefusedError(
-        f"{path_text(wanted.name)} was not moved. " + explain_os_error(wanted.parent, exc)
+        f"{path_text(wanted.name)} was not moved. " + explain_os_error(wanted.parent, exc),
+        code="not_retried",
     )
 
 
@@ -264,15 +275,17 @@ def _find_held(dock: Dock, conn: sa.Connection, held: Path | int) -> TrackedFile
     if isinstance(held, Path):
         row = dock.journal.tracking.find(conn, path_key(held.absolute()))
         if row is None or row.status != HELD:
-            raise RefusedError(f"{path_text(held)} is not held.", hint=hint)
+            raise RefusedError(f"{path_text(held)} is not held.", hint=hint, code="not_held")
         return row
     load = dock.journal.history.existing(conn, held)
     row = dock.journal.tracking.find(conn, load.file_path)
     if row is None or row.status != HELD:
-        raise RefusedError(f"The file of load {held} is not held: {load.file_path}.", hint=hint)
+        message = f"The file of load {held} is not held: {load.file_path}."
+        raise RefusedError(message, hint=hint, code="not_held")
     if row.load_id != held:
         raise RefusedError(
             f"Load {held} is of an older version of {load.file_name} than the one that is held.",
             hint=f"`dropload release {row.load_id or load.file_path}` lets that one load.",
+            code="not_held",
         )
     return row

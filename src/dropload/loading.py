@@ -96,6 +96,7 @@ def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> N
     raise HeldError(
         f"{said} {later.load_id}. In this order the table would hold other rows.",
         hint="Release the file if it is to be loaded now, after that one.",
+        code="out_of_order",
     )
 
 
@@ -121,6 +122,7 @@ def _check_counts(plan: Plan, published: Published) -> None:
             f"{plan.table} has {published.rows_after:,} rows after publishing where "
             f"{before + expected:,} are right; nothing was committed.",
             hint="Look for triggers or rules on the table that add or drop rows.",
+            code="row_count",
         )
 
 

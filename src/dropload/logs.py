@@ -3,8 +3,10 @@
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, TextIO, cast
+from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -13,6 +15,9 @@ from dropload.config import LogConfig
 from dropload.errors import ConfigError
 from dropload.log_file import LogFile
 
+_MB = 1_000_000
+_SHORTEST_SECRET = 4
+"""A shorter password would have words masked that only look like it."""
 _CREDENTIALS = re.compile(
     r"(://[^:/@\s]*:)[^@\s]+(@)|((?:password|pwd)\s*=\s*)[^;\s&]+", re.IGNORECASE
 )
@@ -26,6 +31,12 @@ def hide_secrets(secrets: Iterable[str]) -> None:
     """Have `mask_secrets` take these for secrets, too, in this process and for good."""
     global _hidden  # noqa: PLW0603 - see above
     _hidden = tuple(sorted({*_hidden, *secrets} - {""}, key=lambda s: (-len(s), s)))
+
+
+def keep_secret(password: str) -> None:
+    """Have a password masked from now on, as it is and as a URL has it."""
+    forms = (password, quote(password, safe=""))
+    hide_secrets(known for known in forms if len(known) >= _SHORTEST_SECRET)
 
 
 def mask_secrets(text: str) -> str:
@@ -79,14 +90,18 @@ def configure_logs(settings: LogConfig, stream: Sink | None = None) -> None:
 
 
 def _open_file(settings: LogConfig) -> LogFile | None:
-    if settings.file is None:
-        return None
+    return open_log(settings.file, "file", settings.max_mb) if settings.file else None
+
+
+def open_log(file: Path, key: str, max_mb: int) -> LogFile:
+    """Open a file that a key of `[log]` names; raise ConfigError when that cannot be."""
     try:
-        return LogFile(settings.file)
+        return LogFile(file, max_mb * _MB)
     except OSError as exc:
         raise ConfigError(
-            f"The log file {settings.file} cannot be opened: {exc.strerror}.",
-            hint="Give dropload's user the right to write there, or name another in [log] file.",
+            f"The log file {file} cannot be opened: {exc.strerror}.",
+            hint=f"Give dropload's user the right to write there, or name another in [log] {key}.",
+            code="log_file",
         ) from exc
 
 
@@ -98,8 +113,8 @@ def pass_on_to_logging() -> None:
         processors=[
             structlog.stdlib.filter_by_level,
             structlog.contextvars.merge_contextvars,
-            _mask_event,
             structlog.processors.format_exc_info,
+            mask_event,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -164,19 +179,32 @@ def _processors(settings: LogConfig, out: Sink) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _mask_event,
+        # Before the masking: a traceback quotes what the driver says.
+        structlog.processors.format_exc_info,
+        mask_event,
     ]
     if as_json:
         return [
             *shared,
-            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
         ]
     return [*shared, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)]
 
 
-def _mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: mask_secrets(v) if isinstance(v, str) else v for key, v in event.items()}
+def mask_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Return an event with the secrets in it masked, however deep; last but for the rendering."""
+    return {key: _masked(value) for key, value in event.items()}
+
+
+def _masked(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _masked(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_masked(inner) for inner in value]
+    # Whatever else there is, a URL or an exception, is rendered as its text.
+    return mask_secrets(str(value))
 
 
 def get_logger() -> Any:

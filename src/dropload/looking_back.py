@@ -62,7 +62,7 @@ def list_loads(
     """Return the latest loads, newest first; `table` is `name` or `schema.name`."""
     _check_limit(limit)
     with dock.target.read() as conn:
-        start = _start_of(dock, conn, since)
+        start = start_of(dock, conn, since)
         return dock.journal.history.latest(conn, table, limit, start)
 
 
@@ -93,7 +93,7 @@ def list_duplicates(
     """Return the files that were not loaded because of another load, newest first."""
     _check_limit(limit)
     with dock.target.read() as conn:
-        start = _start_of(dock, conn, since)
+        start = start_of(dock, conn, since)
         return dock.journal.listings.duplicates(conn, table, start, limit)
 
 
@@ -104,7 +104,7 @@ def list_actions(
     _check_limit(limit)
     wanted = wanted or ActionFilter()
     with dock.target.read() as conn:
-        start = _start_of(dock, conn, since)
+        start = start_of(dock, conn, since)
         wanted = replace(wanted, since=start) if start else wanted
         return dock.journal.listings.actions(conn, wanted, limit)
 
@@ -115,10 +115,10 @@ def group_errors(
     """Return what went wrong, grouped by category, table and the files' names; the most first."""
     _check_limit(limit)
     with dock.target.read() as conn:
-        return find_error_groups(dock, conn, table, _start_of(dock, conn, since), limit)
+        return find_error_groups(dock, conn, table, start_of(dock, conn, since), limit)
 
 
-def _start_of(dock: Dock, conn: sa.Connection, since: Since) -> datetime | None:
+def start_of(dock: Dock, conn: sa.Connection, since: Since) -> datetime | None:
     """Return the beginning of a period by the database's clock, UTC."""
     since = read_since(since) if isinstance(since, str) else since
     if since is None:

@@ -301,6 +301,7 @@ def _cannot_move(source: Path, destination: Path, exc: OSError) -> TransientErro
     return TransientError(
         f"{path_text(source)} was not moved. {explain_os_error(folder, exc)}",
         hint="The file stays where it is and moving it is tried again.",
+        code="not_moved",
     )
 
 

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
 from dropload.answers import explain_failure, explain_success, write_answer
+from dropload.comparison import find_unusual
 from dropload.dock import Dock
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.errors import (
     ClaimLostError,
     ConfigError,
@@ -33,7 +35,7 @@ from dropload.journal import AuditAction, ClaimRefused
 from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
-from dropload.model import DAEMON, Drop, Load, Outcome, Plan, Profile, State, Step, Verdict
+from dropload.model import DAEMON, Drop, Effort, Load, Outcome, Plan, Profile, State, Step, Verdict
 from dropload.parsers.base import Parser
 from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
@@ -115,15 +117,27 @@ def _refused(named: NamedDrop, refused: ClaimRefused) -> Outcome:
         str(named.table),
         message=refused.reason,
         category=TABLE_BUSY if refused.table_busy else "",
+        code=code_of(_condition_of(refused)),
         moved=not refused.unfiled,
     )
+
+
+def _condition_of(refused: ClaimRefused) -> str:
+    if refused.held:
+        return HeldError.default_code
+    return "not_moved" if refused.unfiled else TABLE_BUSY
 
 
 def _not_now(outcome: Outcome, error: DroploadError) -> Outcome:
     """Return the outcome for trouble that is not the file's: it stays, and is tried again."""
     verdict = Verdict.PAUSED if isinstance(error, TargetError) else Verdict.RETRY
     return replace(
-        outcome, verdict=verdict, message=error.message, hint=error.hint, category=error.category
+        outcome,
+        verdict=verdict,
+        message=error.message,
+        hint=error.hint,
+        category=error.category,
+        code=error.dl_code,
     )
 
 
@@ -145,6 +159,8 @@ class _Voyage:
     def run(self) -> Outcome:
         """Walk the steps; turn each kind of error into what it means for the file."""
         outcome = self._run_with_lease()
+        if outcome.verdict is Verdict.LOADED and outcome.filed_path is not None:
+            self._tell_unusual()
         return replace(outcome, step_seconds=self._times.seconds, steps_retried=self._retries)
 
     def _run_with_lease(self) -> Outcome:
@@ -274,20 +290,21 @@ class _Voyage:
     def _fail(self, error: FileError) -> Outcome:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=True)
         self._close(State.FAILED, error, filed_path)
-        self._log.error("load_failed", code=error.code, reason=str(error))
-        findings = explain_failure(self._load, error.message, error.hint, self._examined)
+        self._log.error("load_failed", code=error.dl_code, reason=str(error))
+        findings = explain_failure(self._load, error, self._examined)
         return self._file_away(self._outcome(Verdict.FAILED, error), filed_path, findings)
 
     def _skip_duplicate(self, error: DuplicateError) -> Outcome:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
         self._close(State.DUPLICATE, error, filed_path)
-        self._log.info("duplicate_skipped", reason=error.message)
+        self._log.info("duplicate_skipped", code=error.dl_code, reason=error.message)
         return self._file_away(self._outcome(Verdict.DUPLICATE, error), filed_path, None)
 
     def _hold(self, error: HeldError) -> Outcome:
         if not self._load.drop.in_tree:
             # Nobody watches that place: there is nothing to release, only to decide.
-            error = HeldError(error.message, hint="To load it all the same: --force.")
+            hint = "To load it all the same: --force."
+            error = HeldError(error.message, hint=hint, code=error.code)
             self._close(State.CANCELLED, error, None)
             return self._outcome(Verdict.HELD, error)
 
@@ -296,7 +313,7 @@ class _Voyage:
                 self._dock.journal.loads.hold(conn, self._load, error)
 
         self._retry(close)
-        self._log.warning("file_held", reason=str(error))
+        self._log.warning("file_held", code=error.dl_code, reason=str(error))
         return self._outcome(Verdict.HELD, error)
 
     def _cancel(self, error: FileChangedError) -> Outcome:
@@ -326,14 +343,19 @@ class _Voyage:
             return None
         self._log.info("load_stopped", reason=row.error_message)
         outcome = self._outcome(Verdict.CANCELLED, None)
-        return replace(outcome, message=row.error_message or "", category=outcome.verdict.value)
+        return replace(
+            outcome,
+            message=row.error_message or "",
+            category=outcome.verdict.value,
+            code=code_of(outcome.verdict.value),
+        )
 
     def _let_go(self, error: DroploadError) -> Outcome:
         """Leave the file where it is; it is tried again when the trouble may be over."""
         # A load that was cancelled may have lost its side table in the middle of a statement.
         if cancelled := self._find_cancelled():
             return cancelled
-        self._log.warning("load_put_off", reason=str(error))
+        self._log.warning("load_put_off", code=error.dl_code, reason=str(error))
         outcome = _not_now(self._outcome(Verdict.RETRY, error), error)
         return self._give_up_claim(outcome, str(error))
 
@@ -379,13 +401,33 @@ class _Voyage:
         report = write_answer(dock, findings, self._examined, filed_path) if findings else None
         try:
             filed_path = file_away(
-                dock.target, dock.journal, load.load_id, load.drop, filed_path, report
+                dock.target,
+                dock.journal,
+                load.load_id,
+                load.drop,
+                filed_path,
+                report,
+                self._measure,
             )
         except DroploadError as exc:
-            self._log.error("file_not_moved", reason=str(exc))
+            self._log.error("file_not_moved", code=exc.dl_code, reason=str(exc))
             outcome = replace(outcome, moved=False, report_path=report, hint=str(exc))
             return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
+
+    def _tell_unusual(self) -> None:
+        """Log a load that took far longer than usual, or brought far more or fewer rows.
+
+        The load is over: trouble with looking back is none of its own.
+        """
+        try:
+            with self._dock.target.read() as conn:
+                found = find_unusual(self._dock.journal, conn, self._load.load_id)
+        except NOT_THE_FILES_FAULT as exc:
+            self._log.debug("not_compared", reason=str(exc))
+            return
+        if found is not None:
+            self._log.warning("load_unusual", seconds=found.seconds, what=found.text)
 
     # --- small things
 
@@ -411,6 +453,9 @@ class _Voyage:
     def _retry(self, action: Callable[[], T]) -> T:
         return call_with_retries(action, self._dock.config.retry, self._count_retry)
 
+    def _measure(self) -> Effort:
+        return Effort(self._times.so_far(), self._retries)
+
     def _count_retry(self) -> None:
         self._retries += 1
 
@@ -426,6 +471,7 @@ class _Voyage:
             message=error.message if error else "",
             hint=error.hint if error else "",
             category=error.category if error else "",
+            code=error.dl_code if error else "",
             rows_read=profile.rows if profile else 0,
             rows_loaded=rows_loaded,
             rows_rejected=profile.rejected_rows if profile else 0,

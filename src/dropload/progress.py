@@ -64,15 +64,24 @@ class StepTimes:
         self._clock = clock
         self.seconds: dict[str, float] = {}
         """By step, in their order; a step that was taken twice has the sum."""
+        self._under_way: tuple[str, float] | None = None
+        """The step that is being taken, and since when."""
 
     @contextmanager
     def measure(self, step: str) -> Iterator[None]:
         """Count the time until the end as the step's, also when the step fails."""
-        began = self._clock()
+        self._under_way = (step, self._clock())
         try:
             yield
         finally:
-            self.seconds[step] = self.seconds.get(step, 0.0) + self._clock() - began
+            self.seconds, self._under_way = self.so_far(), None
+
+    def so_far(self) -> dict[str, float]:
+        """Return the times with what the step under way has taken until now."""
+        if self._under_way is None:
+            return self.seconds
+        step, began = self._under_way
+        return self.seconds | {step: self.seconds.get(step, 0.0) + self._clock() - began}
 
 
 # --- as others see it ------------------------------------------------------------------------

@@ -33,6 +33,8 @@ class Findings:
     layout: Layout | None = None
     profile: Profile | None = None
     notes: tuple[str, ...] = ()
+    code: str = ""
+    """Stable code of what is wrong, `DL-xxx`; empty where the file was loaded."""
     rejects_file: str = ""
     """Name of the file beside the report that lists every refused row; empty: there is none."""
 
@@ -80,6 +82,7 @@ def _render_json(findings: Findings) -> str:
     load, profile = findings.load, findings.profile
     answer = {
         "title": findings.title,
+        "code": findings.code or None,
         "problem": findings.problem,
         "advice": findings.advice,
         "rejects": [
@@ -160,6 +163,8 @@ def _record_lines(findings: Findings) -> Iterator[str]:
     load = findings.load
     table = load.table if load.table.name else "none"
     yield f"load {load.load_id}, {load.drop.load_type.value}, table {table}"
+    if findings.code:
+        yield f"error code {findings.code}; more with: dropload help {findings.code}"
     yield f"{spoken_time(findings.at)}; more with: dropload show {load.load_id}"
 
 

@@ -5,7 +5,8 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+
+from dropload.logs import get_logger
 
 VARIABLE = "NOTIFY_SOCKET"
 """Names the socket of the service manager; absent where nobody wants to know."""
@@ -16,8 +17,8 @@ _SLACK_SECONDS = 30.0
 class ServiceManager:
     """Sends states to the socket of the service manager; does nothing where there is none.
 
-    A message that does not arrive is no trouble of the daemon's: the manager acts when it misses
-    the sign of life, which is what it is for.
+    A message that does not arrive is no trouble of the daemon's, and said once: the manager acts
+    when it misses the sign of life, which is what it is for.
     """
 
     def __init__(
@@ -28,6 +29,8 @@ class ServiceManager:
         found = address if address is not None else environ.get(VARIABLE, "")
         # Linux writes addresses without a file with a leading `@`.
         self._address = f"\0{found[1:]}" if found.startswith("@") else found
+        self._is_said = False
+        """That the socket cannot be reached is said once."""
         self.seconds_between_signs = _watchdog_seconds(environ) / 2
         """Signs of life must not be further apart; infinite where nobody waits for them.
 
@@ -59,11 +62,31 @@ class ServiceManager:
     def _send(self, *lines: str) -> None:
         if not self._address:
             return
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        try:
+            self._pass_on("\n".join(line.replace("\n", " ") for line in lines))
+        except BlockingIOError:
+            return  # it will read the next one
+        except OSError as exc:
+            self._say_unreachable(exc)
+
+    def _pass_on(self, message: str) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             # A manager that does not read must not stop the daemon.
             sender.setblocking(False)
             sender.connect(self._address)
-            sender.send("\n".join(line.replace("\n", " ") for line in lines).encode())
+            sender.send(message.encode())
+
+    def _say_unreachable(self, error: OSError) -> None:
+        if self._is_said:
+            return
+        self._is_said = True
+        shown = self._address.replace("\0", "@")
+        get_logger().warning(
+            "service_manager_not_told",
+            reason=f"The socket {shown} that {VARIABLE} names cannot be reached: "
+            f"{error.strerror or error}. A unit of Type=notify will not see that dropload runs; "
+            "started by hand, it makes no difference.",
+        )
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float:

@@ -220,6 +220,7 @@ class StatusReader:
             raise TransientError(
                 f"it is not prepared ({names}).",
                 hint="`dropload init` or the daemon's next start does it.",
+                code="not_prepared",
             )
         with dock.target.read() as conn:
             now = dock.target.now(conn)

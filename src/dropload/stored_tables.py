@@ -153,10 +153,12 @@ def _find(dock: Dock, conn: sa.Connection, name: str) -> tuple[TableName, Area]:
             return found[0], tables[found[0]][0]
         if found:
             listed = " and ".join(sorted(map(str, found)))
-            raise RefusedError(f"{name!r} may be {listed}.", hint="Say which: schema.name.")
+            raise RefusedError(
+                f"{name!r} may be {listed}.", hint="Say which: schema.name.", code="no_table"
+            )
     nearest = difflib.get_close_matches(name, [n for names in named.values() for n in names], 1)
     hint = f"Did you mean {nearest[0]!r}?" if nearest else "`tables` lists those that are there."
-    raise RefusedError(f"There is no table {name!r}.", hint=hint)
+    raise RefusedError(f"There is no table {name!r}.", hint=hint, code="no_table")
 
 
 def _is_equal(one: str, other: str) -> bool:
@@ -170,7 +172,7 @@ def _is_equal_without_case(one: str, other: str) -> bool:
 def _reflect(dock: Dock, conn: sa.Connection, table: TableName) -> TableInfo:
     info = dock.target.reflect(conn, table)
     if info is None:
-        raise RefusedError(f"{table} was dropped in this moment.")
+        raise RefusedError(f"{table} was dropped in this moment.", code="no_table")
     return info
 
 
@@ -198,9 +200,13 @@ def _choose(
     if missing:
         nearest = difflib.get_close_matches(missing[0], everything, 1)
         hint = f"Did you mean {nearest[0]!r}?" if nearest else f"It has {', '.join(known)}."
-        raise RefusedError(f"{info.table} has no column {missing[0]!r}.", hint=hint)
+        raise RefusedError(
+            f"{info.table} has no column {missing[0]!r}.", hint=hint, code="no_table"
+        )
     if not wanted:
-        raise RefusedError("No column is asked for.", hint="Leave `columns` out to read all.")
+        raise RefusedError(
+            "No column is asked for.", hint="Leave `columns` out to read all.", code="no_table"
+        )
     return tuple(everything[name] for name in dict.fromkeys(wanted))
 
 

@@ -50,6 +50,7 @@ def make_heartbeat(
     disk_problem: str,
     missing_files: list[str],
     notify_problem: str,
+    rivals: Sequence[str],
     now: float,
 ) -> Heartbeat:
     """Return the daemon's sign of life; `now` is the time by the clock of gate and drops."""
@@ -74,6 +75,7 @@ def make_heartbeat(
         disk_problem=disk_problem,
         missing_files=missing_files,
         notify_problem=notify_problem,
+        rivals=list(rivals),
         failures={path_text(path): times for path, times in islice(failures.items(), MOST_NAMED)},
         config_digests=digest_sections(config),
         queued=dispatcher.queued,

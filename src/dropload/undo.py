@@ -147,6 +147,7 @@ class _Undoing:
                 raise RefusedError(
                     f"Load {other.load_id} of {other.file_name} into {self._table} is under way.",
                     hint=f"Wait until it is over, or `dropload cancel {other.load_id}`.",
+                    code="not_undone",
                 )
 
     def _reflect(self) -> TableInfo:
@@ -155,6 +156,7 @@ class _Undoing:
             raise RefusedError(
                 f"{self._table} is not there any more.",
                 hint="Somebody dropped or renamed it: there is nothing to take back.",
+                code="not_undone",
             )
         return info
 
@@ -166,7 +168,9 @@ class _Undoing:
     def _with_removed_rows(self, plan: UndoPlan, info: TableInfo) -> UndoPlan:
         """Take out what carries the load's number."""
         if not info.has_lineage:
-            raise RefusedError(_no_lineage(self._table), hint="Delete the rows by hand.")
+            raise RefusedError(
+                _no_lineage(self._table), hint="Delete the rows by hand.", code="not_undone"
+            )
         target, conn, row = self._dock.target, self._conn, self._row
         target.check_dependents(conn, self._table)
         found = target.count_rows_of(conn, self._table, row.load_id)
@@ -181,6 +185,7 @@ class _Undoing:
             raise RefusedError(
                 f"The rows that load {row.load_id} replaced are not kept any more.",
                 hint=_why_no_backup(self._dock.config.retention),
+                code="not_undone",
             )
         kept, _ = target.check_restore(conn, self._table, backup)
         self._check_rows_of_others(info)
@@ -199,6 +204,7 @@ class _Undoing:
                 f"{self._table} holds {count_of(others, 'row')} that no load has brought; "
                 f"restoring what load {row.load_id} replaced would delete them.",
                 hint="Copy them away, or add --force to delete them.",
+                code="not_undone",
             )
 
     # --- doing
@@ -210,7 +216,7 @@ class _Undoing:
             target.lock_table(conn, self._table)
         plan = self.plan()
         if plan.refused:
-            raise RefusedError(plan.refused, hint=plan.hint)
+            raise RefusedError(plan.refused, hint=plan.hint, code="not_undone")
         self._change_rows(target, plan)
         self._dock.journal.standing.take_back(conn, self._row)
         if self._row.is_reference_data:
@@ -237,6 +243,7 @@ class _Undoing:
                 f"{self._table} has {found:,} rows after the undo where {right:,} are "
                 "right; nothing was changed.",
                 hint="Look for triggers or rules on the table that add or keep rows.",
+                code="row_count",
             )
 
     def _follow_reference(self) -> None:
@@ -258,15 +265,20 @@ def _check_state(row: LoadRecord) -> None:
         return
     if row.state is State.UNDONE:
         at = f", {spoken_time(row.finished_at)}" if row.finished_at else ""
-        raise RefusedError(f"{number} is undone already{at}.", hint="Nothing to do.")
+        raise RefusedError(
+            f"{number} is undone already{at}.", hint="Nothing to do.", code="not_undone"
+        )
     if row.state is State.COMMITTED:
         raise RefusedError(
             f"{number} is loaded, but its file has not been moved yet.",
             hint="Try again when it is in processed/; `dropload health` says what keeps it.",
+            code="not_undone",
         )
     over = row.state in (State.FAILED, State.DUPLICATE, State.CANCELLED)
     hint = "Nothing to do." if over else f"`dropload cancel {row.load_id}` stops it."
-    raise RefusedError(f"{number} is {row.state}: it has brought no rows.", hint=hint)
+    raise RefusedError(
+        f"{number} is {row.state}: it has brought no rows.", hint=hint, code="not_undone"
+    )
 
 
 def _in_the_way(row: LoadRecord, later: list[StandingLoad]) -> tuple[StandingLoad, ...]:
@@ -302,11 +314,16 @@ def _check_nothing_later(plan: UndoPlan, info: TableInfo, retention: RetentionCo
         raise RefusedError(
             f"{why}, and what load {lost[0]} replaced is not kept any more.",
             hint=_why_no_backup(retention),
+            code="not_undone",
         )
     if appended and not info.has_lineage:
-        raise RefusedError(f"{why}. {_no_lineage(plan.table)}", hint="Correct the rows by hand.")
+        raise RefusedError(
+            f"{why}. {_no_lineage(plan.table)}", hint="Correct the rows by hand.", code="not_undone"
+        )
     order = ", ".join(str(load.load_id) for load in plan.in_the_way)
-    raise RefusedError(f"{why}.", hint=f"Undo in this order: {order}, {row.load_id}.")
+    raise RefusedError(
+        f"{why}.", hint=f"Undo in this order: {order}, {row.load_id}.", code="not_undone"
+    )
 
 
 def _no_lineage(table: TableName) -> str:

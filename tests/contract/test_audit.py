@@ -18,6 +18,7 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import cancel_load, release_file, retry_load
 from dropload.journal import ActionFilter
+from dropload.journal.migrations import scripts_of
 from dropload.journal.tables import journal_tables
 from dropload.looking_back import list_actions
 from dropload.model import Area, Load, LoadType, TableName, Verdict
@@ -102,7 +103,7 @@ def test_everything_that_changes_something_is_written_with_who_and_why(site: Sit
     found = audited(site)
     said = [(actor, action) for actor, action, *_ in found]
     assert said == [
-        *[("eve", "init")] * 5,
+        *[("eve", "init")] * (len(scripts_of(site.dock.target)) + 1),
         ("ada", "load"),
         ("bob", "load_forced"),
         ("cyd", "undo"),

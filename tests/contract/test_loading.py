@@ -322,6 +322,7 @@ def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path
         "0002_progress.sql",
         "0003_views.sql",
         "0004_audit.sql",
+        "0005_measures.sql",
     ]
     assert apply_scripts(dock.target) == []
     site = Site(dock)

@@ -187,6 +187,7 @@ def test_the_shipped_file_shows_every_key_commented_at_its_default() -> None:
     secrets = {"database.password"}
     assert shown == set(known_keys()) - secrets
     examples = {"paths.state", "schemas.non_reference", "workers.count", "log.file"}
+    examples |= {"log.audit_file"}
     examples |= {"load.decimal_mark", "load.day_first"}
     examples |= {"notify.quiet_from", "notify.quiet_until"}
     for section, keys in values.items():

@@ -73,6 +73,7 @@ Told = Callable[..., dict[str, Any]]
         (("history", "--audit"), "An action"),
         (("status", "--account"), "`status --account`"),
         (("status",), "`status`"),
+        (("stats",), "`stats`"),
         (("reference", "list"), "`reference list`"),
         (("reference", "check"), "`reference check`, `reference repair`"),
         (("cleanup", "--dry-run"), "`cleanup`"),

@@ -1,5 +1,7 @@
 """What the service manager is told, over a real socket."""
 
+import io
+import json
 import math
 import os
 import socket
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from dropload import daemon as module
+from dropload.config import LogConfig
 from dropload.daemon import Daemon
+from dropload.logs import configure_logs
 from dropload.service import ServiceManager
 from tests.conftest import Yard, open_yard
 
@@ -43,6 +47,18 @@ def test_a_manager_that_is_gone_or_does_not_read_is_no_trouble(
     for _ in range(10_000):
         manager.tell_alive("fine")
     assert received(receiver)[0] == "WATCHDOG=1\nSTATUS=fine"
+
+
+def test_a_socket_that_is_missing_is_said_once(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    configure_logs(LogConfig(format="json"), stream)
+    manager = ServiceManager(str(tmp_path / "nobody"))
+    manager.tell_alive("fine")
+    manager.tell_ready("fine")
+    [line] = stream.getvalue().splitlines()
+    assert json.loads(line)["event"] == "service_manager_not_told"
+    assert f"The socket {tmp_path / 'nobody'} that NOTIFY_SOCKET names" in line
+    assert "No such file" in line
 
 
 def test_an_address_without_a_file_is_understood() -> None:

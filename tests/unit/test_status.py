@@ -322,10 +322,8 @@ def test_what_nobody_foresaw_is_not_taken_for_an_absent_database(
 
 def test_a_database_that_was_never_prepared_says_what_to_run(run: Run) -> None:
     text = run("status")[1]
-    assert (
-        "it is not prepared (0001_journal.sql, 0002_progress.sql, 0003_views.sql, 0004_audit.sql). "
-        "`dropload init`" in text
-    )
+    assert "it is not prepared (0001_journal.sql, " in text
+    assert "). `dropload init`" in text
 
 
 # --- the window ------------------------------------------------------------------------------

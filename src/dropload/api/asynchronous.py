@@ -76,6 +76,7 @@ class AsyncReferenceDataAPI:
     duplicates = _in_thread(ReferenceDataAPI.duplicates)
     errors = _in_thread(ReferenceDataAPI.errors)
     audit = _in_thread(ReferenceDataAPI.audit)
+    stats = _in_thread(ReferenceDataAPI.stats)
     undo = _in_thread(ReferenceDataAPI.undo)
     cancel = _in_thread(ReferenceDataAPI.cancel)
     retry = _in_thread(ReferenceDataAPI.retry)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from dropload.api.wording import in_python
+from dropload.error_codes import code_of
 from dropload.errors import DroploadError, FileBusyError, FileError
 from dropload.logs import mask_secrets
 
@@ -25,6 +26,8 @@ class Error:
     """What to do; empty when there is nothing to say."""
     code: str = ""
     """Of `file`: which flaw the file has, for example `unbalanced_quote`; else empty."""
+    dl_code: str = ""
+    """Stable code of the condition, `DL-xxx`: docs/errors.md."""
 
     def __str__(self) -> str:
         """Return message and hint."""
@@ -63,14 +66,18 @@ Result: TypeAlias = Success[T] | Failure[T]
 """Every answer has `ok`, `value` and `error`; `if result.ok:` tells type checkers which it is."""
 
 
-def make_error(category: str, message: str, hint: str = "", code: str = "") -> Error:
+def make_error(
+    category: str, message: str, hint: str = "", code: str = "", dl_code: str = ""
+) -> Error:
     """Return an error in the words of the API; passwords in it are masked."""
-    return Error(category, in_python(mask_secrets(message)), in_python(mask_secrets(hint)), code)
+    said, advice = in_python(mask_secrets(message)), in_python(mask_secrets(hint))
+    return Error(category, said, advice, code, dl_code)
 
 
 def error_of(exc: DroploadError | OSError) -> Error:
     """Return an expected exception as a value."""
     if isinstance(exc, OSError):
-        return make_error(FileBusyError.category, f"{exc.filename or ''}: {exc.strerror}")
+        message = f"{exc.filename or ''}: {exc.strerror}"
+        return make_error(FileBusyError.category, message, dl_code=code_of("file_busy"))
     code = exc.code if isinstance(exc, FileError) else ""
-    return make_error(exc.category, exc.message, exc.hint, code)
+    return make_error(exc.category, exc.message, exc.hint, code, exc.dl_code)

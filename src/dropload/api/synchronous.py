@@ -11,6 +11,7 @@ from dropload.api.results import Failure, Result, Success, error_of, make_error
 from dropload.api.wording import in_python
 from dropload.config import Config, load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
+from dropload.error_codes import code_of
 from dropload.error_groups import ErrorGroup
 from dropload.errors import ConfigError, DroploadError, RefusedError
 from dropload.health import Health, check_health
@@ -24,6 +25,7 @@ from dropload.interventions import (
     retry_load,
 )
 from dropload.journal import Action, ActionFilter, AuditAction, Duplicate
+from dropload.load_stats import DEFAULT_PERIOD, TableStats, collect_stats
 from dropload.logs import pass_on_to_logging
 from dropload.looking_back import (
     LoadDetails,
@@ -160,7 +162,7 @@ class ReferenceDataAPI:
             if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE):
                 return Success(replace(outcome, hint=in_python(outcome.hint)))
             category = outcome.category or outcome.verdict.value
-            error = make_error(category, outcome.message, outcome.hint)
+            error = make_error(category, outcome.message, outcome.hint, dl_code=outcome.code)
             return Failure(error, replace(outcome, hint=error.hint))
 
         return self._ask(work, needs_journal=False)
@@ -219,6 +221,15 @@ class ReferenceDataAPI:
         wanted = ActionFilter(load_id, actor, action, table)
         return self._ask_for(lambda dock: list_actions(dock, wanted, since, limit))
 
+    def stats(
+        self, table: str | None = None, *, since: Since = DEFAULT_PERIOD
+    ) -> Result[list[TableStats]]:
+        """Say how fast loads are, by table and load type, and which were unusual.
+
+        `table` is `name` or `schema.name`; `since` as in `history`, None for all that is kept.
+        """
+        return self._ask_for(lambda dock: collect_stats(dock, table, since))
+
     def undo(
         self, load_id: int, *, dry_run: bool = False, force: bool = False, reason: str = ""
     ) -> Result[UndoPlan]:
@@ -235,7 +246,8 @@ class ReferenceDataAPI:
             else:
                 plan = ask_for_undo(dock, load_id, self._person, reason=reason, force=force)
             if plan.refused:
-                error = make_error(RefusedError.category, plan.refused, plan.hint)
+                code = code_of("not_undone")
+                error = make_error(RefusedError.category, plan.refused, plan.hint, dl_code=code)
                 return Failure(error, replace(plan, hint=error.hint))
             return Success(plan)
 
@@ -355,5 +367,6 @@ def _find_to_frame() -> Callable[..., "pd.DataFrame"]:
         raise ConfigError(
             "pandas is not installed, which data frames need.",
             hint="Install it: pip install 'dropload[pandas]'.",
+            code="extra",
         ) from exc
     return to_frame

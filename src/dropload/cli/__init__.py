@@ -28,13 +28,13 @@ def main() -> None:
     except Exception as exc:  # noqa: BLE001 - the last resort: never a traceback for the person
         get_logger().debug("internal_error", exc_info=exc)
         text = mask_secrets(f"{type(exc).__name__}: {exc}")
-        click.echo(f"dropload: internal error: {text}", err=True)
+        click.echo(f"dropload: internal error: {text} [{DroploadError(text).dl_code}]", err=True)
         click.echo("See all of it with DROPLOAD_LOG__LEVEL=debug, and please report it.", err=True)
         sys.exit(1)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _say_error(error: DroploadError) -> None:
-    click.echo(f"dropload: {mask_secrets(error.message)}", err=True)
+    click.echo(f"dropload: {mask_secrets(error.message)} [{error.dl_code}]", err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)

@@ -9,12 +9,14 @@ from dropload import __version__
 from dropload.cli import (
     checks,
     corrections,
+    explain,
     files,
     history,
     notifications,
     operate,
     output,
     references,
+    stats,
     status,
     upkeep,
 )
@@ -32,7 +34,8 @@ class _Commands(click.Group):
             session = context.obj
             if not (isinstance(session, Session) and session.as_json):
                 raise
-            output.print_json(output.failure_as_json(exc.category, exc.message, exc.hint))
+            failure = output.failure_as_json(exc.category, exc.message, exc.hint, exc.dl_code)
+            output.print_json(failure)
             return 1
 
 
@@ -63,6 +66,7 @@ def dropload(context: click.Context, config_path: Path | None) -> None:
     DROPLOAD_PATHS__DROPOFF=/srv/dropoff. `dropload config show` lists them all.
     """  # noqa: D301 - click knows a paragraph that keeps its lines by this character
     context.obj = Session(config_path)
+    context.call_on_close(context.obj.close)
 
 
 for command in (
@@ -70,10 +74,12 @@ for command in (
     *files.COMMANDS,
     *status.COMMANDS,
     *history.COMMANDS,
+    *stats.COMMANDS,
     *corrections.COMMANDS,
     *upkeep.COMMANDS,
     *references.COMMANDS,
     *notifications.COMMANDS,
     *checks.COMMANDS,
+    *explain.COMMANDS,
 ):
     dropload.add_command(command)

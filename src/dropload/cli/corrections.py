@@ -16,6 +16,7 @@ from dropload.cli.session import (
     reason_option,
 )
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.errors import RefusedError
 from dropload.identity import person_name
 from dropload.interventions import cancel_file, cancel_load, retry_load
@@ -57,13 +58,15 @@ def undo(
         return 1 if plan.refused else 0
     if plan.refused:
         _print_in_the_way(plan)
-        raise RefusedError(plan.refused, hint=plan.hint)
+        raise RefusedError(plan.refused, hint=plan.hint, code="not_undone")
     _print_undo(plan, dry_run=dry_run)
     return 0
 
 
 def _undo_as_json(plan: UndoPlan, *, undone: bool) -> dict[str, Any]:
-    refusal = output.failure_as_json(RefusedError.category, plan.refused, plan.hint)
+    refusal = output.failure_as_json(
+        RefusedError.category, plan.refused, plan.hint, code_of("not_undone")
+    )
     return (refusal if plan.refused else {"ok": True}) | {
         "load_id": plan.load.load_id,
         "file_name": plan.load.file_name,

@@ -8,6 +8,7 @@ import click
 
 from dropload.cli import output
 from dropload.cli.session import Session, json_option, pass_session
+from dropload.comparison import say_seconds
 from dropload.error_groups import ErrorGroup
 from dropload.journal import Action, ActionFilter, AuditAction, Duplicate
 from dropload.looking_back import (
@@ -29,7 +30,8 @@ _NOT_SHOWN = frozenset(
 _DONE = {"create": "created", "keep": "kept", "add": "added", "widen": "widened"}
 
 
-def _read_since(_context: click.Context, _option: click.Parameter, said: str | None) -> Since:
+def read_since_option(_context: click.Context, _option: click.Parameter, said: str | None) -> Since:
+    """Return the period that an option says; wrong ones are wrong usage."""
     try:
         return None if said is None else read_since(said)
     except ValueError as exc:
@@ -43,7 +45,7 @@ def _read_since(_context: click.Context, _option: click.Parameter, said: str | N
 @click.option("--audit", is_flag=True, help="Who did what, when, with which result.")
 @click.option("--errors", is_flag=True, help="What went wrong, grouped.")
 @click.option(
-    "--since", callback=_read_since, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
+    "--since", callback=read_since_option, help="Only since then: 12h, 7d, 2w ago or 2026-11-20."
 )
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many.")
 @click.option("--load", "load_id", type=int, help="With --audit: only actions on this load.")
@@ -223,7 +225,7 @@ def show(session: Session, load_id: int, as_json: bool) -> None:
 
 def _print_load(answer: Mapping[str, Any]) -> None:
     rows = [
-        (key.replace("_", " "), str(value) if key == "load_id" else value)
+        (key.replace("_", " "), _told(key, value))
         for key, value in answer.items()
         if key not in _NOT_SHOWN and value is not None and value is not False
     ]
@@ -261,6 +263,14 @@ def _print_load(answer: Mapping[str, Any]) -> None:
             ],
             title="Rejected rows",
         )
+
+
+def _told(key: str, value: Any) -> Any:
+    if key == "load_id":
+        return str(value)
+    if key == "step_seconds":
+        return ", ".join(f"{step} {say_seconds(took)}" for step, took in value.items())
+    return value
 
 
 def _print_plan(plan: Mapping[str, Any] | None) -> None:

@@ -44,6 +44,7 @@ def run(session: Session, until_idle: bool) -> None:
     SIGHUP has it read its configuration anew: all but [paths], [database] and [schemas].
     """
     session.is_service = True
+    session.dock.target.audit_lines.check()
     daemon = Daemon(session.dock, until_idle=until_idle, read_config=session.read_config)
     signal.signal(signal.SIGHUP, lambda *_: daemon.reload())
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -146,7 +147,7 @@ class _Bar:
 
 def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     category = outcome.category or outcome.verdict.value
-    failure = output.failure_as_json(category, outcome.message, outcome.hint)
+    failure = output.failure_as_json(category, outcome.message, outcome.hint, outcome.code)
     return ({"ok": True} if _is_good(outcome) else failure) | {
         "verdict": outcome.verdict,
         "load_id": outcome.load_id,
@@ -185,7 +186,8 @@ def _print_outcome(outcome: Outcome) -> None:
         for note in outcome.notes:
             click.echo(f"  {note}")
     else:
-        click.echo(f"{outcome.verdict.value}{number}: {outcome.message}")
+        code = f" [{outcome.code}]" if outcome.code else ""
+        click.echo(f"{outcome.verdict.value}{number}: {outcome.message}{code}")
         if outcome.hint:
             click.echo(f"  {outcome.hint}")
     for label, path in (("file", outcome.filed_path), ("report", outcome.report_path)):

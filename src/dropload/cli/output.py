@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dropload.error_codes import code_of
 from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
 from dropload.times import column_time, iso_time
@@ -63,6 +64,11 @@ _NEVER_WRAPPED = (
     "type",
     "times",
     "category",
+    "trend",
+    "unusual",
+    "median",
+    "rows/s",
+    "loads",
 )
 """Short columns that are read at a glance; long texts beside them make room."""
 
@@ -77,11 +83,15 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
-def failure_as_json(category: str, message: str, hint: str = "") -> dict[str, Any]:
-    """Return why a command was refused or has failed, under the same keys for all of them."""
+def failure_as_json(category: str, message: str, hint: str = "", code: str = "") -> dict[str, Any]:
+    """Return why a command was refused or has failed, under the same keys for all of them.
+
+    `code` is `DL-xxx`; default: that of the category.
+    """
     return {
         "ok": False,
         "category": category,
+        "code": code or code_of(category) or None,
         "message": mask_secrets(message),
         "hint": mask_secrets(hint) or None,
     }
@@ -263,7 +273,8 @@ def load_as_json(record: LoadRecord) -> dict[str, Any]:
     """Return a load under the keys that scripts rely on."""
     values = {key: value for key, value in asdict(record).items() if key not in _NOT_TOLD}
     own = {"load_id": record.load_id, "table": record.table or None, "outcome": record.outcome}
-    return own | values
+    steps = json.loads(record.step_seconds) if record.step_seconds else None
+    return own | values | {"step_seconds": steps}
 
 
 def _plain(value: Any) -> Any:

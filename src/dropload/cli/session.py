@@ -84,6 +84,11 @@ class Session:
             self._dock = open_dock(self.loaded.config)
         return self._dock
 
+    def close(self) -> None:
+        """Close the connections, where any were opened."""
+        if self._dock is not None:
+            self._dock.target.close()
+
     @property
     def prepared_dock(self) -> Dock:
         """Return the dock for commands that ask the journal; raise RefusedError without one."""

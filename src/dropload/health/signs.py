@@ -84,6 +84,8 @@ def check_problems(heartbeat: Heartbeat, settings: HealthConfig) -> Iterator[Che
         yield Check("daemon's database", Level.CRITICAL, said)
     if heartbeat.metrics_problem:
         yield Check("metrics", Level.WARNING, heartbeat.metrics_problem)
+    for rival in heartbeat.rivals:
+        yield Check("other daemons", Level.CRITICAL, rival)
     if heartbeat.disk_problem:
         yield Check("disk reserve", Level.CRITICAL, heartbeat.disk_problem)
     if heartbeat.notify_problem:

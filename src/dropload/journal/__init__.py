@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from dropload.journal.audit import KEPT_DAYS, Audit, AuditAction, AuditResult
 from dropload.journal.claims import ClaimRefused, Claims
+from dropload.journal.efforts import Efforts, LoadEffort
 from dropload.journal.history import LATE_WRITE, MAX_LOAD_ID, History
 from dropload.journal.listings import (
     Action,
@@ -53,6 +54,7 @@ __all__ = [
     "FiledLoad",
     "Journal",
     "KeptBackup",
+    "LoadEffort",
     "ReferenceRow",
     "StandingLoad",
     "Terms",
@@ -82,4 +84,5 @@ class Journal:
         self.reference = Reference(target, tables)
         self.audit = Audit(target, tables)
         self.listings = Listings(tables)
+        self.efforts = Efforts(tables)
         self.retention = Retention(target, tables, self.audit)

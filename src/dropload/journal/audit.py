@@ -1,6 +1,7 @@
 """The audit log: who did, or wanted to do, what to which load, and what came of it."""
 
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -72,7 +73,7 @@ class Audit:
         `detail` holds no values of cells; a password that a person has pasted is masked. `reason`
         is why, in the person's words.
         """
-        values: dict[str, object] = {
+        values: dict[str, Any] = {
             "at": self._target.now(conn),
             "actor": actor,
             "action": action.value,
@@ -84,5 +85,7 @@ class Audit:
             values["reason"] = mask_secrets(reason)
         if result is not AuditResult.DONE:
             values["result"] = result.value
-        # Without asking for the row's number: SQL Server refuses that of tables with triggers.
+        # Without asking for the row's number: not every database tells it where there are triggers.
         conn.execute(sa.insert(self._table).values(values).inline())
+        line = values | {"result": result.value}
+        self._target.after_commit(conn, lambda: self._target.audit_lines.tell(**line))

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker
 from dropload.journal.history import FILE_GONE, UNFILED, History, progress_values
@@ -165,7 +166,13 @@ class Claims:
         conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == lost.load_id)
-            .values(state=State.COMMITTED, filed_at=None, error_category=None, error_message=None)
+            .values(
+                state=State.COMMITTED,
+                filed_at=None,
+                error_category=None,
+                error_code=None,
+                error_message=None,
+            )
         )
 
     def _hold_grown(
@@ -249,6 +256,7 @@ class Claims:
                 state=State.CANCELLED,
                 finished_at=self._target.now(conn),
                 error_category=category,
+                error_code=code_of(category) or None,
                 error_message=reason,
                 worker=None,
                 lease_until=None,

@@ -245,7 +245,9 @@ def check_number(load_id: int) -> None:
 
 
 def _no_load(load_id: int) -> RefusedError:
-    return RefusedError(f"There is no load {load_id}.", hint="`dropload history` lists them.")
+    return RefusedError(
+        f"There is no load {load_id}.", hint="`dropload history` lists them.", code="no_load"
+    )
 
 
 def progress_values(progress: Progress | None, now: datetime) -> dict[str, Any]:

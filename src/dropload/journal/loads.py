@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import path_text
+from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
 from dropload.journal.history import FILE_GONE, LATE_WRITE, History, once_key, progress_values
 from dropload.journal.tables import JournalTables, path_of_key
@@ -20,6 +21,7 @@ from dropload.model import (
     DAEMON,
     Area,
     Drop,
+    Effort,
     Load,
     LoadRecord,
     LoadType,
@@ -202,6 +204,7 @@ class Loads:
                 tracked,
                 finished_at=now,
                 error_category=error.category,
+                error_code=error.dl_code,
                 error_message=message,
                 filed_path=_optional_text(filed_path),
                 rows_loaded=0,
@@ -243,9 +246,16 @@ class Loads:
         conn.execute(change.values(filed_path=_optional_text(filed_path)))
 
     def mark_filed(
-        self, conn: sa.Connection, load_id: int, filed_path: Path | None, report: Path | None
+        self,
+        conn: sa.Connection,
+        load_id: int,
+        filed_path: Path | None,
+        report: Path | None,
+        effort: Effort | None = None,
     ) -> bool:
         """Note that the file is where it belongs; a committed load becomes filed.
+
+        `effort` is what the load has cost, None where another process has measured it.
 
         Returns False, and changes nothing, when that was noted before.
         """
@@ -261,6 +271,7 @@ class Loads:
                 report_path=_optional_text(report),
                 worker=None,
                 lease_until=None,
+                **_effort_values(effort),
             )
         )
         if changed.rowcount:
@@ -276,6 +287,7 @@ class Loads:
                 .where(own.load_id == load_id, own.state == State.FILED)
                 .values(
                     error_category=FILE_GONE,
+                    error_code=code_of(FILE_GONE),
                     error_message="The file was gone, or another, before it could be moved.",
                 )
             )
@@ -297,7 +309,11 @@ class Loads:
         conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == load_id)
-            .values(error_category=LATE_WRITE, error_message=before + message)
+            .values(
+                error_category=LATE_WRITE,
+                error_code=code_of(LATE_WRITE),
+                error_message=before + message,
+            )
         )
 
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:
@@ -375,6 +391,13 @@ def _profile_values(profile: Profile) -> dict[str, Any]:
         "rows_read": profile.rows,
         "rows_rejected": profile.rejected_rows,
     }
+
+
+def _effort_values(effort: Effort | None) -> dict[str, Any]:
+    if effort is None:
+        return {}
+    seconds = {step: round(taken, 4) for step, taken in effort.step_seconds.items()}
+    return {"step_seconds": json.dumps(seconds), "steps_retried": effort.steps_retried}
 
 
 def _optional_text(path: Path | None) -> str | None:

@@ -24,7 +24,9 @@ def scripts_of(target: Target) -> list[tuple[int, Path]]:
     found = [(_SCRIPT_NAME.match(path.name), path) for path in sorted(folder.glob("*.sql"))]
     scripts = [(int(match[1]), path) for match, path in found if match]
     if not scripts:
-        raise ConfigError(f"The scripts of the journal are missing: {folder} holds none.")
+        raise ConfigError(
+            f"The scripts of the journal are missing: {folder} holds none.", code="journal_scripts"
+        )
     return scripts
 
 
@@ -82,6 +84,7 @@ def _apply(target: Target, version: int, path: Path, actor: str) -> bool:
             raise ConfigError(
                 f"{path.name} does not record itself as version {version}; it was not applied.",
                 hint="Every script ends with an INSERT of its own version.",
+                code="journal_scripts",
             )
         Audit(target, journal_tables(target)).add(conn, actor, AuditAction.INIT, None, path.name)
     return True

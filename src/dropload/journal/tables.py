@@ -215,4 +215,7 @@ def _load_columns() -> list[sa.Column[object]]:
         sa.Column("rows_per_second", sa.Float),
         sa.Column("progress_at", UTCTime),
         sa.Column("duplicate_of", sa.BigInteger),
+        sa.Column("step_seconds", sa.UnicodeText),
+        sa.Column("steps_retried", sa.Integer),
+        sa.Column("error_code", sa.Unicode(20)),
     ]

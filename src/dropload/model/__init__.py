@@ -15,6 +15,7 @@ from dropload.model.drops import (
 from dropload.model.loads import (
     HELD_CATEGORY,
     OPEN_STATES,
+    Effort,
     Load,
     Outcome,
     Progress,
@@ -43,6 +44,7 @@ __all__ = [
     "ColumnProfile",
     "ColumnType",
     "Drop",
+    "Effort",
     "FileVersion",
     "Inbox",
     "Kind",

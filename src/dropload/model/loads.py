@@ -101,6 +101,8 @@ class Outcome:
     message: str = ""
     hint: str = ""
     category: str = ""
+    code: str = ""
+    """Stable code of what kept it from being loaded, `DL-xxx`; empty where nothing did."""
     rows_read: int = 0
     rows_loaded: int = 0
     rows_rejected: int = 0
@@ -116,3 +118,12 @@ class Outcome:
     """How long each step of the load took, in the order of the steps; those that it came to."""
     steps_retried: int = 0
     """How often a step was done again within the load, because of trouble that passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What one load has cost so far."""
+
+    step_seconds: Mapping[str, float]
+    """By step, in their order, with what the step under way has taken until now."""
+    steps_retried: int

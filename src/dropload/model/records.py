@@ -99,6 +99,12 @@ class LoadRecord:
     progress_at: datetime | None = None
     duplicate_of: int | None = None
     """The load by which it was a duplicate; None for all others."""
+    step_seconds: str | None = None
+    """JSON: how long each step took, those that it came to; null where nobody has measured."""
+    steps_retried: int | None = None
+    """How often a step was done again, because of trouble that passed."""
+    error_code: str | None = None
+    """Stable code of the error that ended it, `DL-xxx`."""
 
     @property
     def table(self) -> str:

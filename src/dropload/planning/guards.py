@@ -30,6 +30,7 @@ def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> 
         raise HeldError(
             f"It is not sure that all of this file is read: {layout.doubt}.",
             hint="Take out of the file what is not of the table; release it if it is right so.",
+            code="doubtful_layout",
         )
     if layout.confidence >= settings.min_confidence:
         return
@@ -37,6 +38,7 @@ def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> 
         f"How this file is written is not sure: {layout.confidence:.0%} "
         f"(needed: {settings.min_confidence:.0%}). {'; '.join(layout.evidence)}.",
         hint="Look at it with `dropload inspect`, and release it if the layout is right.",
+        code="doubtful_layout",
     )
 
 
@@ -47,6 +49,7 @@ def check_rejects_file(request: Request, profile: Profile) -> None:
             f"This file of rejected rows has only {count_of(profile.rows, 'row')}; a fullload of "
             f"it would replace all rows of {request.table}.",
             hint="Drop it into the append inbox, or drop the whole corrected file here.",
+            code="rejects_as_fullload",
         )
 
 
@@ -104,6 +107,7 @@ def check_content(
         raise HeldError(
             f"{what} A fullload of it would leave {request.table} without rows.",
             hint="Drop a new version; if the table really is to be emptied, release the file.",
+            code="would_empty",
         )
     if not profile.columns or info is None:
         raise FileError(
@@ -158,6 +162,7 @@ def check_doubts(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> N
                 f"{source.note}.",
                 hint=f"Set {source.doubt}, and drop a new version; released, the file makes the "
                 "column text.",
+                code="doubtful_values",
             )
 
 
@@ -176,6 +181,7 @@ def check_points(
                 f"here {source.pointed} can have a decimal point or a thousands separator.",
                 hint="Set load.decimal_mark, and drop a new version; released, the point is read "
                 "as decimal.",
+                code="doubtful_values",
             )
 
 
@@ -192,6 +198,7 @@ def check_slips(info: TableInfo, sources: list[tuple[int, ColumnProfile]]) -> No
                 f"would make it text: {source.note}.",
                 hint="Correct these values and drop a new version; released, the file makes the "
                 "column text.",
+                code="doubtful_values",
             )
 
 
@@ -241,12 +248,14 @@ def check_guard_rails(
             f"{', '.join(table_rules.dependents)}.",
             hint="Change that foreign key or load the file as append; release the file only if "
             "the other tables may lose their rows, too.",
+            code="would_cascade",
         )
     if plan.missing:
         raise HeldError(
             f"The file lacks {listed(plan.missing)}, which {info.table} has.",
             hint="Drop a complete version, or release the file: these columns become null or "
             "their default.",
+            code="would_narrow",
         )
     rows = plan.profile.good_rows
     if rows < info.rows * (1 - settings.max_shrink):
@@ -255,4 +264,5 @@ def check_guard_rails(
             f"The file has {count_of(rows, 'row')}, {lost:.0%} fewer than {info.table} holds "
             f"({info.rows:,}).",
             hint="Drop a complete version, or release the file if this is right.",
+            code="would_shrink",
         )

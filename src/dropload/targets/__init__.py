@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from dropload.config import DEFAULT_URL, Config
 from dropload.errors import ConfigError
+from dropload.logs import keep_secret
 from dropload.targets.base import Target
 
 GROUP = "dropload.targets"
@@ -18,7 +19,9 @@ def open_target(config: Config) -> Target:
     known = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in known:
         raise ConfigError(
-            f"database: there is no target {kind!r}.", hint=f"Known: {', '.join(sorted(known))}."
+            f"database: there is no target {kind!r}.",
+            hint=f"Known: {', '.join(sorted(known))}.",
+            code="database_url",
         )
     try:
         target_class: type[Target] = known[kind].load()
@@ -26,19 +29,26 @@ def open_target(config: Config) -> Target:
         raise ConfigError(
             f"database: the driver for {kind} is not installed ({exc.name}).",
             hint=f"Install it: pip install 'dropload[{_EXTRAS.get(kind, kind)}]'.",
+            code="driver",
         ) from exc
     return target_class(config.database, config.schemas)
 
 
 def _target_name(config: Config) -> str:
+    if config.database.password is not None:
+        keep_secret(config.database.password.get_secret_value())
     if config.database.type:
         return config.database.type
     url = config.database.url
     try:
-        return sa.make_url(url.get_secret_value() if url else DEFAULT_URL).get_backend_name()
+        parsed = sa.make_url(url.get_secret_value() if url else DEFAULT_URL)
+        if parsed.password:
+            keep_secret(str(parsed.password))
+        return parsed.get_backend_name()
     except (sa.exc.ArgumentError, ValueError):
         # Not chained: the cause's text repeats parts of the URL, a password among them.
         raise ConfigError(
             "database.url is not a database URL.",
             hint="Write for example sqlite:////srv/dropload.db (four slashes: absolute path).",
+            code="database_url",
         ) from None

@@ -1,7 +1,7 @@
 """What a database must offer to be a target: the whole difference between databases is here."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
+from dropload.audit_lines import AuditLines
 from dropload.config import DatabaseConfig, SchemasConfig
 from dropload.errors import ConstraintError, DroploadError, TargetError, TransientError
 from dropload.model import (
@@ -31,6 +32,7 @@ LINEAGE = (LOAD_ID, SOURCE_ROW)
 """Columns that every table made by dropload carries: which load, which record of its file."""
 
 
+_AFTER_COMMIT = "dropload.after_commit"
 _IN_THE_WAY = (
     "Rows of another table refer to them, or a trigger forbids it: that must be changed first."
 )
@@ -41,6 +43,7 @@ def slow_statement_error(database: str) -> TransientError:
     return TransientError(
         f"{database} ended a statement that took too long.",
         hint="It is tried again. database.statement_timeout_seconds says how long one may take.",
+        code="slow_statement",
     )
 
 
@@ -52,6 +55,14 @@ class Limits:
     """UTF-8 bytes of a table name; room for the suffix of stages and backups is already off."""
     columns: int
     """Columns of a table, lineage not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumns:
+    """A foreign key as its own table has it."""
+
+    table: TableName
+    columns: tuple[str, ...]
 
 
 class Rules(Protocol):
@@ -111,6 +122,8 @@ class Target(ABC):
         self.database = database
         self.schemas = schemas
         self.engine = self.create_engine()
+        self.audit_lines = AuditLines()
+        """Told of each action that the audit table gets, after its commit."""
 
     # --- connecting
 
@@ -147,11 +160,19 @@ class Target(ABC):
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Run a block in one write transaction; an exception rolls it back."""
+        told: list[Callable[[], None]] = []
         try:
             with self.begin_write() as conn:
+                conn.info[_AFTER_COMMIT] = told
                 yield conn
         except self.driver_errors as exc:
             raise self.translate(exc) from exc
+        for tell in told:
+            tell()
+
+    def after_commit(self, conn: sa.Connection, tell: Callable[[], None]) -> None:
+        """Have something said when the transaction of `write` is committed, else never."""
+        conn.info[_AFTER_COMMIT].append(tell)
 
     @contextmanager
     def write_soon(self) -> Iterator[sa.Connection]:
@@ -262,6 +283,14 @@ class Target(ABC):
     @abstractmethod
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return what the owner has hung on the table, for people to know."""
+
+    def find_unindexed_keys(self, _conn: sa.Connection, _table: TableName) -> Sequence[KeyColumns]:
+        """Return foreign keys that refer to a table and that no index serves.
+
+        Each row that is deleted from the table has the other one searched whole. Nothing where
+        foreign keys are not looked after while rows are loaded.
+        """
+        return ()
 
     @abstractmethod
     def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
@@ -425,13 +454,16 @@ class Target(ABC):
         """
         kept, now = self.reflect(conn, backup), self.reflect(conn, table)
         if kept is None or now is None:
-            raise TargetError(f"{backup if kept is None else table} is not there any more.")
+            raise TargetError(
+                f"{backup if kept is None else table} is not there any more.", code="table_changed"
+            )
         known = {*(column.name for column in now.columns), *now.computed}
         homeless = [column.name for column in kept.columns if column.name not in known]
         if homeless:
             raise TargetError(
                 f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
                 hint="Add the column again, or copy the rows from the backup by hand.",
+                code="table_changed",
             )
         self.check_dependents(conn, table)
         return kept, now
@@ -442,6 +474,7 @@ class Target(ABC):
             raise TargetError(
                 f"Rows of other tables hang on those of {table}: {', '.join(dependents)}.",
                 hint="Change that foreign key, or take the rows out by hand.",
+                code="dependent_rows",
             )
 
     def restore(self, conn: sa.Connection, table: TableName, backup: TableName) -> int:

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, TransientError
+from dropload.logs import keep_secret
 from dropload.model import (
+    Area,
     ColumnType,
     Kind,
     LoadType,
@@ -21,7 +23,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
-from dropload.targets.base import LINEAGE, SOURCE_ROW, Published, Target
+from dropload.targets.base import LINEAGE, SOURCE_ROW, KeyColumns, Published, Target
 
 # Upper case and unquoted: a case-sensitive SQL Server knows them only so, others fold them.
 _COUNT_TABLES = sa.text(
@@ -169,6 +171,21 @@ class ServerTarget(Target):
         """Return the codec of a text column that does not hold all of Unicode, else nothing."""
         return ""
 
+    def find_unindexed_keys(self, conn: sa.Connection, table: TableName) -> Sequence[KeyColumns]:
+        """Ask the catalogue for the keys of the tables in both areas' schemas."""
+        schema, name = self.physical_name(table)
+        inspector = sa.inspect(conn)
+        found = []
+        for own in sorted({self.schema_of(area) for area in Area}):
+            for (_, holder), keys in inspector.get_multi_foreign_keys(schema=own).items():
+                for key in keys:
+                    refers_to = (key["referred_schema"] or own, key["referred_table"])
+                    columns = key["constrained_columns"]
+                    is_ours = refers_to == (schema, name)
+                    if is_ours and not _has_index(inspector, own, holder, columns):
+                        found.append(KeyColumns(TableName(own, holder), tuple(columns)))
+        return found
+
     def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
         """Ask the catalogue once for all tables."""
         found: dict[TableName, list[str]] = {}
@@ -255,6 +272,7 @@ class ServerTarget(Target):
             raise TransientError(
                 f"{table} is busy: {self._who_blocks(table)}.",
                 hint="Publishing is tried again; end that session if it hangs.",
+                code="locked",
             ) from exc
 
     @abstractmethod
@@ -343,6 +361,16 @@ class ServerTarget(Target):
         """
 
 
+def _has_index(inspector: sa.Inspector, schema: str, table: str, columns: Sequence[str]) -> bool:
+    """Return whether an index of the table begins with these columns, in any order."""
+    indexes: list[Sequence[str | None]] = [
+        index["column_names"] for index in inspector.get_indexes(table, schema)
+    ]
+    indexes.append(inspector.get_pk_constraint(table, schema)["constrained_columns"])
+    wanted = set(columns)
+    return any(set(index[: len(wanted)]) == wanted for index in indexes)
+
+
 def database_password(settings: DatabaseConfig) -> str | None:
     """Return the password: from the configuration, its file, or systemd's credential `password`.
 
@@ -356,9 +384,13 @@ def database_password(settings: DatabaseConfig) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").strip("\r\n")
-    except OSError as exc:
+        password = file.read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
         raise ConfigError(
-            f"database.password_file {file} cannot be read: {exc.strerror}.",
+            f"database.password_file {file} cannot be read: {reason}.",
             hint="Give dropload's user the right to read it.",
+            code="credential",
         ) from exc
+    keep_secret(password)
+    return password

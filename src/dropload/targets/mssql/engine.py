@@ -64,6 +64,7 @@ def refuse_lazy_commits(connection: Any, _record: Any) -> None:
         raise TargetError(
             "This database may lose commits in a crash: DELAYED_DURABILITY is FORCED.",
             hint="ALTER DATABASE … SET DELAYED_DURABILITY = ALLOWED, or DISABLED.",
+            code="durability",
         )
 
 

@@ -30,6 +30,7 @@ _OWNERS = {
     1105: "The disk of the database is full: make room, then the load goes on.",
     3906: "The database is read-only.",
 }
+_FULL = frozenset({9002, 1101, 1105})
 _PERMISSION = frozenset(
     {229, 230, 262, 297, 300, 916, 1088, 2714, 2760, 3701, 4613, 4902, 8104}
     | {15151, 15225, 15247, 15248}
@@ -69,10 +70,20 @@ def translate_error(exc: Exception, driver_name: str) -> DroploadError:
         # Before the login: a database that recovers refuses it too.
         (away or numbers & _TRANSIENT, TransientError(f"SQL Server: {said}.")),
         (numbers & _LOGIN or state == "28000", _login_error(said)),
-        (numbers & _PERMISSION, TargetError(f"SQL Server says: {said}.", hint=_GRANT)),
+        (
+            numbers & _PERMISSION,
+            TargetError(f"SQL Server says: {said}.", hint=_GRANT, code="permission"),
+        ),
         (numbers & _TOO_WIDE, _width_error(said)),
         (_SAME_NAME in numbers, _same_name_error(said)),
-        (owners, TargetError(f"SQL Server says: {said}.", hint=" ".join(owners))),
+        (
+            owners,
+            TargetError(
+                f"SQL Server says: {said}.",
+                hint=" ".join(owners),
+                code="database_full" if numbers & _FULL else "",
+            ),
+        ),
         (numbers & _ROWS or state.startswith(("22", "23")), _rows_error(said)),
         (any(number in _RAISED for number in numbers - _TRANSIENT), _rows_error(said)),
         (state == "HYT00" and "Query timeout" in said, slow_statement_error("SQL Server")),
@@ -86,6 +97,7 @@ def _driver_error(said: str, driver_name: str) -> ConfigError:
     return ConfigError(
         f"The ODBC driver {driver_name} cannot be loaded: {said}.",
         hint="Name another in database.odbc_driver.",
+        code="driver",
     )
 
 
@@ -104,6 +116,7 @@ def too_old_error() -> ConfigError:
     return ConfigError(
         "This SQL Server is too old for dropload, which needs 2016 (13) or later.",
         hint="Name another server in database.host or database.url.",
+        code="old_server",
     )
 
 
@@ -112,6 +125,7 @@ def _no_database_error(said: str) -> TransientError:
         f"SQL Server: {said}.",
         hint="It may be starting up: it is tried again. If not, check database.name, and that "
         "database.user is a user of that database.",
+        code="database_away",
     )
 
 
@@ -135,6 +149,7 @@ def _login_error(said: str) -> ConfigError:
     return ConfigError(
         f"SQL Server refuses the login: {said}.",
         hint="Check database.user, the password, and database.name.",
+        code="login",
     )
 
 
@@ -143,6 +158,7 @@ def _encryption_error(said: str) -> ConfigError:
         f"SQL Server and the driver cannot agree on encryption: {said}.",
         hint="Install the server's certificate, or set database.trust_server_certificate, or "
         "database.encrypt = 'no' where the network is trusted.",
+        code="encryption",
     )
 
 
@@ -159,6 +175,7 @@ def _away_error(said: str) -> TransientError:
         f"SQL Server cannot be reached: {said}.",
         hint="It is tried again. If that does not help: check database.host, database.port and "
         "database.name, and that the server takes connections from here.",
+        code="database_away",
     )
 
 

@@ -62,6 +62,7 @@ def find_driver(wanted: str | None) -> Driver:
         "There is no ODBC driver for SQL Server.",
         hint="Install it with: pip install 'dropload[sqlserver]', or name one in "
         "database.odbc_driver.",
+        code="driver",
     )
 
 
@@ -147,6 +148,7 @@ def settings_of(settings: DatabaseConfig) -> DatabaseConfig:
         raise ConfigError(
             f"database.url has options that dropload does not know: {', '.join(unknown)}.",
             hint=f"It knows: {', '.join(sorted(_URL_OPTIONS))}.",
+            code="database_url",
         )
     named = {key: value for key, value in parts.items() if value is not None}
     kept = settings.model_dump(exclude={"url", *named})
@@ -157,4 +159,5 @@ def settings_of(settings: DatabaseConfig) -> DatabaseConfig:
         raise ConfigError(
             f"database.url is wrong: {wrong['loc'][-1]}: {wrong['msg']}.",
             hint="docs/sqlserver.md says what each option takes.",
+            code="database_url",
         ) from exc

@@ -31,6 +31,7 @@ def write_as_text(
         raise TargetError(
             f"{lost:,} values of column {column} of {table} cannot be written as text.",
             hint="Change the column to nvarchar by hand, then the load goes on.",
+            code="column_change",
         )
 
 

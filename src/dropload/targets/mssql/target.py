@@ -374,6 +374,7 @@ class SQLServerTarget(ServerTarget):
                 f"Column {old.name} of {table} must become text, but is NOT NULL: dropload would "
                 "lose that by making it anew.",
                 hint=f"Change it to {self.column_ddl(wanted)} by hand, then the load goes on.",
+                code="column_change",
             )
         quoted, name = self.quoted(table), self.quoted_column(old.name)
         fresh = f"{old.name[:100]}__new"

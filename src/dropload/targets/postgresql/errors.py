@@ -32,6 +32,8 @@ _HINTS = {
     "42P07": "If dropload's user may not see what has this name, grant it the rights of "
     "sql/postgresql/grant_permissions.sql.",
 }
+_CODES = {"53100": "database_full", "42501": "permission", "42P07": "permission"}
+"""Conditions of what its owner must act on; the others are of no special kind."""
 # While it connects, the driver gives no SQLSTATE: only words say what was wrong.
 _ENCRYPTION = re.compile(
     r"does not support SSL|certificate|sslmode|SSL error|SSL connection (?:is )?required",
@@ -59,7 +61,8 @@ def translate_error(exc: Exception) -> DroploadError:
         (away or state.startswith(_TRANSIENT), TransientError(f"PostgreSQL: {said}.")),
         (not state and driver, _away_error(said)),
     )
-    rest = TargetError(f"PostgreSQL says: {said}.", hint=_HINTS.get(state, ""))
+    hint, kind = _HINTS.get(state, ""), _CODES.get(state, "")
+    rest = TargetError(f"PostgreSQL says: {said}.", hint=hint, code=kind)
     return next((error for matches, error in sorted_by_who_must_act if matches), rest)
 
 
@@ -73,6 +76,7 @@ def _encryption_error(said: str) -> ConfigError:
         f"PostgreSQL and dropload cannot agree on encryption: {said}.",
         hint="Set sslmode and sslrootcert in database.url (?sslmode=verify-full&"
         "sslrootcert=/path/ca.pem), or sslmode=disable where the network is trusted.",
+        code="encryption",
     )
 
 
@@ -80,6 +84,7 @@ def _connect_error(said: str) -> TargetError:
     return TargetError(
         f"PostgreSQL says: {said}.",
         hint="GRANT CONNECT ON DATABASE to dropload's user; docs/postgresql.md lists all rights.",
+        code="permission",
     )
 
 
@@ -87,6 +92,7 @@ def _login_error(said: str) -> ConfigError:
     return ConfigError(
         f"PostgreSQL refuses the login: {said}.",
         hint="Check database.url, or database.host, name, user and the password.",
+        code="login",
     )
 
 
@@ -111,6 +117,7 @@ def _away_error(said: str) -> TransientError:
         f"PostgreSQL cannot be reached: {said}.",
         hint="It is tried again. If that does not help: check database.host and database.port, "
         "and that the server takes connections from here.",
+        code="database_away",
     )
 
 

@@ -394,6 +394,7 @@ def refuse_old_server(connection: Any, _record: Any) -> None:
         raise ConfigError(
             f"This server is PostgreSQL {number}; dropload needs {_MIN_VERSION} or later.",
             hint="Name another server in database.host or database.url.",
+            code="old_server",
         )
 
 

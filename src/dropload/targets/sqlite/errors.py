@@ -22,6 +22,12 @@ _OWNERS = {
     sqlite3.SQLITE_CORRUPT: "The database file is damaged: restore it from a backup.",
     sqlite3.SQLITE_NOTADB: "The file is not an SQLite database: name another in database.url.",
 }
+_CODES = {
+    sqlite3.SQLITE_FULL: "database_full",
+    sqlite3.SQLITE_READONLY: "permission",
+    sqlite3.SQLITE_PERM: "permission",
+}
+"""Conditions of what its owner must act on; the others are of no special kind."""
 _REFUSED = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH)
 _OF_THE_PLACE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 """Codes that file or folder may explain better."""
@@ -49,10 +55,12 @@ def sort_error(exc: Exception, path: Path) -> DroploadError:
     is_place = isinstance(exc, OSError) or primary in _OF_THE_PLACE
     fault = find_fault(path) if is_place else None
     if fault is not None:
-        return TargetError(fault.message, hint=fault.hint)
+        return TargetError(fault.message, hint=fault.hint, code="permission")
     if primary in _TRANSIENT or isinstance(exc, OSError):
         return TransientError(
             f"The database cannot be reached: {original}.",
             hint=f"It is tried again; see to {path_text(path.parent)} and the disk that it is on.",
+            code="database_away",
         )
-    return TargetError(f"SQLite says: {original}.", hint=_OWNERS.get(primary or 0, ""))
+    hint, code = _OWNERS.get(primary or 0, ""), _CODES.get(primary or 0, "")
+    return TargetError(f"SQLite says: {original}.", hint=hint, code=code)

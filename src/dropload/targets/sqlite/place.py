@@ -21,12 +21,13 @@ class Fault(NamedTuple):
 def check_place(path: Path) -> None:
     """Raise ConfigError where no database can be made or kept."""
     if fault := _fault_of_folder(path):
-        raise ConfigError(fault.message, hint=fault.hint)
+        raise ConfigError(fault.message, hint=fault.hint, code="database_place")
     if is_network(_nearest_folder(path)):
         raise ConfigError(
             f"The database {path_text(path)} is on a network share, where SQLite's locks do not "
             "hold.",
             hint="Put it on a local disk, or use a database server.",
+            code="database_place",
         )
 
 

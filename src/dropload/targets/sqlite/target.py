@@ -92,6 +92,7 @@ class SQLiteTarget(Target):
             raise ConfigError(
                 "database.url names no file: a database in memory is gone with the process.",
                 hint="Write for example sqlite:////srv/dropload.db.",
+                code="database_place",
             )
         return Path(url.database)
 
@@ -433,6 +434,7 @@ class SQLiteTarget(Target):
                 f"{plan.table} needs wider columns, but has rules (defaults, checks, keys) of its "
                 "owner that dropload would lose by making it anew.",
                 hint="Change the columns by hand: " + "; ".join(plan.notes),
+                code="column_change",
             )
         info = self.reflect(conn, plan.table)
         assert info is not None  # noqa: S101 - publish has seen it in this transaction

@@ -1,0 +1,132 @@
+"""What loads have cost: their times by step, rows, bytes, and how many ran at the same time."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.journal.history import is_of_table
+from dropload.journal.tables import JournalTables
+from dropload.model import State
+
+_LOADED = (State.COMMITTED, State.FILED, State.UNDONE)
+_NEIGHBOURS = 1_000
+"""Loads that ran at the same time were claimed at about the same time, and have near numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEffort:
+    """What one load has cost whose rows went into its table."""
+
+    load_id: int
+    file_name: str
+    schema_name: str
+    table_name: str
+    load_type: str
+    rows: int
+    size_bytes: int
+    claimed_at: datetime
+    committed_at: datetime
+    step_seconds: Mapping[str, float]
+    """By step, in their order; empty where nobody has measured."""
+    steps_retried: int
+    seconds: float | None
+    """How long the load took: the sum of its steps, else from claim to commit; None where it was
+    tried more than once and nobody has measured."""
+
+    @property
+    def table(self) -> str:
+        """Return `schema.name`."""
+        return f"{self.schema_name}.{self.table_name}"
+
+
+class Efforts:
+    """Reads what loads have cost, always in the caller's transaction."""
+
+    def __init__(self, tables: JournalTables) -> None:
+        self._loads = tables.loads
+
+    def since(
+        self, conn: sa.Connection, table: str | None, start: datetime | None, limit: int
+    ) -> list[LoadEffort]:
+        """Return the latest loads that brought rows, oldest first."""
+        own = self._loads.c
+        query = self._query().where(*is_of_table(self._loads, table))
+        if start is not None:
+            query = query.where(own.committed_at >= start)
+        found = conn.execute(query.order_by(own.load_id.desc()).limit(limit)).mappings()
+        return [_effort(row) for row in found][::-1]
+
+    def before(self, conn: sa.Connection, load: LoadEffort, limit: int) -> list[LoadEffort]:
+        """Return the loads of the same table and type that were committed before one."""
+        own = self._loads.c
+        query = self._query().where(
+            own.schema_name == load.schema_name,
+            own.table_name == load.table_name,
+            own.load_type == load.load_type,
+            own.load_id < load.load_id,
+        )
+        found = conn.execute(query.order_by(own.commit_no.desc()).limit(limit)).mappings()
+        return [_effort(row) for row in found][::-1]
+
+    def one(self, conn: sa.Connection, load_id: int) -> LoadEffort | None:
+        """Return what a load has cost, None where it brought no rows."""
+        query = self._query().where(self._loads.c.load_id == load_id)
+        row = conn.execute(query).mappings().first()
+        return _effort(row) if row else None
+
+    def count_company(self, conn: sa.Connection, load_ids: Collection[int]) -> dict[int, int]:
+        """Return how many other loads were under way at some time of each of these."""
+        own, other = self._loads.c, self._loads.alias("other")
+        over = (other.c.committed_at, other.c.finished_at)
+        # Of one under way, when it was last heard of.
+        ended = sa.func.coalesce(*over, other.c.progress_at, other.c.claimed_at)
+        number = (
+            sa.select(sa.func.count())
+            .select_from(other)
+            .where(
+                other.c.load_id.between(own.load_id - _NEIGHBOURS, own.load_id + _NEIGHBOURS),
+                other.c.load_id != own.load_id,
+                other.c.claimed_at < own.committed_at,
+                ended > own.claimed_at,
+            )
+            .scalar_subquery()
+        )
+        query = sa.select(own.load_id, number.label("number")).where(own.load_id.in_(load_ids))
+        return {int(row.load_id): int(row.number) for row in conn.execute(query)}
+
+    def _query(self) -> "sa.Select[Any]":
+        own = self._loads.c
+        wanted = (
+            *(own.load_id, own.file_name, own.schema_name, own.table_name, own.load_type),
+            *(own.rows_loaded, own.file_size, own.claimed_at, own.committed_at, own.attempts),
+            *(own.step_seconds, own.steps_retried),
+        )
+        states = [state.value for state in _LOADED]
+        return sa.select(*wanted).where(own.state.in_(states), own.committed_at.is_not(None))
+
+
+def _effort(row: "sa.RowMapping") -> LoadEffort:
+    steps: dict[str, float] = json.loads(row["step_seconds"] or "{}")
+    claimed_at, committed_at = row["claimed_at"], row["committed_at"]
+    seconds: float | None = sum(steps.values())
+    if not steps:
+        is_one_try = row["attempts"] == 1
+        seconds = max(0.0, (committed_at - claimed_at).total_seconds()) if is_one_try else None
+    return LoadEffort(
+        row["load_id"],
+        row["file_name"],
+        row["schema_name"],
+        row["table_name"],
+        row["load_type"],
+        row["rows_loaded"] or 0,
+        row["file_size"] or 0,
+        claimed_at,
+        committed_at,
+        steps,
+        row["steps_retried"] or 0,
+        seconds,
+    )

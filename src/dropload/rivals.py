@@ -1,0 +1,137 @@
+"""Notice another daemon that looks after the same tree under other rules.
+
+Each daemon leaves a note below the drop tree, where all of them can read it, whichever database
+they have: two with different databases would each get some of the files.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from dropload.config import DEFAULT_URL, Config, DatabaseConfig
+from dropload.durable import path_text
+from dropload.error_codes import code_of
+from dropload.identity import is_dead_worker, person_name, worker_name
+
+NOTE_SECONDS = 60.0
+"""How often a daemon renews its note."""
+_STALE_SECONDS = 10 * NOTE_SECONDS
+"""A note that is so much older than ours is of a daemon that was killed."""
+RULES = ("schemas", "gate", "watch", "load", "retention")
+"""Sections that decide, beside the database, what becomes of a file."""
+_PATTERN = "daemon-*.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a daemon says of itself to others."""
+
+    rules: dict[str, str]
+    """Digest of each section that decides what becomes of a file."""
+    process: str = field(default_factory=worker_name)
+    pid: int = field(default_factory=os.getpid)
+    user: str = field(default_factory=person_name)
+    host: str = field(default_factory=socket.gethostname)
+
+
+def leave_note(config: Config) -> None:
+    """Write or renew this daemon's note; raise OSError where the tree refuses."""
+    path = _own_path(config)
+    # Not its parents: a drop tree that was taken away must not come back as an empty folder.
+    path.parent.mkdir(mode=0o750, exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(json.dumps(asdict(Note(_digest_rules(config)))), encoding="utf-8")
+    temporary.replace(path)
+
+
+def remove_note(config: Config) -> None:
+    """Take this daemon's note away at a clean stop."""
+    with contextlib.suppress(OSError):
+        _own_path(config).unlink()
+
+
+def find_rivals(config: Config) -> Iterator[str]:
+    """Yield a sentence for each living daemon that works on this tree under other rules.
+
+    Notes of daemons that are certainly gone are removed.
+    """
+    own = _own_path(config)
+    try:
+        # The clock that dates both notes is that of the file system, whoever wrote them.
+        newest = own.stat().st_mtime
+        paths = sorted(own.parent.glob(_PATTERN))
+    except OSError:
+        return
+    for path in paths:
+        note = _read_note(path) if path != own else None
+        if note is None:
+            continue
+        if is_dead_worker(note.process) or _is_stale(path, newest):
+            with contextlib.suppress(OSError):
+                path.unlink()
+            continue
+        rules = _digest_rules(config)
+        differing = [name for name in rules if rules[name] != note.rules.get(name)]
+        if differing:
+            yield _describe(note, config, differing)
+
+
+def _describe(note: Note, config: Config, differing: list[str]) -> str:
+    sections = ", ".join(f"[{name}]" for name in differing)
+    return (
+        f"Another daemon (process {note.pid} of {note.user} on {note.host}) looks after "
+        f"{path_text(config.paths.dropoff.absolute())} with other settings in {sections}: it "
+        "depends on chance what becomes of a file. Stop one of them, or give both the same "
+        f"configuration. [{code_of('rival')}]"
+    )
+
+
+def _own_path(config: Config) -> Path:
+    # In the tree also where [paths] state is elsewhere: only the tree is common to all.
+    digest = hashlib.sha256(worker_name().encode()).hexdigest()[:16]
+    return config.paths.dropoff.absolute() / ".dropload" / f"daemon-{digest}.json"
+
+
+def _read_note(path: Path) -> Note | None:
+    try:
+        return Note(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # of another version, or removed in this moment
+
+
+def _is_stale(path: Path, newest: float) -> bool:
+    try:
+        return newest - path.stat().st_mtime > _STALE_SECONDS
+    except OSError:
+        return True
+
+
+def _digest_rules(config: Config) -> dict[str, str]:
+    sections = {name: getattr(config, name).model_dump(mode="json") for name in RULES}
+    rules = {"database": _database_of(config.database), **sections}
+    return {
+        name: hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:16]
+        for name, rule in rules.items()
+    }
+
+
+def _database_of(settings: DatabaseConfig) -> object:
+    """Return which database it is, without who asks and how."""
+    if settings.type is not None:
+        return [settings.type, settings.host, settings.port, settings.instance, settings.name]
+    text = settings.url.get_secret_value() if settings.url else DEFAULT_URL
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        return ""
+    if url.host is None and url.database:
+        # Embedded: a file of this machine.
+        return [url.get_backend_name(), socket.gethostname(), str(Path(url.database).absolute())]
+    return [url.get_backend_name(), url.host, url.port, url.database]
