@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pyodbc
 import pytest
 import sqlalchemy as sa
 import structlog
@@ -220,6 +219,8 @@ def sqlserver_address() -> str:
 
 def run_on_sqlserver(*statements: str) -> None:
     """Run statements in the database master, each for itself."""
+    import pyodbc
+
     from dropload.targets.mssql.odbc import connection_string, find_driver, settings_of
 
     settings = settings_of(DatabaseConfig.model_validate({"url": sqlserver_address()}))
@@ -243,6 +244,8 @@ def make_sqlserver_database() -> str:
 
 def drop_sqlserver_database(url: str) -> None:
     """Drop a database of `make_sqlserver_database`, unless the server says it is in use."""
+    import pyodbc
+
     name = sa.make_url(url).database
     with contextlib.suppress(pyodbc.Error):
         run_on_sqlserver(f"ALTER DATABASE {name} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-import pyodbc
 import pytest
 import sqlalchemy as sa
 
@@ -171,6 +170,8 @@ def grounds(
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP ROLE {made.user}".encode())
         return
+    import pyodbc
+
     drop_sqlserver_database(url)
     with contextlib.suppress(pyodbc.Error):  # the bulk driver's pool may still be logged in
         run_on_sqlserver(f"DROP LOGIN {made.user}")

@@ -25,10 +25,17 @@ def open_target(config: Config) -> Target:
         )
     try:
         target_class: type[Target] = known[kind].load()
-    except ImportError as exc:
+    except ModuleNotFoundError as exc:
         raise ConfigError(
             f"database: the driver for {kind} is not installed ({exc.name}).",
             hint=f"Install it: pip install 'dropload[{_EXTRAS.get(kind, kind)}]'.",
+            code="driver",
+        ) from exc
+    except ImportError as exc:  # it is there, and a library of the system that it needs is not
+        raise ConfigError(
+            f"database: the driver for {kind} cannot be loaded: {exc}.",
+            hint="Install the system's package that has this library (libodbc.so.2: libodbc2 of "
+            "Debian and Ubuntu, unixODBC of Red Hat).",
             code="driver",
         ) from exc
     return target_class(config.database, config.schemas)
