@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dropload.cli.output import Listing
-from dropload.model import Outcome
+from dropload.model import Outcome, Step
+
+_OVER_ROWS = frozenset({*Step, "publishing", "total"})
+"""Steps that take the longer the more rows there are; of others rows a second mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,7 @@ class Timing:
     share: float
     """Of the whole time, 0 to 1."""
     rows_per_second: float | None
-    """Rows of the file, good and bad; None where none were read, or no time has passed."""
+    """Rows of the file, good and bad; None for a step that does not go over them."""
 
 
 def as_listing(outcome: Outcome) -> Listing:
@@ -61,5 +64,6 @@ def _whole(outcome: Outcome) -> Timing:
 
 
 def _timing(outcome: Outcome, step: str, seconds: float, whole: float) -> Timing:
-    rate = outcome.rows_read / seconds if outcome.rows_read and seconds else None
+    counts = step in _OVER_ROWS and outcome.rows_read and seconds
+    rate = outcome.rows_read / seconds if counts else None
     return Timing(step, seconds, seconds / whole if whole else 0.0, rate)
