@@ -9,6 +9,8 @@ from benchmarks.jobs import POSTGRESQL, SQLITE, Job, Load, Loaded, Prepare
 
 os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
 os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
+# The database is new: there is nothing of an earlier run to look for.
+os.environ["RESTORE_FROM_DESTINATION"] = "false"
 
 # It reads its environment when it is imported.
 import dlt

@@ -1,4 +1,4 @@
-"""What the benchmarks say of rows and goals can be trusted: wrong rows and missed goals are seen."""
+"""What the benchmarks say can be trusted: wrong rows and missed goals are seen."""
 
 from pathlib import Path
 
