@@ -32,9 +32,6 @@ class DataSet:
     def megabytes(self) -> float:
         return self.path.stat().st_size / 1e6
 
-    def describe(self) -> str:
-        return f"{self.name}: {self.rows:,} rows x {len(self.columns)}, {self.megabytes:,.1f} MB"
-
 
 NARROW = (
     Column("id", "number"),

