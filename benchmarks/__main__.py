@@ -222,7 +222,7 @@ class Bench:
         self._environment.install((PACKAGE_OF_PICTURE,))
         told = findings.as_json() | {"picture_of": DATA}
         for comparison in told["comparisons"]:
-            comparison["title"] = f"{TITLES[comparison['database']]}, {comparison['description']}"
+            comparison["title"] = TITLES[comparison["database"]]
         command = [str(self._environment.python), "-m", "benchmarks.picture", str(PICTURE)]
         subprocess.run(command, cwd=ROOT, input=json.dumps(told), text=True, check=True)
 

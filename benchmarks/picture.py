@@ -49,7 +49,11 @@ def _draw(axis: Any, panel: dict[str, Any]) -> None:
     axis.invert_yaxis()
     # Room for the labels behind the longest bar.
     axis.set_xlim(0, max(rates, default=1) * 1.45)
-    axis.set_title(f"{panel['title']}: thousand rows a second", loc="left", fontweight="bold")
+    axis.set_title(
+        f"{panel['title']}: thousand rows a second, {panel['data']} file",
+        loc="left",
+        fontweight="bold",
+    )
     axis.spines[["top", "right", "bottom"]].set_visible(False)
     axis.tick_params(left=False, bottom=False, labelbottom=False)
 
