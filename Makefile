@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint types contracts unit wheel clean
+.PHONY: help run test format lint types contracts unit wheel bench clean
 
 help:
 	@echo "make run     set up, start the daemon, load a first file; Ctrl-C ends it"
 	@echo "make test    set up, then format, lint, types, contracts, tests, wheel"
+	@echo "make bench   compare with other ways to load a file; BENCH=--help lists options"
 	@echo "make clean   remove the virtual environment and what tests left"
 
 # Written only after everything is installed: an interrupted set-up starts again.
@@ -50,6 +51,10 @@ unit: $(READY)
 # What users install is the wheel, not the checkout: it is tried from an empty folder.
 wheel: $(READY)
 	$(BIN)/python tests/try_wheel.py
+
+# Peers, data and findings are kept in build/benchmarks; docs/performance.md says what is compared.
+bench: $(READY)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) dist build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,34 +1,90 @@
 """What a look at 100,000 waiting files costs: `python -m benchmarks.scanning [FILES]`."""
 
+import argparse
+import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
+from tests.acceptance.daemon import Daemon
+
+from benchmarks.processes import cpu_seconds_of, family_of, peak_mb_of
 from dropload.config import ALWAYS_IGNORED
 from dropload.folders import DropTree
 from dropload.gate import Gate
+from dropload.heartbeat import read_heartbeat
 from dropload.watcher import scan_inboxes
 
+FILES = 100_000
 
-def main(count: int = 100_000) -> None:
+
+@dataclass(frozen=True)
+class Scanning:
+    """CPU seconds of one look each, the median of some."""
+
+    files: int
+    plain_seconds: float
+    """`os.scandir` and `stat` alone."""
+    scan_seconds: float
+    gate_seconds: float
+    daemon_memory_mb: float
+    """Peak of a daemon that has these files waiting."""
+    daemon_idle_share: float
+    """Of one processor, while nothing happens."""
+
+    @property
+    def ratio(self) -> float:
+        return self.scan_seconds / self.plain_seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="?", type=int, default=FILES)
+    parser.add_argument("--idle-seconds", type=float, default=60.0)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    measured = measure(asked.files, asked.idle_seconds)
+    print(json.dumps(asdict(measured)) if asked.json else "\n".join(describe(measured)))
+
+
+def describe(measured: Scanning) -> list[str]:
+    """Return what was measured, a line each."""
+    timed = {
+        "os.scandir + stat alone": measured.plain_seconds,
+        "scan": measured.scan_seconds,
+        "gate": measured.gate_seconds,
+    }
+    return [
+        f"{measured.files:,} files; CPU seconds, ratio to os.scandir + stat alone",
+        *(
+            f"  {name:24} {seconds:6.3f} s  {seconds / measured.plain_seconds:5.2f} x"
+            for name, seconds in timed.items()
+        ),
+        f"the memory of a daemon over them: {measured.daemon_memory_mb:,.0f} MB at most",
+        f"what it uses while nothing happens: {measured.daemon_idle_share:.2%} of a processor",
+    ]
+
+
+def measure(count: int, idle_seconds: float) -> Scanning:
     with tempfile.TemporaryDirectory() as folder:
-        tree = DropTree(Path(folder))
+        root = Path(folder)
+        tree = DropTree(root / "dropoff")
         tree.create()
         inbox = tree.inboxes[0].path
         for number in range(count):
             (inbox / f"customer_orders_{number}.csv").touch()
         gate = Gate(6, 15)
         now = iter(range(0, 10_000, 15))
-        plain = best(lambda: look(inbox))
-        scan = best(lambda: scan_inboxes(tree, ALWAYS_IGNORED))
+        plain = middle(lambda: look(inbox))
+        scan = middle(lambda: scan_inboxes(tree, ALWAYS_IGNORED))
         seen = scan_inboxes(tree, ALWAYS_IGNORED).observations
-        observe = best(lambda: gate.observe(seen, next(now)))
-    print(f"{count:,} files; best of 5, CPU seconds, ratio to os.scandir + stat")
-    for name, seconds in (("scandir + stat", plain), ("scan", scan), ("gate", observe)):
-        print(f"  {name:16} {seconds:6.3f} s  {seconds / plain:5.2f} x")
+        observe = middle(lambda: gate.observe(seen, next(now)))
+        memory, share = watch_daemon(root, count, idle_seconds)
+        return Scanning(count, plain, scan, observe, memory, share)
 
 
 def look(inbox: Path) -> None:
@@ -37,14 +93,46 @@ def look(inbox: Path) -> None:
             entry.stat(follow_symlinks=False)
 
 
-def best(work: Callable[[], object]) -> float:
+def middle(work: Callable[[], object]) -> float:
     times = []
     for _ in range(5):
         start = time.process_time()
         work()
         times.append(time.process_time() - start)
-    return min(times)
+    return median(times)
+
+
+def watch_daemon(root: Path, count: int, idle_seconds: float) -> tuple[float, float]:
+    """Return the peak of a daemon's memory and its share of a processor, its workers included.
+
+    All settings are as they are without a configuration, but that the files wait for long.
+    """
+    daemon = Daemon(
+        root,
+        DROPLOAD_GATE__CHECKS="6",
+        DROPLOAD_GATE__INTERVAL_SECONDS="3600",
+        DROPLOAD_WATCH__SCAN_INTERVAL_SECONDS="5",
+        DROPLOAD_PATHS__STATE=str(root / "state"),
+    )
+    try:
+        daemon.start()
+        daemon.wait_for(lambda: waiting_files(root / "state") == count)
+        assert daemon.process is not None
+        processes = [daemon.process.pid, *family_of(daemon.process.pid)]
+        before, began = sum(map(cpu_seconds_of, processes)), time.monotonic()
+        time.sleep(idle_seconds)
+        used = sum(map(cpu_seconds_of, processes)) - before
+        share = used / (time.monotonic() - began)
+        return peak_mb_of(daemon.process.pid), share
+    finally:
+        daemon.end()
+
+
+def waiting_files(state: Path) -> int:
+    """Return how many files the daemon says to wait, -1 before it has said anything."""
+    heartbeat = read_heartbeat(state)
+    return heartbeat.waiting if heartbeat else -1
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

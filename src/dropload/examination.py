@@ -49,11 +49,17 @@ def find_layout(path: Path) -> tuple[Parser, Layout]:
 
 def examine(dock: Dock, drop: Drop, on_progress: OnProgress | None = None) -> Examined:
     """Detect the layout and read the whole file once; nothing is written."""
+    parser, layout = detect_layout(dock, drop)
+    return examine_in(dock, drop, parser, layout, on_progress)
+
+
+def detect_layout(dock: Dock, drop: Drop) -> tuple[Parser, Layout]:
+    """Return who reads a file that is to be loaded, and how it is written."""
     check_version(drop.path, drop.version)
     parser, layout = find_layout(drop.path)
     # A rejects file has columns more that are not loaded; the plan counts exactly.
     check_width(layout.width, dock.target.limits.columns, spare=len(REJECT_COLUMNS))
-    return examine_in(dock, drop, parser, layout, on_progress)
+    return parser, layout
 
 
 def examine_in(

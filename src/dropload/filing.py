@@ -1,6 +1,7 @@
 """Put a file whose load is over where it belongs, with its report, and note that in the journal."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,8 +36,11 @@ def file_away(
     filed_path: Path | None,
     report: Path | None = None,
     measure: Callable[[], Effort] | None = None,
+    noting: AbstractContextManager[object] | None = None,
 ) -> Path | None:
     """Move the file and its companion, then note it; return where the file is now.
+
+    `noting` is entered while it is noted.
 
     The order matters: the load is over in the journal before anything is moved, and the move is
     durable before the journal says so. `measure` is asked in the end for what the load has cost.
@@ -46,7 +50,7 @@ def file_away(
     if filed_path is not None:
         moved = move_file(drop.path, filed_path, drop.version)
         _move_companion(drop.path, moved)
-    with target.write() as conn:
+    with noting or nullcontext(), target.write() as conn:
         journal.loads.mark_filed(conn, load_id, moved, report, measure() if measure else None)
     return moved
 

@@ -234,7 +234,7 @@ def _advise(
     seconds = sum(load.step_seconds.get(slowest.step, 0.0) for load in measured)
     said = f"{slowest.share:.0%} of the time is {slowest.step}"
     rows, size = sum(load.rows for load in measured), sum(load.size_bytes for load in measured)
-    if slowest.step in ("profiling", "checking"):
+    if slowest.step in ("detecting", "profiling", "checking"):
         yield f"{said}: the file is read at {size / seconds / 1e6:,.1f} MB/s."
     elif slowest.step == "staging":
         yield f"{said}: {rows / seconds:,.0f} rows a second go to the side table."

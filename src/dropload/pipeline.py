@@ -28,14 +28,32 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
-from dropload.examination import Examined, examine, examine_for_table, plan_load
+from dropload.examination import (
+    Examined,
+    detect_layout,
+    examine_for_table,
+    examine_in,
+    plan_load,
+)
 from dropload.filing import file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.journal import AuditAction, ClaimRefused
 from dropload.leases import Lease, kept_lease
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
-from dropload.model import DAEMON, Drop, Effort, Load, Outcome, Plan, Profile, State, Step, Verdict
+from dropload.model import (
+    DAEMON,
+    Drop,
+    Effort,
+    Layout,
+    Load,
+    Outcome,
+    Plan,
+    Profile,
+    State,
+    Step,
+    Verdict,
+)
 from dropload.parsers.base import Parser
 from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
@@ -63,10 +81,12 @@ def process_drop(
 
     Only what nobody foresaw is raised: the caller counts it against the file.
     """
+    times = StepTimes()
     with bound_contextvars(file=path_text(drop.path.name)):
         named = name_drop(drop, dock.target)
         try:
-            claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
+            with times.measure("journal"):
+                claim = call_with_retries(lambda: _claim(dock, named, worker), dock.config.retry)
         except (*NOT_THE_FILES_FAULT, OSError) as exc:
             # The claim may have been written, and only the answer was lost.
             outcome = Outcome(Verdict.RETRY, drop.path, str(named.table), claimed_by=worker)
@@ -74,7 +94,7 @@ def process_drop(
         if isinstance(claim, ClaimRefused):
             return _refused(named, claim)
         with bound_contextvars(load_id=claim.load_id, table=str(claim.table)):
-            return _Voyage(dock, claim, named, on_step).run()
+            return _Voyage(dock, claim, named, on_step, times).run()
 
 
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
@@ -144,7 +164,9 @@ def _not_now(outcome: Outcome, error: DroploadError) -> Outcome:
 class _Voyage:
     """One claimed load on its way; remembers what is known so far for the report."""
 
-    def __init__(self, dock: Dock, load: Load, named: NamedDrop, on_step: OnStep) -> None:
+    def __init__(
+        self, dock: Dock, load: Load, named: NamedDrop, on_step: OnStep, times: StepTimes
+    ) -> None:
         self._dock = dock
         self._on_step = on_step
         self._load = load
@@ -152,7 +174,7 @@ class _Voyage:
         self._named = replace(named, drop=load.drop)
         self._examined: Examined | None = None
         self._meter = ProgressMeter()
-        self._times = StepTimes()
+        self._times = times
         self._retries = 0
         self._log = get_logger()
 
@@ -198,8 +220,10 @@ class _Voyage:
         self._check_crashes()
 
         measure = self._times.measure
+        with measure("detecting"):
+            parser, layout = detect_layout(self._dock, self._load.drop)
         with measure("profiling"):
-            examined = self._profile()
+            examined = self._profile(parser, layout)
         with measure("checking"):
             examined = self._check(examined)
         with measure("planning"):
@@ -219,9 +243,9 @@ class _Voyage:
                 code="worker_died",
             )
 
-    def _profile(self) -> Examined:
+    def _profile(self, parser: Parser, layout: Layout) -> Examined:
         on_progress = partial(self._note_progress, Step.PROFILING)
-        self._examined = examine(self._dock, self._load.drop, on_progress)
+        self._examined = examine_in(self._dock, self._load.drop, parser, layout, on_progress)
         return self._examined
 
     def _check(self, examined: Examined) -> Examined:
@@ -312,7 +336,8 @@ class _Voyage:
             with self._dock.target.write() as conn:
                 self._dock.journal.loads.hold(conn, self._load, error)
 
-        self._retry(close)
+        with self._times.measure("journal"):
+            self._retry(close)
         self._log.warning("file_held", code=error.dl_code, reason=str(error))
         return self._outcome(Verdict.HELD, error)
 
@@ -365,7 +390,7 @@ class _Voyage:
         Where the journal cannot be told, the outcome tells.
         """
         try:
-            with self._dock.target.write() as conn:
+            with self._times.measure("journal"), self._dock.target.write() as conn:
                 self._dock.journal.loads.release(conn, self._load, reason)
         except NOT_THE_FILES_FAULT as exc:
             self._log.debug("claim_not_released", reason=str(exc))
@@ -383,7 +408,8 @@ class _Voyage:
                     conn, load, state, error=error, filed_path=filed_path, profile=profile
                 )
 
-        self._retry(close)
+        with self._times.measure("journal"):
+            self._retry(close)
 
     # --- filing
 
@@ -408,6 +434,7 @@ class _Voyage:
                 filed_path,
                 report,
                 self._measure,
+                self._times.measure("journal"),
             )
         except DroploadError as exc:
             self._log.error("file_not_moved", code=exc.dl_code, reason=str(exc))
@@ -454,7 +481,7 @@ class _Voyage:
         return call_with_retries(action, self._dock.config.retry, self._count_retry)
 
     def _measure(self) -> Effort:
-        return Effort(self._times.so_far(), self._retries)
+        return Effort(self._times.seconds, self._retries)
 
     def _count_retry(self) -> None:
         self._retries += 1

@@ -10,6 +10,12 @@ from datetime import datetime
 
 from dropload.model import LoadRecord, Progress, State, Step
 
+STEPS = (
+    *("detecting", "profiling", "checking", "planning", "staging", "publishing", "filing"),
+    "journal",
+)
+"""What the time of a load goes to, in order. `journal` are the transactions that write to nothing
+else: a claim, how the load ended. What is written there together with rows counts as theirs."""
 _RATE_SECONDS = 10.0
 """Rows a second are those of this last time: a load that resumes runs over its old rows."""
 
@@ -62,26 +68,41 @@ class StepTimes:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.seconds: dict[str, float] = {}
-        """By step, in their order; a step that was taken twice has the sum."""
-        self._under_way: tuple[str, float] | None = None
-        """The step that is being taken, and since when."""
+        self._seconds: dict[str, float] = {}
+        self._under_way: list[str] = []
+        """The steps that are being taken, each within the one before."""
+        self._since = 0.0
+        """When the time of the innermost of them was counted last."""
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Return them by step, in their order, with what the step under way has taken until now.
+
+        A step that was taken twice has the sum.
+        """
+        self._count()
+        return {step: self._seconds[step] for step in STEPS if step in self._seconds}
 
     @contextmanager
     def measure(self, step: str) -> Iterator[None]:
-        """Count the time until the end as the step's, also when the step fails."""
-        self._under_way = (step, self._clock())
+        """Count the time until the end as the step's, also when the step fails.
+
+        A step within another one has its time for itself: the sum is the whole time.
+        """
+        self._count()
+        self._under_way.append(step)
         try:
             yield
         finally:
-            self.seconds, self._under_way = self.so_far(), None
+            self._count()
+            self._under_way.pop()
 
-    def so_far(self) -> dict[str, float]:
-        """Return the times with what the step under way has taken until now."""
-        if self._under_way is None:
-            return self.seconds
-        step, began = self._under_way
-        return self.seconds | {step: self.seconds.get(step, 0.0) + self._clock() - began}
+    def _count(self) -> None:
+        now = self._clock()
+        if self._under_way:
+            step = self._under_way[-1]
+            self._seconds[step] = self._seconds.get(step, 0.0) + now - self._since
+        self._since = now
 
 
 # --- as others see it ------------------------------------------------------------------------

@@ -61,7 +61,8 @@ def test_a_load_leaves_what_each_step_has_cost(site: Site) -> None:
     outcome = site.drop("orders.csv", "a,b\n1,2\n")
     found = effort(site, outcome.load_id or 0)
     assert list(found.step_seconds) == [
-        *("profiling", "checking", "planning", "staging", "publishing", "filing")
+        *("detecting", "profiling", "checking", "planning", "staging", "publishing"),
+        *("filing", "journal"),
     ]
     assert found.seconds == pytest.approx(sum(found.step_seconds.values()))
     assert min(found.step_seconds.values()) >= 0

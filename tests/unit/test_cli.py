@@ -697,3 +697,30 @@ def test_a_load_is_told_under_whole_names_on_a_terminal(
     assert f"file path  {yard.inbox(load_type='append').path}/" in said, "whole, on one line"
     listed = run("history")[1]
     assert re.search(r"customers\S*…\S+\.csv", listed), "its beginning and its end"
+
+
+def test_load_says_where_the_time_went(run: Run, yard: Yard) -> None:
+    status, text, _ = run("load", put(yard), "--timings", "--json")
+    told = json.loads(text)
+    assert (status, told["rows_loaded"]) == (0, 2)
+    steps = [timing["step"] for timing in told["timings"]]
+    assert steps == [
+        *("detecting", "profiling", "checking", "planning", "staging", "publishing"),
+        *("filing", "journal"),
+    ]
+    assert told["seconds"] == pytest.approx(sum(t["seconds"] for t in told["timings"]), abs=1e-4)
+    assert sum(t["share"] for t in told["timings"]) == pytest.approx(1, abs=0.01)
+    rated = [t["step"] for t in told["timings"] if t["rows_per_second"]]
+    assert rated == ["profiling", "checking", "staging", "publishing"]
+    lines = run("load", put(yard, "more.csv", ORDERS), "--timings")[1].splitlines()
+    assert lines[0] == "2 rows loaded into dbo.more (load 2)."
+    table = [line.split("\t") for line in lines if "\t" in line]
+    assert [row[0] for row in table] == ["step", *steps, "total"]
+    assert table[-1][2] == "100.0%"
+
+
+def test_load_without_rows_has_timings_all_the_same(run: Run, yard: Yard) -> None:
+    status, text, _ = run("load", put(yard, content="id,name\n1,Ada,x\n"), "--timings")
+    assert status == 1
+    assert "\ntotal\t" in text
+    assert "timings" not in json.loads(run("load", put(yard), "--json")[1])

@@ -77,10 +77,13 @@ def test_the_journal_counts_what_was_read_staged_and_loaded(yard: Yard) -> None:
 def test_the_outcome_tells_how_long_each_step_took_that_the_load_came_to(yard: Yard) -> None:
     loaded = yard.drop("orders.csv", ORDERS)
     assert list(loaded.step_seconds) == [
-        *("profiling", "checking", "planning", "staging", "publishing", "filing")
+        *("detecting", "profiling", "checking", "planning", "staging", "publishing"),
+        *("filing", "journal"),
     ]
     failed = yard.drop("orders.csv", "id,name\n1,Ada,too many\n")
-    assert list(failed.step_seconds) == ["profiling", "checking", "planning", "filing"]
+    assert list(failed.step_seconds) == [
+        *("detecting", "profiling", "checking", "planning", "filing", "journal")
+    ]
     assert min(*loaded.step_seconds.values(), *failed.step_seconds.values()) > 0
 
 

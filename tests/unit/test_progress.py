@@ -16,7 +16,7 @@ from dropload.intake import drop_of_path, name_drop
 from dropload.leases import kept_lease
 from dropload.model import Load, LoadRecord, Progress, State, Step
 from dropload.pipeline import process_drop
-from dropload.progress import ProgressMeter
+from dropload.progress import ProgressMeter, StepTimes
 from tests.conftest import Yard, open_yard
 from tests.unit.test_daemon import Clock
 
@@ -213,3 +213,19 @@ def test_staging_tells_how_far_it_is_beside_its_rows(tmp_path: Path) -> None:
     assert [row[1] for row in staged] == sorted(row[1] or 0 for row in staged)
     assert (staged[-1][2] or 0) > 0
     yard.dock.target.close()
+
+
+def test_the_time_of_a_step_within_a_step_is_its_own_and_the_order_is_that_of_the_steps() -> None:
+    clock = Clock()
+    times = StepTimes(clock)
+    with times.measure("journal"):
+        clock.now += 1
+    with pytest.raises(ZeroDivisionError), times.measure("filing"):
+        clock.now += 2
+        with times.measure("journal"):
+            clock.now += 4
+        clock.now += 8
+        with times.measure("journal"):
+            raise ZeroDivisionError
+    assert times.seconds == {"filing": 10, "journal": 5}
+    assert list(times.seconds) == ["filing", "journal"]

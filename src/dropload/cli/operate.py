@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from dropload.cli import output
+from dropload.cli import output, timings
 from dropload.cli.session import (
     Session,
     actor_option,
@@ -75,6 +75,9 @@ def init(session: Session, actor: str) -> None:
 @click.option(
     "--force", is_flag=True, help="Load although the same bytes are there, or a guard rail holds."
 )
+@click.option(
+    "--timings", "with_timings", is_flag=True, help="Say how long each step of the load took."
+)
 @reason_option
 @actor_option
 @json_option
@@ -85,6 +88,7 @@ def load(
     area: str | None,
     load_type: str | None,
     force: bool,
+    with_timings: bool,
     reason: str,
     actor: str,
     as_json: bool,
@@ -93,7 +97,8 @@ def load(
 
     A file in an inbox is filed as usual; any other stays where it is and needs --area and
     --load-type, unless it is in processed/ or error/ of an inbox. Be sure that nobody is still
-    writing it.
+    writing it. With --timings a table says where the time went: `journal` are the transactions that
+    write to the journal alone; what it writes together with rows counts as theirs.
     """
     with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
         outcome = load_file(
@@ -107,12 +112,15 @@ def load(
             on_step=bar.on_step,
         )
     if as_json:
-        output.print_json(_outcome_as_json(outcome))
+        took = timings.as_json(outcome) if with_timings else {}
+        output.print_json(_outcome_as_json(outcome) | took)
     else:
         place = (f"--area {area} " if area else "") + (
             f"--load-type {load_type} " if load_type else ""
         )
         _print_outcome(_with_command(outcome, place))
+        if with_timings:
+            output.print_listing(timings.as_listing(outcome))
     return 0 if _is_good(outcome) else 1
 
 

@@ -29,6 +29,7 @@ from dropload.errors import (
 from dropload.heartbeat import Heartbeat
 from dropload.model import Area, Drop, LoadType, Outcome, Verdict
 from dropload.pipeline import TABLE_BUSY
+from dropload.progress import STEPS
 from dropload.recovery import Recovered
 
 ENDS = (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED, Verdict.HELD, Verdict.CANCELLED)
@@ -49,7 +50,6 @@ REASONS = (
 )
 """Why a file is tried again: the error's category, or that its worker did not come back."""
 STATES = ("gate", "queued", "loading", "put_off", "held")
-STEPS = ("profiling", "checking", "planning", "staging", "publishing", "filing")
 
 _WORK_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400)
 """Seconds: from a file of a few rows to the longest load that is allowed by default."""

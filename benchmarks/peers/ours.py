@@ -1,0 +1,66 @@
+"""dropload itself: one whole load in a worker's process, with every promise kept."""
+
+import shutil
+from pathlib import Path
+
+from benchmarks.jobs import Job, Load, Loaded, Prepare
+from benchmarks.peers import APPEND, FULLLOAD
+from dropload.config import Config, LogConfig
+from dropload.dock import Dock, open_dock, prepare
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
+from dropload.logs import configure_logs
+from dropload.model import Area, LoadType, TableName, Verdict
+from dropload.pipeline import process_drop
+
+
+def prepare_append(job: Job) -> Load:
+    dock = _open(job)
+    path = _drop(dock, job, LoadType.APPEND)
+    return lambda: _load(dock, path)
+
+
+def prepare_fullload(job: Job) -> Load:
+    """A new version: the table has the rows of the one before, which lacks a record."""
+    dock = _open(job)
+    path = _drop(dock, job, LoadType.FULLLOAD)
+    _cut_last_line(path)
+    _load(dock, path)
+    path = _drop(dock, job, LoadType.FULLLOAD)
+    return lambda: _load(dock, path)
+
+
+def _open(job: Job) -> Dock:
+    configure_logs(LogConfig(level="error"))
+    tree = {"dropoff": str(job.folder / "dropoff")}
+    dock = open_dock(Config.model_validate({"paths": tree, "database": {"url": job.url}}))
+    prepare(dock, "benchmark", anew=True)
+    return dock
+
+
+def _drop(dock: Dock, job: Job, load_type: LoadType) -> Path:
+    inboxes = [inbox for inbox in dock.tree.inboxes if inbox.load_type is load_type]
+    [inbox] = [inbox for inbox in inboxes if inbox.area is Area.NON_REFERENCE]
+    path = inbox.path / f"{job.table}.csv"
+    shutil.copy(job.source, path)
+    return path
+
+
+def _cut_last_line(path: Path) -> None:
+    with path.open("rb+") as file:
+        file.seek(-2, 2)
+        while file.read(1) != b"\n":
+            file.seek(-2, 1)
+        file.truncate()
+
+
+def _load(dock: Dock, path: Path) -> Loaded:
+    drop = drop_of_path(path, dock.tree, None, None, force=False, requested_by="benchmark")
+    outcome = process_drop(dock, drop, worker_name())
+    if outcome.verdict is not Verdict.LOADED:
+        raise RuntimeError(f"{outcome.verdict}: {outcome.message}")
+    table = TableName(dock.target.schema_of(Area.NON_REFERENCE), path.stem)
+    return Loaded(dock.target.quoted(table), outcome.step_seconds)
+
+
+PEERS: dict[str, Prepare] = {APPEND: prepare_append, FULLLOAD: prepare_fullload}
