@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from dropload.config import Config, known_keys, load_config, parse_address
 from dropload.errors import ConfigError
 from dropload.resources import resource_folder
+from dropload.targets import open_target
 
 
 def load(tmp_path: Path, toml: str = "", **environ: str) -> Config:
@@ -202,3 +204,24 @@ def test_the_shipped_file_shows_every_key_commented_at_its_default() -> None:
 def _is_key(line: str) -> bool:
     name, separator, _ = line.removeprefix("# ").partition(" = ")
     return bool(separator) and name.isidentifier()
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "advice"),
+    [
+        (ModuleNotFoundError("No module named 'x'", name="x"), "not installed (x)", "pip install"),
+        (ImportError("libodbc.so.2: cannot open"), "libodbc.so.2: cannot open", "libodbc2"),
+    ],
+)
+def test_a_driver_that_is_missing_is_told_from_one_that_lacks_a_library(
+    monkeypatch: pytest.MonkeyPatch, error: ImportError, said: str, advice: str
+) -> None:
+    def refuse(_point: EntryPoint) -> None:
+        raise error
+
+    monkeypatch.setattr(EntryPoint, "load", refuse)
+    config = Config.model_validate({"database": {"url": "mssql://u@h/db"}})
+    with pytest.raises(ConfigError) as raised:
+        open_target(config)
+    assert said in raised.value.message
+    assert advice in raised.value.hint
