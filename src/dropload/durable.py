@@ -3,14 +3,19 @@
 import contextlib
 import errno
 import os
-import re
 import secrets
 from pathlib import Path
 
+from dropload.printable import printable
+
 
 def path_text(path: Path | str) -> str:
-    r"""Return a path as text that every database can hold: bytes that are not UTF-8 as `\xNN`."""
-    return re.sub("[\udc80-\udcff]", lambda m: f"\\x{ord(m[0]) - 0xDC00:02x}", str(path))
+    r"""Return a path as text that every database can hold and every terminal show.
+
+    Bytes that are not UTF-8 and control characters are `\xNN`: who may drop a file must not steer
+    the terminal of who looks at its name.
+    """
+    return printable(str(path))
 
 
 def explain_os_error(folder: Path, exc: OSError) -> str:

@@ -231,7 +231,7 @@ def _shorten(name: str, limit_bytes: int) -> str:
 def find_path(text: str) -> Path:
     """Return the path that `path_text` made this text of, as far as it still exists."""
     path = Path(text)
-    if "\\x" not in text or os.path.lexists(path):
+    if "\\" not in text or os.path.lexists(path):
         return path
     parent = find_path(str(path.parent))
     with contextlib.suppress(OSError), os.scandir(parent) as entries:

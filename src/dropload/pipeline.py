@@ -25,6 +25,7 @@ from dropload.errors import (
     FileChangedError,
     FileError,
     HeldError,
+    StalePlanError,
     TargetError,
     TransientError,
 )
@@ -320,7 +321,7 @@ class _Voyage:
 
     def _skip_duplicate(self, error: DuplicateError) -> Outcome:
         filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
-        self._close(State.DUPLICATE, error, filed_path)
+        self._close(State.DUPLICATE, error, filed_path, partial(self._check_stands, error.load_id))
         self._log.info("duplicate_skipped", code=error.dl_code, reason=error.message)
         return self._file_away(self._outcome(Verdict.DUPLICATE, error), filed_path, None)
 
@@ -397,12 +398,20 @@ class _Voyage:
             return replace(outcome, claimed_by=self._load.worker)
         return outcome
 
-    def _close(self, state: State, error: DroploadError, filed_path: Path | None) -> None:
+    def _close(
+        self,
+        state: State,
+        error: DroploadError,
+        filed_path: Path | None,
+        check: Callable[[sa.Connection], None] = lambda _conn: None,
+    ) -> None:
+        """End the load without rows; `check` may still refuse that, in the same transaction."""
         profile = self._examined.profile if self._examined else None
 
         def close() -> None:
             dock, load = self._dock, self._load
             with dock.target.write() as conn:
+                check(conn)
                 dock.target.drop_table(conn, dock.target.stage_name(load.table, load.load_id))
                 dock.journal.loads.close(
                     conn, load, state, error=error, filed_path=filed_path, profile=profile
@@ -410,6 +419,13 @@ class _Voyage:
 
         with self._times.measure("journal"):
             self._retry(close)
+
+    def _check_stands(self, load_id: int, conn: sa.Connection) -> None:
+        """Raise StalePlanError when the load that has these rows was undone in this moment."""
+        self._dock.target.lock_queue(conn, self._load.table)
+        earlier = self._dock.journal.history.row(conn, load_id)
+        if earlier is None or earlier.state not in (State.COMMITTED, State.FILED):
+            raise StalePlanError(f"Load {load_id} was undone while this file was looked at.")
 
     # --- filing
 

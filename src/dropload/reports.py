@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dropload.durable import path_text
 from dropload.model import Layout, Load, Profile, Reject
+from dropload.printable import printable
 from dropload.quoting import name_delimiter
 from dropload.times import iso_time, spoken_time
 
@@ -144,7 +145,7 @@ def _reject_lines(findings: Findings) -> Iterator[str]:
 
 
 def _shortened(text: str, most: int = 160) -> str:
-    line = text.replace("\n", "⏎").replace("\r", "")
+    line = printable(text.replace("\r\n", "⏎").replace("\n", "⏎").replace("\r", "⏎"))
     return line if len(line) <= most else line[: most - 1] + "…"
 
 

@@ -9,6 +9,7 @@ import pytest
 from dropload import pipeline
 from dropload.accounts import account_for_files
 from dropload.errors import TransientError
+from dropload.filing import plan_filing
 from dropload.loading import publish_rows
 from dropload.model import Verdict
 from dropload.targets.base import Published
@@ -586,3 +587,37 @@ def test_reports_are_json_where_programs_read_them(tmp_path: Path) -> None:
     assert told["rejects_file"].endswith("_orders.rejects.csv")
     assert account_for_files(yard.dock).missing == ()
     yard.dock.target.close()
+
+
+def test_a_fullload_is_no_duplicate_of_rows_that_somebody_has_deleted(yard: Yard) -> None:
+    assert yard.drop("orders.csv", ORDERS, load_type="fullload").verdict is Verdict.LOADED
+    assert yard.drop("orders.csv", ORDERS, load_type="fullload").verdict is Verdict.DUPLICATE
+    yard.execute('DELETE FROM "dbo.orders"')
+    again = yard.drop("orders.csv", ORDERS, load_type="fullload")
+    assert (again.verdict, len(yard.table("dbo.orders"))) == (Verdict.LOADED, 2)
+
+
+@pytest.mark.parametrize("load_type", ["append", "fullload"])
+def test_a_file_is_no_duplicate_of_a_load_that_is_undone_in_the_same_moment(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, load_type: str
+) -> None:
+    first = yard.drop("orders.csv", ORDERS, load_type=load_type)
+    undone: list[int] = []
+
+    def plan(*args: Any, **kwargs: Any) -> Path | None:
+        # Between the answer "duplicate" and the transaction that writes it down.
+        if first.load_id is not None and not undone:
+            undone.append(first.load_id)
+            yard.execute(
+                f"UPDATE \"ref.Load_History\" SET state='undone', once_key=NULL"
+                f" WHERE load_id={first.load_id}"
+            )
+            yard.execute('DELETE FROM "dbo.orders"')
+        return plan_filing(*args, **kwargs)
+
+    monkeypatch.setattr("dropload.pipeline.plan_filing", plan)
+    path = yard.put("orders.csv", ORDERS, load_type=load_type)
+    assert yard.load(path).verdict is Verdict.RETRY
+    assert path.exists()
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert len(yard.table("dbo.orders")) == 2

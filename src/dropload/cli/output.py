@@ -20,6 +20,7 @@ from rich.text import Text
 from dropload.error_codes import code_of
 from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
+from dropload.printable import printable
 from dropload.times import column_time, iso_time
 
 STATE_STYLES = {
@@ -266,7 +267,8 @@ def shown(cell: object) -> str:
         return f"{cell:,}"
     if isinstance(cell, datetime):
         return column_time(cell)
-    return str(cell)
+    lines = str(cell).replace("\t", " ").split("\n")
+    return "\n".join(map(printable, lines))
 
 
 def load_as_json(record: LoadRecord) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from dropload.column_types import plain
 from dropload.column_types.notations import Notation
+from dropload.printable import printable
 
 MOST_SHORT = 1000
 """Values of a short stretch: fewer are told apart faster than Arrow is called (measured)."""
@@ -129,7 +130,7 @@ def _repeated(pattern: str) -> re.Pattern[str]:
 def quote(text: str) -> str:
     """Return a value as it is shown in notes: in quotes, shortened."""
     shown = text if len(text) <= 40 else f"{text[:37]}..."
-    return f"'{shown}'"
+    return f"'{printable(shown)}'"
 
 
 def _split(joined: str, count: int) -> list[str] | None:
