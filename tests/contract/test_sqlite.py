@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
+from dropload import staging
 from dropload.errors import LockedError, TransientError
 from dropload.model import State, Verdict
 from dropload.targets.sqlite import SQLiteTarget, bulk
@@ -40,6 +41,7 @@ FILE = "".join(",".join(row) + "\n" for row in ROWS)
 @pytest.fixture(autouse=True)
 def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "LEAST_BYTES", 0)
+    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
 
 
 @pytest.fixture
