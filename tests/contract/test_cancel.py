@@ -279,10 +279,13 @@ def test_a_file_that_waits_is_cancelled_by_its_path(site: Site) -> None:
         release_file(site.dock, last or 0, "ada")
 
 
-def test_a_new_version_of_a_cancelled_file_loads(site: Site) -> None:
+def test_what_comes_after_a_cancelled_file_was_gone_loads(site: Site) -> None:
     path = put(site, ORDERS)
     old = cancel_file(site.dock, path, "ada").load.load_id
     path.unlink()
+    with site.dock.target.write() as conn:
+        # Seen gone: the file system may give the next one the same inode.
+        site.dock.journal.tracking.mark_vanished(conn, [path])
     path = put(site, MORE)
     assert again(site, path).verdict is Verdict.LOADED
     path = put(site, ORDERS)
@@ -290,6 +293,16 @@ def test_a_new_version_of_a_cancelled_file_loads(site: Site) -> None:
     with pytest.raises(RefusedError, match="older version") as refused:
         release_file(site.dock, old, "ada")
     assert f"release {new}" in refused.value.hint
+
+
+def test_a_file_that_is_still_written_to_stays_cancelled(site: Site) -> None:
+    path = put(site, ORDERS)
+    cancel_file(site.dock, path, "ada")
+    with path.open("a", encoding="utf-8") as file:
+        file.write(ORDERS.splitlines()[-1] + "\n")
+    assert again(site, path).verdict is Verdict.HELD
+    release_file(site.dock, path, "ada")
+    assert again(site, path).verdict is Verdict.LOADED
 
 
 def test_cancelling_a_path_ends_the_load_that_it_has(site: Site) -> None:

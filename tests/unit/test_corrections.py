@@ -16,7 +16,8 @@ import pytest
 from dropload.cli import main
 from dropload.identity import person_name, worker_name
 from dropload.intake import drop_of_path, name_drop
-from dropload.model import Load, Verdict
+from dropload.journal import path_key
+from dropload.model import FileVersion, Load, Verdict
 from tests.conftest import Yard
 
 ADA, BOB, CYD = "id,name\n1,Ada\n", "id,name\n2,Bob\n", "id,name\n3,Cyd\n4,Dan\n"
@@ -191,6 +192,59 @@ def test_a_cancelled_file_waits_for_its_release_and_says_so(yard: Yard) -> None:
     assert command(yard, "release", str(path)).returncode == 0
     assert yard.load(path).verdict is Verdict.LOADED
     assert audited(yard)[0][1:] == ("cancel", 1, "the load was claimed", "wrong file", "done")
+
+
+def note(yard: Yard, path: Path) -> str:
+    """Tell the journal what the gate sees there; return how the file stands."""
+    version = FileVersion.from_stat(path.lstat())
+    tracking = yard.dock.journal.tracking
+    with yard.dock.target.write() as conn:
+        tracking.upsert_waiting(conn, [(path, yard.inbox(), version, "at the gate")])
+        row = tracking.find(conn, path_key(path))
+    assert row is not None
+    return row.status
+
+
+@pytest.mark.parametrize("seen_by_gate", [True, False])
+def test_a_file_that_is_cancelled_while_it_is_written_stays_held(
+    yard: Yard, seen_by_gate: bool
+) -> None:
+    path = yard.put("people.csv", ADA)
+    assert note(yard, path) == "waiting"
+    done = command(yard, "cancel", str(path))
+    assert "until another file takes its place, also if it is still written to" in done.stdout
+    for line in ("5,Eve\n", "6,Fay\n"):
+        with path.open("a") as file:
+            file.write(line)
+        if seen_by_gate:
+            assert note(yard, path) == "held"
+        assert yard.load(path).verdict is Verdict.HELD
+    assert command(yard, "release", "1").returncode == 0
+    assert yard.load(path).verdict is Verdict.LOADED
+    assert yard.table("dbo.people") == [(1, "Ada"), (5, "Eve"), (6, "Fay")]
+
+
+@pytest.mark.parametrize("seen_by_gate", [True, False])
+def test_a_file_that_takes_the_place_of_a_cancelled_one_is_a_new_drop(
+    yard: Yard, seen_by_gate: bool
+) -> None:
+    path = yard.put("people.csv", ADA)
+    assert command(yard, "cancel", str(path)).returncode == 0
+    other = path.with_name(".other")
+    other.write_text(BOB)
+    other.replace(path)
+    if seen_by_gate:
+        assert note(yard, path) == "waiting"
+    assert yard.load(path).verdict is Verdict.LOADED
+
+
+def test_the_load_of_a_whole_file_is_cancelled_for_that_version_alone(yard: Yard) -> None:
+    path = yard.put("people.csv", ADA)
+    claim(yard, path)
+    assert "until a new version comes" in command(yard, "cancel", "1").stdout
+    path.write_text(BOB + CYD.partition("\n")[2])
+    assert note(yard, path) == "waiting"
+    assert yard.load(path).verdict is Verdict.LOADED
 
 
 def test_a_file_goes_back_from_error_and_never_over_another(yard: Yard) -> None:

@@ -19,7 +19,8 @@ from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.errors import RefusedError
 from dropload.identity import person_name
-from dropload.interventions import cancel_file, cancel_load, retry_load
+from dropload.interventions import Cancelled, cancel_file, cancel_load, retry_load
+from dropload.journal import WAITING
 from dropload.reports import count_of
 from dropload.undo import UndoPlan, ask_for_undo, plan_undo
 
@@ -134,8 +135,9 @@ def cancel(session: Session, what: int | Path, reason: str, actor: str, as_json:
     With a PATH: the load of that file, or the file itself while it still waits in its inbox.
 
     Nothing of it comes into its table, and its side table is dropped. The file is held in its
-    inbox until a new version is dropped, or `dropload release` lets this one load after all. What
-    is committed cannot be cancelled: `dropload undo` takes it back.
+    inbox until a new version is dropped, or `dropload release` lets this one load after all. A file
+    that was still waiting may be written to meanwhile: it stays held until another file takes its
+    place. What is committed cannot be cancelled: `dropload undo` takes it back.
     """
     dock, person = session.prepared_dock, person_name(actor)
     if isinstance(what, int):
@@ -160,8 +162,14 @@ def cancel(session: Session, what: int | Path, reason: str, actor: str, as_json:
     if done.is_ending:
         click.echo("  Its worker ends within a few seconds.")
     if done.load.in_tree:
-        click.echo("  The file is held until a new version comes, or:")
+        click.echo(f"  The file is held {_held_until(done)}, or:")
         click.echo(f"    dropload release {load_id}")
+
+
+def _held_until(done: Cancelled) -> str:
+    if done.was == WAITING:
+        return "until another file takes its place, also if it is still written to"
+    return "until a new version comes"
 
 
 @click.command(short_help="Put the file of a failed load back into its inbox.")

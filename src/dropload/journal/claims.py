@@ -13,7 +13,14 @@ from dropload.errors import ClaimLostError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker
 from dropload.journal.history import FILE_GONE, UNFILED, History, progress_values
 from dropload.journal.tables import JournalTables, path_key, path_of_key
-from dropload.journal.tracking import CANCELLED_BY_PERSON, HELD, RELEASED, VANISHED, Tracking
+from dropload.journal.tracking import (
+    CANCELLED_BY_PERSON,
+    HELD,
+    NEVER_TRIED,
+    RELEASED,
+    VANISHED,
+    Tracking,
+)
 from dropload.model import (
     OPEN_STATES,
     Area,
@@ -118,7 +125,7 @@ class Claims:
         self._target.lock_queue(conn, TableName(f"claim.{table.schema}", table.name))
 
     def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:
-        if row.status == HELD and row.is_version(drop.version) and not drop.force:
+        if not drop.force and self._tracking.stays_held(conn, row, drop.version):
             return ClaimRefused(row.reason or "held", held=True)
         query = sa.select(self._loads).where(
             self._loads.c.tracking_id == row.id,
@@ -279,7 +286,14 @@ class Claims:
         return lease_until is None or bool(lease_until < self._target.now(conn))
 
     def _insert(
-        self, conn: sa.Connection, tracking_id: int, drop: Drop, table: TableName, worker: str
+        self,
+        conn: sa.Connection,
+        tracking_id: int,
+        drop: Drop,
+        table: TableName,
+        worker: str,
+        *,
+        attempts: int = 1,
     ) -> Load:
         now = self._target.now(conn)
         values = {
@@ -288,7 +302,7 @@ class Claims:
             "claimed_at": now,
             "worker": worker,
             "lease_until": now + self._lease,
-            "attempts": 1,
+            "attempts": attempts,
             "crashes": 0,
             **_drop_values(drop, table),
         }
@@ -375,7 +389,8 @@ class Claims:
         """Hold a file before anybody has loaded it; return the load that says so.
 
         It has a load of its own, which is cancelled from its beginning, so that the history shows
-        it and the file can be named by a number.
+        it and the file can be named by a number. What is still written to stays held while it
+        grows, see `Tracking.stays_held`.
         """
         self._lock_claims(conn, table)
         row = self._tracking.ensure(conn, drop.path, drop.area, drop.load_type, drop.version)
@@ -385,7 +400,7 @@ class Claims:
         open_load = self._open_load(conn, row.id)
         if open_load is not None:
             return ClaimRefused(f"load {open_load.load_id} of it has begun in this moment")
-        load = self._insert(conn, row.id, drop, table, "")
+        load = self._insert(conn, row.id, drop, table, "", attempts=NEVER_TRIED)
         self._end_without_rows(conn, load.load_id, CANCELLED_BY_PERSON, reason)
         self._tracking.set_status(
             conn,

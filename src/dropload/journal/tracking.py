@@ -29,6 +29,8 @@ WAITING = "waiting"
 HELD = "held"
 CANCELLED_BY_PERSON = "cancelled"
 """Category of a load that a person stopped."""
+NEVER_TRIED = 0
+"""Attempts of a load whose file a person stopped while it waited."""
 RELEASED = "released"
 VANISHED = "vanished"
 _OVER = (State.COMMITTED, State.FILED, State.FAILED, State.DUPLICATE)
@@ -64,12 +66,39 @@ class Tracking:
                 fresh.append(
                     _new_row(text, inbox.area, inbox.load_type, now) | values | {"status": WAITING}
                 )
-            elif not (row.status in _KEPT and row.is_version(version)):
+            elif row.status in _KEPT and row.is_version(version):
+                continue
+            elif not self.stays_held(conn, row, version):
                 if row.status == VANISHED and row.is_version(version):
                     values |= self._stopped_by_person(conn, row)
                 self.set_status(conn, row.id, **({"status": WAITING} | values))
         if fresh:
             conn.execute(sa.insert(self._table), fresh)
+
+    def stays_held(self, conn: sa.Connection, row: TrackedFile, version: FileVersion) -> bool:
+        """Return whether a file is held in this version, too; a new one is then written down.
+
+        What a person stopped while it waited may still be written to: it is the same drop while it
+        is the same file. Where a load of it was stopped it was whole, and a new version is new.
+        """
+        if row.status != HELD or row.is_version(version):
+            return row.status == HELD
+        if row.inode != version.inode or not self._was_stopped_waiting(conn, row):
+            return False
+        loads, values = self._loads, _version_values(version)
+        self.set_status(conn, row.id, HELD, **values)
+        # Its load, too: by the version the history knows what became of a file.
+        conn.execute(sa.update(loads).where(loads.c.load_id == row.load_id).values(values))
+        return True
+
+    def _was_stopped_waiting(self, conn: sa.Connection, row: TrackedFile) -> bool:
+        loads = self._loads.c
+        query = sa.select(loads.load_id).where(
+            loads.load_id == row.load_id,
+            loads.error_category == CANCELLED_BY_PERSON,
+            loads.attempts == NEVER_TRIED,
+        )
+        return conn.execute(query).first() is not None
 
     def _stopped_by_person(self, conn: sa.Connection, row: TrackedFile) -> dict[str, Any]:
         """Return that a file is still held which was gone for a moment, if a person had it held."""
