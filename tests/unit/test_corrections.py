@@ -125,6 +125,21 @@ def test_a_dry_run_shows_what_an_undo_then_does(yard: Yard) -> None:
     ]
 
 
+def test_an_undo_says_where_the_file_stands_or_that_it_is_gone(yard: Yard) -> None:
+    first, second = yard.drop("people.csv", ADA), yard.drop("people.csv", BOB)
+    assert first.filed_path is not None
+    assert second.filed_path is not None
+    answer = json.loads(command(yard, "undo", "1", "--json").stdout)
+    assert answer["filed_path"] == str(first.filed_path)
+    second.filed_path.unlink()
+    assert (
+        json.loads(command(yard, "undo", "2", "--dry-run", "--json").stdout)["filed_path"] is None
+    )
+    done = command(yard, "undo", "2").stdout
+    assert "Its file is gone from processed/" in done
+    assert str(second.filed_path) not in done
+
+
 def test_a_refused_undo_shows_what_is_in_the_way_and_ends_with_status_one(yard: Yard) -> None:
     yard.drop("people.csv", ADA)
     yard.drop("people.csv", BOB, load_type="fullload")

@@ -18,6 +18,7 @@ from dropload.cli.session import (
 from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.errors import RefusedError
+from dropload.folders import find_path
 from dropload.identity import person_name
 from dropload.interventions import Cancelled, cancel_file, cancel_load, retry_load
 from dropload.journal import WAITING
@@ -81,6 +82,7 @@ def _undo_as_json(plan: UndoPlan, *, undone: bool) -> dict[str, Any]:
         "backup_table": str(plan.backup) if plan.backup else None,
         "in_the_way": [asdict(load) for load in plan.in_the_way],
         "notes": list(plan.notes),
+        "filed_path": _filed_file(plan),
         "error_message": f"{plan.refused} {plan.hint}".strip() or None,
     }
 
@@ -119,8 +121,19 @@ def _print_undo(plan: UndoPlan, *, dry_run: bool) -> None:
     )
     for note in plan.notes:
         click.echo(f"  {note}")
-    if not dry_run and row.filed_path:
-        click.echo(f"  The file may be dropped again: {row.filed_path}")
+    file = _filed_file(plan)
+    if dry_run or not row.in_tree:
+        return
+    if file:
+        click.echo(f"  The file may be dropped again: {file}")
+    else:
+        click.echo("  Its file is gone from processed/: to load it again, drop the original again.")
+
+
+def _filed_file(plan: UndoPlan) -> str | None:
+    """Return where the file of a load stands; None when somebody, or the retention, removed it."""
+    filed = plan.load.filed_path
+    return filed if filed and find_path(filed).is_file() else None
 
 
 @click.command(short_help="Stop a load before its rows are in the table, or a waiting file.")
