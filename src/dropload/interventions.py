@@ -16,7 +16,9 @@ from dropload.logs import get_logger
 from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
 from dropload.refusals import noted_refusal
+from dropload.reports import count_of
 from dropload.retries import call_with_retries
+from dropload.times import spoken_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def retry_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Return
     noted = noted_refusal(dock, actor, AuditAction.RETRY, load_id, reason)
     with noted, dock.target.write() as conn:
         row = dock.journal.history.existing(conn, load_id)
-        source = _find_failed_file(row)
+        source = _find_failed_file(dock, conn, row)
         wanted = _inbox_of(dock, row).path / _dropped_name(row, source)
         _note_waiting(dock, conn, row, wanted, actor)
         moved = f"{path_text(source)} to {path_text(wanted)}"
@@ -160,7 +162,7 @@ def retry_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Return
     return Returned(row, wanted)
 
 
-def _find_failed_file(row: LoadRecord) -> Path:
+def _find_failed_file(dock: Dock, conn: sa.Connection, row: LoadRecord) -> Path:
     number = f"Load {row.load_id} of {row.file_name}"
     if row.state is not State.FAILED:
         raise RefusedError(
@@ -182,12 +184,34 @@ def _find_failed_file(row: LoadRecord) -> Path:
         )
     source = find_path(row.filed_path or "")
     if not row.filed_path or not source.is_file() or source.is_symlink():
-        raise RefusedError(
-            f"The file of load {row.load_id} is not there any more: {row.filed_path or 'unknown'}.",
-            hint="Drop the original again.",
-            code="not_retried",
-        )
+        raise _gone_from_error(dock, conn, row)
     return source
+
+
+def _gone_from_error(dock: Dock, conn: sa.Connection, row: LoadRecord) -> RefusedError:
+    """Say why the file is not in error/: it is back in its inbox, was kept long enough, or went."""
+    done = dock.journal.listings.last_done(conn, row.load_id, AuditAction.RETRY)
+    if done is not None:
+        actor, at = done
+        again = f"Load {row.load_id} was retried already, by {actor}, {spoken_time(at)}"
+        inbox = _inbox_of(dock, row).path / row.file_name
+        if os.path.lexists(inbox):
+            message = f"{again}: its file stands in its inbox: {path_text(inbox)}."
+            hint = "Nothing to do; `dropload status` says what it waits for."
+        else:
+            message = f"{again}: its file went back to its inbox and has left it since."
+            hint = "`dropload history` says what came of it: that load can be retried."
+    elif row.filed_path:
+        message = f"The file of load {row.load_id} is not there any more: {row.filed_path}."
+        hint = "Drop the original again."
+    else:
+        days = count_of(dock.config.retention.filed_days, "day")
+        message = (
+            f"The file of load {row.load_id} is not kept any more: the cleanup takes files from "
+            f"error/ after {days} (retention.filed_days)."
+        )
+        hint = "Drop the original again."
+    return RefusedError(message, hint=hint, code="not_retried")
 
 
 def _inbox_of(dock: Dock, row: LoadRecord) -> Inbox:

@@ -278,13 +278,32 @@ def test_a_file_goes_back_from_error_and_never_over_another(yard: Yard) -> None:
     assert not failed.filed_path.exists()
     gone = command(yard, "retry", "1")
     assert gone.returncode == 1
-    assert f"is not there any more: {failed.filed_path}" in gone.stderr
+    assert f"Load 1 was retried already, by {person_name()}, " in gone.stderr
+    assert f"UTC: its file stands in its inbox: {other}." in gone.stderr
+    assert "Drop the original" not in gone.stderr
+    away = other.rename(other.with_name(".away"))
+    assert "has left it since" in command(yard, "retry", "1").stderr
+    away.rename(other)
     results = [row[-1] for row in audited(yard)]
-    assert results == ["refused", "done", "refused"]
+    assert results == ["refused", "done", "refused", "refused"]
     assert yard.load(other).verdict is Verdict.FAILED, "the same trouble, a load of its own"
     assert yard.states() == ["failed", "failed"]
     loaded = yard.drop("people.csv", ADA).load_id
     assert "only the file of a failed load" in command(yard, "retry", str(loaded)).stderr
+
+
+def test_a_retry_of_a_file_that_is_gone_says_what_took_it(yard: Yard) -> None:
+    failed = yard.drop("people.csv", "id,name\n1\n")
+    assert failed.filed_path is not None
+    failed.filed_path.unlink()
+    gone = command(yard, "retry", "1")
+    assert f"is not there any more: {failed.filed_path}." in gone.stderr
+    assert "Drop the original again." in gone.stderr
+    with yard.dock.target.write() as conn:
+        yard.dock.journal.retention.forget_places(conn, [1])
+    kept = command(yard, "retry", "1")
+    assert "not kept any more: the cleanup takes files from error/ after 90 days" in kept.stderr
+    assert "(retention.filed_days)" in kept.stderr
 
 
 @pytest.mark.parametrize("name", ["20260101T101010Z_people.csv", b"pe\xe9ple.csv"])

@@ -170,6 +170,24 @@ class Listings:
             for row in conn.execute(query)
         ]
 
+    def last_done(
+        self, conn: sa.Connection, load_id: int, action: AuditAction
+    ) -> tuple[str, datetime] | None:
+        """Return who did something to a load last, and when; None when nobody has."""
+        log = self._log.c
+        query = (
+            sa.select(log.actor, log.at)
+            .where(
+                log.load_id == load_id,
+                log.action == action.value,
+                log.result == AuditResult.DONE.value,
+            )
+            .order_by(log.id.desc())
+            .limit(1)
+        )
+        row = conn.execute(query).first()
+        return (row.actor, row.at) if row else None
+
     def _conditions(self, wanted: ActionFilter) -> Iterator[sa.ColumnElement[bool]]:
         log = self._log.c
         if wanted.load_id is not None:
