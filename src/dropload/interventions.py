@@ -11,9 +11,9 @@ from dropload.durable import explain_os_error, path_text
 from dropload.errors import RefusedError
 from dropload.folders import find_path, strip_filed_prefix
 from dropload.intake import drop_of_path, name_drop
-from dropload.journal import HELD, RELEASED, WAITING, AuditAction, ClaimRefused, path_key
+from dropload.journal import HELD, RELEASED, WAITING, AuditAction, ClaimRefused, Done, path_key
 from dropload.logs import get_logger
-from dropload.model import Inbox, LoadRecord, State, TableName, TrackedFile
+from dropload.model import FileVersion, Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
 from dropload.refusals import noted_refusal
 from dropload.reports import count_of
@@ -148,18 +148,73 @@ def retry_load(dock: Dock, load_id: int, actor: str, reason: str = "") -> Return
     There it is a new drop; the load, its report and its rejects file stay as they are. Raises
     RefusedError when the file is gone or its place is taken.
     """
-    noted = noted_refusal(dock, actor, AuditAction.RETRY, load_id, reason)
-    with noted, dock.target.write() as conn:
-        row = dock.journal.history.existing(conn, load_id)
-        source = _find_failed_file(dock, conn, row)
-        wanted = _inbox_of(dock, row).path / _dropped_name(row, source)
-        _note_waiting(dock, conn, row, wanted, actor)
-        moved = f"{path_text(source)} to {path_text(wanted)}"
-        dock.journal.audit.add(conn, actor, AuditAction.RETRY, load_id, moved, reason=reason)
-        # Last: what the journal refuses to hold has moved no file.
-        _move(source, wanted)
+    returning = _Returning(dock, load_id, actor, reason)
+    with noted_refusal(dock, actor, AuditAction.RETRY, load_id, reason):
+        row, wanted = call_with_retries(returning.try_once, dock.config.retry)
     get_logger().info("file_returned", load_id=load_id, file=path_text(wanted))
     return Returned(row, wanted)
+
+
+class _Returning:
+    """One file on its way back; each try is a transaction that moves it, or finds it moved.
+
+    It moves before the COMMIT: what the journal refuses to hold has moved no file. Where the COMMIT
+    was lost, the next try writes down what is not there yet; so does another command later, as long
+    as the file stands in its inbox.
+    """
+
+    def __init__(self, dock: Dock, load_id: int, actor: str, reason: str) -> None:
+        self._dock = dock
+        self._load_id = load_id
+        self._actor = actor
+        self._reason = reason
+        self._moved: tuple[Path, Path] | None = None
+        """From where to where an earlier try has moved it."""
+        self._done_before: Done | None = None
+        """Who had retried the load before this command."""
+
+    def try_once(self) -> tuple[LoadRecord, Path]:
+        """Return the load and where its file stands now."""
+        dock = self._dock
+        with dock.target.write() as conn:
+            row = dock.journal.history.existing(conn, self._load_id)
+            done = dock.journal.listings.last_done(conn, self._load_id, AuditAction.RETRY)
+            if self._moved is None:
+                self._done_before = done
+                self._moved = None if done else self._find_moved(row)
+            if self._moved is None:
+                source = _find_failed_file(dock, conn, row)
+                places = source, _inbox_of(dock, row).path / _dropped_name(row, source)
+                self._write(conn, row, *places)
+                _move(*places)
+                self._moved = places
+            elif done == self._done_before:
+                self._write(conn, row, *self._moved)
+            return row, self._moved[1]
+
+    def _find_moved(self, row: LoadRecord) -> tuple[Path, Path] | None:
+        """Return what a command has moved that was cut off before it could write it down."""
+        if row.state is not State.FAILED or not row.in_tree or not row.filed_path:
+            return None
+        source = find_path(row.filed_path)
+        wanted = _inbox_of(self._dock, row).path / _dropped_name(row, source)
+        is_moved = not os.path.lexists(source) and _is_there(wanted, row)
+        return (source, wanted) if is_moved else None
+
+    def _write(self, conn: sa.Connection, row: LoadRecord, source: Path, wanted: Path) -> None:
+        _note_waiting(self._dock, conn, row, wanted, self._actor)
+        moved = f"{path_text(source)} to {path_text(wanted)}"
+        self._dock.journal.audit.add(
+            conn, self._actor, AuditAction.RETRY, row.load_id, moved, reason=self._reason
+        )
+
+
+def _is_there(path: Path, row: LoadRecord) -> bool:
+    """Return whether the very file of a load stands somewhere: a move keeps its version."""
+    try:
+        return FileVersion.from_stat(path.lstat()) == row.version
+    except OSError:
+        return False
 
 
 def _find_failed_file(dock: Dock, conn: sa.Connection, row: LoadRecord) -> Path:
@@ -192,8 +247,7 @@ def _gone_from_error(dock: Dock, conn: sa.Connection, row: LoadRecord) -> Refuse
     """Say why the file is not in error/: it is back in its inbox, was kept long enough, or went."""
     done = dock.journal.listings.last_done(conn, row.load_id, AuditAction.RETRY)
     if done is not None:
-        actor, at = done
-        again = f"Load {row.load_id} was retried already, by {actor}, {spoken_time(at)}"
+        again = f"Load {row.load_id} was retried already, by {done.actor}, {spoken_time(done.at)}"
         inbox = _inbox_of(dock, row).path / row.file_name
         if os.path.lexists(inbox):
             message = f"{again}: its file stands in its inbox: {path_text(inbox)}."

@@ -7,15 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from unittest.mock import patch
 
 import pytest
+import sqlalchemy as sa
 
 from dropload.cli import main
+from dropload.errors import TransientError
 from dropload.identity import person_name, worker_name
 from dropload.intake import drop_of_path, name_drop
+from dropload.interventions import retry_load
 from dropload.journal import path_key
 from dropload.model import FileVersion, Load, Verdict
 from tests.conftest import Yard
@@ -304,6 +308,45 @@ def test_a_retry_of_a_file_that_is_gone_says_what_took_it(yard: Yard) -> None:
     kept = command(yard, "retry", "1")
     assert "not kept any more: the cleanup takes files from error/ after 90 days" in kept.stderr
     assert "(retention.filed_days)" in kept.stderr
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+@pytest.mark.parametrize("content", ["id,name\n1\n", ADA])
+def test_a_retry_whose_commit_is_lost_is_written_down_once(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, content: str, *, is_committed: bool
+) -> None:
+    failed = yard.drop("people.csv", "id,name\n1\n")
+    assert failed.filed_path is not None
+    failed.filed_path.write_text(content)
+    target = yard.dock.target
+    write, lost = target.write, TransientError("the connection was cut")
+    left = [lost]
+
+    @contextlib.contextmanager
+    def cut_off() -> Iterator[sa.Connection]:
+        is_lost = bool(left) and bool(left.pop())
+        with write() as conn:
+            yield conn
+            if is_lost and not is_committed:
+                raise lost
+        if is_lost:
+            raise lost
+
+    monkeypatch.setattr(target, "write", cut_off)
+    done = retry_load(yard.dock, 1, "ada")
+    assert (done.path.read_text(), failed.filed_path.exists()) == (content, False)
+    assert [row[:2] + row[-1:] for row in audited(yard)] == [("ada", "retry", "done")]
+    assert note(yard, done.path) == "waiting"
+
+
+def test_a_retry_that_was_cut_off_is_completed_by_the_next(yard: Yard) -> None:
+    failed = yard.drop("people.csv", "id,name\n1\n")
+    assert failed.filed_path is not None
+    moved = failed.filed_path.rename(yard.inbox().path / "people.csv")
+    assert command(yard, "retry", "1").returncode == 0
+    assert moved.exists()
+    assert [row[1] for row in audited(yard)] == ["retry"]
+    assert "was retried already" in command(yard, "retry", "1").stderr
 
 
 @pytest.mark.parametrize("name", ["20260101T101010Z_people.csv", b"pe\xe9ple.csv"])

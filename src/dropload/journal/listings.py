@@ -70,6 +70,15 @@ class ActionFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """An action that was done, and who did it."""
+
+    id: int
+    actor: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """A load that went wrong, without its message."""
 
@@ -170,13 +179,11 @@ class Listings:
             for row in conn.execute(query)
         ]
 
-    def last_done(
-        self, conn: sa.Connection, load_id: int, action: AuditAction
-    ) -> tuple[str, datetime] | None:
-        """Return who did something to a load last, and when; None when nobody has."""
+    def last_done(self, conn: sa.Connection, load_id: int, action: AuditAction) -> Done | None:
+        """Return who did something to a load last; None when nobody has."""
         log = self._log.c
         query = (
-            sa.select(log.actor, log.at)
+            sa.select(log.id, log.actor, log.at)
             .where(
                 log.load_id == load_id,
                 log.action == action.value,
@@ -186,7 +193,7 @@ class Listings:
             .limit(1)
         )
         row = conn.execute(query).first()
-        return (row.actor, row.at) if row else None
+        return Done(*row) if row else None
 
     def _conditions(self, wanted: ActionFilter) -> Iterator[sa.ColumnElement[bool]]:
         log = self._log.c
