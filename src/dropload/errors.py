@@ -1,11 +1,15 @@
 """Every error dropload raises on purpose, sorted by who must act."""
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
 from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.model import HELD_CATEGORY, Reject
+
+_IS_RETRIED = re.compile(r"\b(It|Publishing) is tried again\b", re.IGNORECASE)
+"""What hints say for the daemon, which does so."""
 
 
 class DroploadError(Exception):
@@ -28,9 +32,25 @@ class DroploadError(Exception):
         """Return the stable code, `DL-xxx`."""
         return code_of(self.code)
 
+    @property
+    def advice(self) -> str:
+        """Return the hint for who asked by a command or a call."""
+        return advice_for_person(self.hint, self.dl_code)
+
     def __str__(self) -> str:
         """Return the message and, where there is one, the next step."""
         return f"{self.message} {self.hint}".rstrip()
+
+
+def advice_for_person(hint: str, dl_code: str) -> str:
+    """Return a hint for who asked by a command or a call, which nothing tries again by itself."""
+    is_away = dl_code == code_of("database_away")
+    said = "try again when it is back" if is_away else "try again later"
+
+    def put_in_place(found: re.Match[str]) -> str:
+        return said.capitalize() if found[1][0].isupper() else said
+
+    return _IS_RETRIED.sub(put_in_place, hint)
 
 
 class ConfigError(DroploadError):

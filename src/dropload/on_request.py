@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dropload.dock import Dock, prepare
 from dropload.durable import path_text
-from dropload.errors import DroploadError, RefusedError
+from dropload.errors import DroploadError, RefusedError, advice_for_person
 from dropload.examination import (
     Examined,
     examine,
@@ -106,6 +106,8 @@ def load_file(
     except BaseException:
         _free_claim(dock, drop, worker)
         raise
+    # The person who asked is told, whom nothing answers by itself later.
+    outcome = replace(outcome, hint=advice_for_person(outcome.hint, outcome.code))
     if outcome.load_id is None:
         # A claim writes down who asked; what gets none is written down here.
         refused = RefusedError(f"{path_text(path.name)}: {outcome.message}")

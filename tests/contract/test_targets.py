@@ -251,6 +251,22 @@ def test_a_publish_that_is_rolled_back_leaves_table_and_stage_as_they_were(targe
         assert not target.has_table(conn, target.backup_name(ORDERS, 2))
 
 
+def test_who_waits_for_another_writer_is_told_once(
+    target: Target, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.targets.waiting.PATIENCE_SECONDS", 0.01)
+    settings = {"url": database_url, "busy_timeout_seconds": 1}
+    other, told = open_target(make_config(tmp_path, database=settings)), list[str]()
+    other.lock_wait.tell = lambda: told.append("told")
+    with target.write() as conn:
+        target.lock_queue(conn, ORDERS)
+        for _ in range(2):
+            with pytest.raises(TransientError), other.write() as waiting:
+                other.lock_queue(waiting, ORDERS)
+    other.close()
+    assert told == ["told"]
+
+
 def test_readers_see_the_old_rows_until_the_commit(target: Target) -> None:
     """Promise 4"""
     load(target, make_plan(), 1, records(["1", "2"], ["a", "b"]))

@@ -12,7 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from dropload import __version__
+from dropload.api.results import error_of
 from dropload.cli import main
+from dropload.errors import TransientError
 from dropload.model import Verdict
 from tests.conftest import Yard, open_yard
 
@@ -41,6 +43,37 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def put(yard: Yard, name: str = "orders.csv", content: str = ORDERS) -> str:
     return str(yard.put(name, content))
+
+
+def test_a_command_that_waits_says_so_once_and_what_to_do_when_it_was_too_long(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard.drop("orders.csv", ORDERS)
+    monkeypatch.setattr("dropload.targets.waiting.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setenv("DROPLOAD_DATABASE__BUSY_TIMEOUT_SECONDS", "0.5")
+    monkeypatch.setenv("DROPLOAD_RETRY__ATTEMPTS", "1")
+    with yard.dock.target.write():
+        status, _, errors = run("undo", "1")
+    assert status == 1
+    assert errors.count("dropload: waiting for the database: another writer has it\n") == 1
+    assert run("undo", "1")[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("hint", "code", "advice"),
+    [
+        ("It is tried again; see to /srv.", "database_away", "Try again when it is back; see to"),
+        ("Is it up? it is tried again.", "database_away", "Is it up? try again when it is back."),
+        ("Publishing is tried again; end it.", "locked", "Try again later; end it."),
+        ("It is tried again. A key.", "slow_statement", "Try again later. A key."),
+        ("Only the file of a failed load is tried again.", "database_away", "Only the file of a"),
+    ],
+)
+def test_who_asked_is_not_told_that_it_is_tried_again(hint: str, code: str, advice: str) -> None:
+    error = TransientError("It is away.", hint=hint, code=code)
+    assert error.advice.startswith(advice)
+    assert error_of(error).hint == error.advice
+    assert str(error).endswith(hint), "the daemon does try again"
 
 
 def test_every_command_has_a_help_text_that_says_what_it_does(run: Run) -> None:

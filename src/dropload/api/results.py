@@ -80,4 +80,4 @@ def error_of(exc: DroploadError | OSError) -> Error:
         message = f"{exc.filename or ''}: {exc.strerror}"
         return make_error(FileBusyError.category, message, dl_code=code_of("file_busy"))
     code = exc.code if isinstance(exc, FileError) else ""
-    return make_error(exc.category, exc.message, exc.hint, code, exc.dl_code)
+    return make_error(exc.category, exc.message, exc.advice, code, exc.dl_code)

@@ -37,4 +37,4 @@ def main() -> None:
 def _say_error(error: DroploadError) -> None:
     click.echo(f"dropload: {mask_secrets(error.message)} [{error.dl_code}]", err=True)
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        click.echo(f"  {error.advice}", err=True)

@@ -34,7 +34,7 @@ class _Commands(click.Group):
             session = context.obj
             if not (isinstance(session, Session) and session.as_json):
                 raise
-            failure = output.failure_as_json(exc.category, exc.message, exc.hint, exc.dl_code)
+            failure = output.failure_as_json(exc.category, exc.message, exc.advice, exc.dl_code)
             output.print_json(failure)
             return 1
 

@@ -60,7 +60,7 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
 
 def _failure_as_json(exc: DroploadError | OSError) -> dict[str, Any]:
     if isinstance(exc, DroploadError):
-        return output.failure_as_json(exc.category, exc.message, exc.hint, exc.dl_code)
+        return output.failure_as_json(exc.category, exc.message, exc.advice, exc.dl_code)
     return output.failure_as_json(FileBusyError.category, str(exc))
 
 

@@ -82,6 +82,8 @@ class Session:
         """Return the dock."""
         if self._dock is None:
             self._dock = open_dock(self.loaded.config)
+            if not self.is_service:
+                self._dock.target.lock_wait.tell = _say_waiting
         return self._dock
 
     def close(self) -> None:
@@ -94,6 +96,10 @@ class Session:
         """Return the dock for commands that ask the journal; raise RefusedError without one."""
         check_prepared(self.dock)
         return self.dock
+
+
+def _say_waiting() -> None:
+    click.echo("dropload: waiting for the database: another writer has it", err=True)
 
 
 def load_or_path(said: str) -> int | Path:

@@ -25,6 +25,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
+from dropload.targets.waiting import LockWait
 
 LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
@@ -122,6 +123,7 @@ class Target(ABC):
         self.database = database
         self.schemas = schemas
         self.engine = self.create_engine()
+        self.lock_wait = LockWait()
         self.audit_lines = AuditLines()
         """Told of each action that the audit table gets, after its commit."""
 

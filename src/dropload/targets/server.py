@@ -265,7 +265,8 @@ class ServerTarget(Target):
         Waits no longer than configured, and says who is in the way when that was too short.
         """
         try:
-            conn.exec_driver_sql(self.lock_statement(table))
+            with self.lock_wait.watched():
+                conn.exec_driver_sql(self.lock_statement(table))
         except sa.exc.DBAPIError as exc:
             if not self.is_lock_timeout(exc):
                 raise

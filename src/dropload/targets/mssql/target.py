@@ -273,7 +273,9 @@ class SQLServerTarget(ServerTarget):
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an application lock of this transaction, named after the table."""
-        if self._take_lock(conn, f"dropload {table}") < 0:
+        with self.lock_wait.watched():
+            got = self._take_lock(conn, f"dropload {table}")
+        if got < 0:
             raise TransientError(f"Another load is publishing into {table}.")
 
     def lock_statement(self, table: TableName) -> str:

@@ -327,7 +327,8 @@ class PostgreSQLTarget(ServerTarget):
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""
         query = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        conn.execute(query, {"name": f"dropload {table}"})
+        with self.lock_wait.watched():
+            conn.execute(query, {"name": f"dropload {table}"})
 
     def lock_statement(self, table: TableName) -> str:
         """Return a statement that keeps writers out; readers go on."""

@@ -112,8 +112,11 @@ class SQLiteTarget(Target):
     def _begin_immediately(self, **options: float) -> Iterator[sa.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connected = self.engine.connect().execution_options(**{WRITE: True}, **options)
-        with connected as conn, conn.begin():
-            yield conn
+        with connected as conn:
+            with self.lock_wait.watched():
+                begun = conn.begin()
+            with begun:
+                yield conn
 
     @contextmanager
     def begin_read(self) -> Iterator[sa.Connection]:
