@@ -28,6 +28,7 @@ from dropload.model import TableName
 from dropload.old_files import Left, Removed, remove_files, remove_leftovers
 from dropload.old_logs import find_old_logs, start_new_log
 from dropload.refusals import noted_refusal
+from dropload.reports import count_of
 
 KINDS = (
     "backups",
@@ -55,6 +56,8 @@ class Cleaned:
 
     numbers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     size_bytes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    backup_rows: int = 0
+    """Rows that the backups held."""
     names: list[str] = field(default_factory=list)
     """The first files and backups that went."""
     left: list[Left] = field(default_factory=list)
@@ -66,6 +69,7 @@ class Cleaned:
             return
         self.numbers[found.kind] += found.number
         self.size_bytes[found.kind] += found.size_bytes
+        self.backup_rows += found.rows
         if found.name and len(self.names) < _MAX_NAMED:
             self.names.append(found.name)
 
@@ -78,7 +82,12 @@ class Cleaned:
     def summary(self) -> str:
         """Return the counts as one line, the empty string when nothing went."""
         said = [f"{number:,} {kind}" for kind, number in self.numbers.items() if number]
-        return f"{', '.join(said)}; {self.total_bytes:,} bytes" if said else ""
+        room = []
+        if self.numbers["backups"]:
+            room.append(f"{count_of(self.backup_rows, 'row')} of backups")
+        if self.total_bytes:
+            room.append(f"{self.total_bytes:,} bytes of files")
+        return "; ".join([", ".join(said), *room]) if said else ""
 
 
 def clean_up(dock: Dock, actor: str, *, dry_run: bool = False) -> Cleaned:
@@ -162,8 +171,10 @@ def _remove_backups_of(
             for backup in old:
                 target.drop_table(conn, target.backup_name(table, backup.load_id))
                 journal.loads.forget_backup(conn, backup.load_id)
-    names = (str(target.backup_name(table, backup.load_id)) for backup in old)
-    return [Removed("backups", name=name) for name in names]
+    return [
+        Removed("backups", name=str(target.backup_name(table, backup.load_id)), rows=backup.rows)
+        for backup in old
+    ]
 
 
 def _old_backups(dock: Dock, backups: list[KeptBackup], terms: Terms) -> list[KeptBackup]:

@@ -34,6 +34,8 @@ class Removed:
     number: int = 1
     size_bytes: int = 0
     name: str = ""
+    rows: int = 0
+    """Rows of a backup: how many bytes they take, not every database says cheaply."""
 
 
 @dataclass(frozen=True, slots=True)

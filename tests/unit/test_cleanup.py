@@ -57,6 +57,19 @@ def test_cleanup_says_what_it_would_free_and_then_frees_it(run: Run, yard: Yard)
     assert run("cleanup")[1] == "Nothing is old enough to go.\n"
 
 
+def test_backups_that_go_are_counted_by_their_rows(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS)
+    for _ in range(2):
+        yard.drop("orders.csv", ORDERS, load_type="fullload", force=True)
+    yard.execute(f"UPDATE \"ref.Load_History\" SET committed_at = '{LONG_AGO}'")
+    assert "2 backups with 4 rows would be freed.\n" in run("cleanup", "--dry-run")[1]
+    text = run("cleanup")[1]
+    assert text.endswith("2 backups with 4 rows freed.\n")
+    assert "bytes of files" not in text
+    [detail] = yard.query("SELECT detail FROM \"ref.Audit_Log\" WHERE action = 'cleanup_done'")
+    assert tuple(detail) == ("2 backups; 4 rows of backups",)
+
+
 def test_cleanup_fails_when_something_old_has_to_stay(run: Run, yard: Yard) -> None:
     outcome = yard.drop("orders.csv", ORDERS)
     make_old(yard)

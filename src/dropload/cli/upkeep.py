@@ -1,11 +1,14 @@
 """The command that takes away what has been kept for long enough: cleanup."""
 
+from collections.abc import Iterator
+
 import click
 
 from dropload.cleanup import Cleaned, clean_up
 from dropload.cli import output
 from dropload.cli.session import Session, actor_option, json_option, pass_session
 from dropload.identity import person_name
+from dropload.reports import count_of
 
 _SHOWN = 20
 _WORDS = {
@@ -44,6 +47,7 @@ def cleanup(session: Session, dry_run: bool, actor: str, as_json: bool) -> int:
                     for kind, number in cleaned.numbers.items()
                 },
                 "bytes": cleaned.total_bytes,
+                "backup_rows": cleaned.backup_rows,
                 "names": cleaned.names,
                 "left": [{"name": left.name, "reason": left.reason} for left in cleaned.left],
             }
@@ -65,14 +69,21 @@ def _print_cleaned(cleaned: Cleaned, *, dry_run: bool) -> None:
                 if number
             ],
         )
-        verb = "would be freed" if dry_run else "freed"
-        click.echo(f"{cleaned.total_bytes:,} bytes of files {verb}.")
+        for what in _freed(cleaned):
+            click.echo(f"{what} {'would be freed' if dry_run else 'freed'}.")
     for name in cleaned.names[:_SHOWN] if dry_run else ():
         click.echo(f"  {name}")
     if dry_run and len(cleaned.names) > _SHOWN:
         click.echo("  ... and more: --json names them.")
     for left in cleaned.left:
         click.echo(f"Left: {left.name}: {left.reason}")
+
+
+def _freed(cleaned: Cleaned) -> Iterator[str]:
+    if number := cleaned.numbers["backups"]:
+        yield f"{count_of(number, 'backup')} with {count_of(cleaned.backup_rows, 'row')}"
+    if cleaned.total_bytes:
+        yield f"{cleaned.total_bytes:,} bytes of files"
 
 
 COMMANDS: tuple[click.Command, ...] = (cleanup,)
