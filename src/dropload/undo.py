@@ -175,7 +175,7 @@ class _Undoing:
         target.check_dependents(conn, self._table)
         found = target.count_rows_of(conn, self._table, row.load_id)
         plan = replace(plan, rows_removed=found, rows_restored=0)
-        return replace(plan, notes=tuple(_notes(plan)))
+        return replace(plan, notes=tuple(_notes(plan, target.drop_words(self._table))))
 
     def _with_restored_rows(self, plan: UndoPlan, info: TableInfo) -> UndoPlan:
         """Put what the load replaced into the place of all rows."""
@@ -190,7 +190,7 @@ class _Undoing:
         kept, _ = target.check_restore(conn, self._table, backup)
         self._check_rows_of_others(info)
         plan = replace(plan, backup=backup, rows_removed=info.rows, rows_restored=kept.rows)
-        return replace(plan, notes=tuple(_notes(plan)))
+        return replace(plan, notes=tuple(_notes(plan, "")))
 
     def _check_rows_of_others(self, info: TableInfo) -> None:
         """Refuse to throw away rows that no backup keeps."""
@@ -349,7 +349,8 @@ def _why_no_backup(retention: RetentionConfig) -> str:
 # --- what is said
 
 
-def _notes(plan: UndoPlan) -> list[str]:
+def _notes(plan: UndoPlan, drop_words: str) -> list[str]:
+    """Return the notes; `drop_words` is what takes the table away, where dropload made it."""
     row, notes = plan.load, []
     loaded = row.rows_loaded or 0
     if plan.backup is None and plan.rows_removed != loaded:
@@ -357,7 +358,12 @@ def _notes(plan: UndoPlan) -> list[str]:
             f"Of the {count_of(loaded, 'row')} that it brought, {plan.rows_removed:,} are in the "
             "table: somebody has deleted or added some."
         )
-    if created_table(row):
+    if drop_words and plan.rows_after == 0:
+        notes.append(
+            f"The table {plan.table} stays, empty, with its columns. Were they wrong, too: "
+            f"`{drop_words}`, and the next file makes it anew."
+        )
+    elif created_table(row):
         notes.append(f"The table {plan.table} was made by this load; it stays.")
     changed = json.loads(row.plan or "{}").get("columns", ())
     for action, what in (("add", "added"), ("widen", "widened")):

@@ -94,6 +94,20 @@ def test_a_fullload_that_made_its_table_leaves_it_empty(site: Site) -> None:
     assert load(site, CYD, "fullload") == made + 1
 
 
+def test_a_table_left_empty_with_wrong_columns_is_made_anew_as_said(site: Site) -> None:
+    plan = undo_load(site.dock, load(site, "wrong;one,columns\n1,2\n"), "ada")
+    drop = site.dock.target.drop_words(site.table("people"))
+    [note] = plan.notes
+    assert f"stays, empty, with its columns. Were they wrong, too: `{drop}`" in note
+    refused = site.drop("people.csv", ADA)
+    assert refused.verdict is Verdict.FAILED
+    assert f"it is empty: if its columns are the wrong ones, `{drop}`" in refused.hint
+    with site.dock.target.write() as conn:
+        conn.exec_driver_sql(drop)
+    load(site, ADA)
+    assert names(site) == ["Ada"]
+
+
 def test_what_something_later_rests_on_is_refused_with_the_order(site: Site) -> None:
     append, full, on_top = load(site, ADA), load(site, BOB, "fullload"), load(site, CYD)
     for load_id, order in ((append, f"{on_top}, {full}, {append}"), (full, f"{on_top}, {full}")):

@@ -17,9 +17,10 @@ from dropload.model import (
     TableRules,
 )
 from dropload.planning.columns import pair_columns
-from dropload.planning.notes import listed, suggest_renames, suggest_tables
+from dropload.planning.notes import listed, suggest_new_table, suggest_renames, suggest_tables
 from dropload.planning.request import FindCommas, ListTables, Request
 from dropload.reports import count_of
+from dropload.targets.base import Rules
 
 
 def check_confidence(request: Request, layout: Layout, settings: LoadConfig) -> None:
@@ -206,6 +207,7 @@ def check_match(
     info: TableInfo,
     sources: list[tuple[int, ColumnProfile]],
     settings: LoadConfig,
+    rules: Rules,
     list_tables: ListTables,
 ) -> None:
     """Refuse a file that has too few of the table's columns; the hint names better tables."""
@@ -220,7 +222,9 @@ def check_match(
         f"Only {len(found)} of the {len(info.columns)} columns of {info.table} are in the file "
         f"({share:.0%}; needed: {settings.min_matching_columns:.0%}). "
         f"Missing: {listed(missing)}. Not in the table: {listed(unknown)}.",
-        hint=suggest_tables(sources, list_tables(), share) + suggest_renames(missing, unknown),
+        hint=suggest_tables(sources, list_tables(), share)
+        + suggest_renames(missing, unknown)
+        + suggest_new_table(info, rules),
         code="column_mismatch",
     )
 

@@ -15,6 +15,7 @@ from dropload.model import (
     TableRules,
 )
 from dropload.planning.suggestions import find_better_tables, propose_renames
+from dropload.targets.base import Rules
 
 
 def describe_layout(layout: Layout) -> list[str]:
@@ -99,6 +100,16 @@ def suggest_renames(missing: Iterable[str], unknown: Iterable[str]) -> str:
     pairs = propose_renames(missing, unknown)
     said = ", ".join(f'"{new}" looks like "{old}"' for old, new in pairs)
     return f" {said}: rename it in the file if that is meant." if pairs else ""
+
+
+def suggest_new_table(info: TableInfo, rules: Rules) -> str:
+    """Say of an empty table that dropload made, as after an undo, how it comes to other columns."""
+    if info.rows or not info.has_lineage:
+        return ""
+    return (
+        " dropload made that table, and it is empty: if its columns are the wrong ones, "
+        f"`{rules.drop_words(info.table)}`, and this file, dropped again, makes it anew."
+    )
 
 
 def listed(names: Iterable[str], most: int = 8) -> str:

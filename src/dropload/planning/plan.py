@@ -82,7 +82,7 @@ def make_plan(
     else:
         sources, notes = leave_out_computed(info, sources)
         request = replace(request, notes=(*request.notes, *notes))
-        check_match(info, sources, settings, list_tables)
+        check_match(info, sources, settings, rules, list_tables)
         plan = _plan_known_table(request, layout, profile, info, sources, rules, measure, checks)
         if not request.force:
             check_guard_rails(plan, info, settings, table_rules)

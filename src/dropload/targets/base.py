@@ -87,6 +87,10 @@ class Rules(Protocol):
         """Return why the column cannot hold a value unchanged, the empty string when it can."""
         ...
 
+    def drop_words(self, table: TableName) -> str:
+        """Return the statement by which its owner takes a table away."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -237,6 +241,10 @@ class Target(ABC):
         return self.engine.dialect.identifier_preparer.format_table(
             sa.Table(sa.quoted_name(name, quote=True), sa.MetaData(), schema=schema)
         )
+
+    def drop_words(self, table: TableName) -> str:
+        """Return the statement by which its owner takes a table away; dropload never does."""
+        return f"DROP TABLE {self.quoted(table)}"
 
     def quoted_column(self, name: str) -> str:
         """Return a column's name as the dialect quotes it."""
