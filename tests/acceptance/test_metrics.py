@@ -75,12 +75,14 @@ def test_prometheus_reads_what_became_of_files(daemon: Daemon) -> None:
         "dropload_drop_to_commit_seconds_count": 1,
         "dropload_load_duration_seconds_count loaded": 1,
         "dropload_load_duration_seconds_count failed": 1,
+        "dropload_step_duration_seconds_count detecting": 2,
         "dropload_step_duration_seconds_count profiling": 2,
         "dropload_step_duration_seconds_count checking": 2,
         "dropload_step_duration_seconds_count planning": 2,
         "dropload_step_duration_seconds_count staging": 1,
         "dropload_step_duration_seconds_count publishing": 1,
         "dropload_step_duration_seconds_count filing": 2,
+        "dropload_step_duration_seconds_count journal": 2,
     }
     # The gate took two checks of 0.2 s, and all else comes on top of it.
     assert told["dropload_gate_wait_seconds_sum"] > 0.5

@@ -165,7 +165,8 @@ def test_files_of_one_table_keep_their_order_through_an_outage(
         # Every worker waits for its table when the server goes away.
         for table in tables:
             target.lock_queue(conn, daemon.table(table))
-            (inbox / f"{table}_20260101.csv").write_text("price\n1\n1\n")
+            # Large enough to be staged in a transaction of its own.
+            (inbox / f"{table}_20260101.csv").write_text("price\n" + "1\n" * 40_000)
         daemon.wait_for(lambda: daemon.states() == ["publishing"] * 4, "for four loads")
         proxy.refuse()
     for table in tables:
