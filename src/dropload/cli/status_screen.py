@@ -1,6 +1,6 @@
 """The status as people see it: on a terminal of any size, in a window, in a pipe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -70,6 +70,7 @@ def fit(answer: Status, size: ConsoleDimensions) -> Shown:
     problems = tuple(answer.problems())[:_MOST_PROBLEMS]
     loads = answer.loads[: max(1, size.height // 3)]
     sentences = [*_daemon_lines(answer), *(f"Problem: {problem}" for problem in problems)]
+    sentences += _troubles(loads)
     used = sum(len(wrap(text, size.width)) for text in [*sentences, _HELD_NOTE])
     used += min(1, answer.stray_count) + (_AROUND + len(loads) + 1 if loads else 0)
     room = size.height - used - _AROUND - _NOTES
@@ -110,6 +111,7 @@ def parts(shown: Shown, width: int, *, is_screen: bool = True) -> Iterator[str |
         yield f"Problem: {problem}"
     if answer.loads:
         yield _loads_listing(shown, width)
+        yield from _troubles(shown.loads)
     if left_out := len(answer.loads) - len(shown.loads):
         yield f"… and {left_out:,} more loading: {_ALL}"
     if shown.files:
@@ -142,6 +144,12 @@ def _daemon_line(beat: Heartbeat) -> str:
 
 
 # --- loads under way -------------------------------------------------------------------------
+
+
+def _troubles(loads: Sequence[LoadStatus]) -> Iterator[str]:
+    for found in loads:
+        if trouble := found.progress.trouble:
+            yield f"Load {found.load.load_id} waits: {trouble}."
 
 
 def _loads_listing(shown: Shown, width: int) -> output.Listing:

@@ -339,10 +339,16 @@ class Claims:
         Returns False, and writes nothing, when the claim is not this worker's any more.
         """
         now = self._target.now(conn)
+        values = progress_values(progress, now)
+        if values:
+            said, kept = values["error_message"], self._loads.c.error_message
+            message = sa.null() if said is None else sa.literal(said, kept.type)
+            # The load may have ended since that was noted.
+            values["error_message"] = sa.case((self._history.is_open, message), else_=kept)
         changed = conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == load.load_id, self._loads.c.worker == load.worker)
-            .values(lease_until=now + self._lease, **progress_values(progress, now))
+            .values(lease_until=now + self._lease, **values)
         )
         return changed.rowcount == 1
 

@@ -47,6 +47,8 @@ class Step(StrEnum):
     """It is read once more, against the columns of a known table."""
     STAGING = "staging"
     """Its rows go to the side table."""
+    PUBLISHING = "publishing"
+    """Its rows become visible, or wait for a lock of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Progress:
     """Bytes of the file that this step has read."""
     rows_per_second: float | None
     """In the last seconds; None while that cannot be told."""
+    trouble: str | None = None
+    """Why the step waits to be done again, and since or until when; None while it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
