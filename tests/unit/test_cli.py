@@ -329,6 +329,29 @@ def lines_of(answer: tuple[int, str, str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def test_a_narrow_terminal_keeps_what_tells_rows_apart_and_whole_reasons(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("bad.csv", 'id,name\n1,"Ada\n')
+    assert run("undo", "2")[0] == 1
+    told = {
+        view: run("history", *view.split())[1] for view in ("", "--errors", "--audit --action undo")
+    }
+    assert all(len(line) <= 80 for text in told.values() for line in text.splitlines())
+    flat = {view: " ".join(text.split()) for view, text in told.items()}
+    assert "The same bytes are in dbo.orders already: load 1 of orders.csv, 2" in flat[""]
+    assert "append duplicate 0 The same" in flat[""]
+    assert "dbo.bad bad.csv" in flat["--errors"]
+    assert 'Line 2: a quote (") was opened here and not closed.' in flat["--errors"]
+    refused = flat["--audit --action undo"]
+    assert "undo refused 2 orders.csv Load 2 of orders.csv is duplicate: it has brought" in refused
+    assert "None" not in run("history", "--audit")[1]
+
+
 def test_the_views_of_the_history_are_tables_for_people(run: Run, yard: Yard) -> None:
     assert run("history", "--duplicates")[1] == "No duplicates.\n"
     assert run("history", "--errors")[1] == "Nothing went wrong.\n"
@@ -363,7 +386,8 @@ def test_each_line_of_the_history_fits_into_the_terminal(
     options = {"loads": [], "--audit": [view, "--action", "load"]}.get(view, [view])
     lines = run("history", *options)[1].splitlines()
     assert all(len(line) <= columns for line in lines)
-    heading, *rows = [line.split() for line in lines]
+    # Below a row stands why.
+    heading, *rows = [line.split() for line in lines if not line.startswith("     ")]
     assert "(UTC)" in heading
     assert len(rows) == {"loads": 4, "--errors": 1, "--duplicates": 1, "--audit": 4}[view]
     shown = [cell for row in rows for cell in row]
@@ -690,7 +714,7 @@ def test_a_load_is_told_under_whole_names_on_a_terminal(
     monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     put(yard)
-    yard.drop("customers_of_the_northern_region.csv", "id,name\n1\n")
+    yard.drop("customers_of_the_northern_region_and_beyond.csv", "id,name\n1\n")
     said = run("show", "1")[1]
     for whole in ("error category", "requested by", "claimed at", "times in UTC"):
         assert whole in said
