@@ -132,7 +132,7 @@ class LoadProgress:
     """Of the step that is done, 0 to 1."""
     rows_per_second: float | None
     seconds_left: float | None
-    """Until the step is done."""
+    """Until the step is done; None where that is not known, or should have been by now."""
     silent_seconds: float | None
     """How long ago that was written."""
     trouble: str | None = None
@@ -155,10 +155,14 @@ def judge_progress(load: LoadRecord, now: datetime) -> LoadProgress:
     left = None
     if share and rate and load.rows_done and share < _MOST_SHARE:
         # Where only bytes are known, rows are taken to be of equal length.
-        left = max(0.0, load.rows_done / share * (1 - share) / rate - (silent or 0.0))
+        left = load.rows_done / share * (1 - share) / rate - (silent or 0.0)
+        # A step that should have been done by now waits for something: nobody knows how long.
+        left = left if left >= _LEAST_LEFT_SECONDS else None
     return LoadProgress(step, load.rows_done, total, share, rate, left, silent)
 
 
+_LEAST_LEFT_SECONDS = 0.5
+"""Less would be shown as none at all."""
 _MOST_SHARE = 0.99
 """Bytes are read ahead of the rows: only the end of a step says that it is done."""
 

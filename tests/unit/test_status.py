@@ -500,6 +500,7 @@ def test_tables_have_the_columns_that_a_terminal_has_room_for(
         inboxes = ("non-ref append", "non-ref full")
     assert all(inbox in text for inbox in inboxes), "files of one name are told apart"
     assert "50%" in text
+    assert "step left" in text
     assert "being loaded" in text
 
 

@@ -58,7 +58,7 @@ _NEVER_WRAPPED = (
     "load",
     "of load",
     "done",
-    "left",
+    "step left",
     "step",
     BAR,
     "a second",

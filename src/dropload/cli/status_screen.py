@@ -157,7 +157,7 @@ def _troubles(loads: Sequence[LoadStatus]) -> Iterator[str]:
 
 
 def _loads_listing(shown: Shown, width: int) -> output.Listing:
-    columns = ("load", "file", "table", "step", output.BAR, "done", "rows", "a second", "left")
+    columns = ("load", "file", "table", "step", output.BAR, "done", "rows", "a second", "step left")
     kept: list[int] = list(range(len(columns)))
     is_short = width < output.WIDE
     if width < _NARROW:
