@@ -405,6 +405,27 @@ def test_a_held_load_is_not_shown_as_cancelled(run: Run, yard: Yard) -> None:
     assert (filed["state"], filed["outcome"]) == ("filed", "filed")
 
 
+def test_a_held_load_has_one_word_until_it_is_released(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    held = yard.put("orders.csv", "id,name,amount\n", load_type="fullload")
+    yard.load(held)
+    assert "Load 2 of orders.csv is held: it has brought no rows." in run("undo", "2")[2]
+    assert "Load 2 of orders.csv is held; only the file of a failed" in run("retry", "2")[2]
+    assert "Load 2 of orders.csv is over (held)." in run("cancel", "2")[2]
+    assert run("release", "2")[0] == 0
+    assert yard.load(held).verdict is Verdict.LOADED
+    outcomes = [load["outcome"] for load in lines_of(run("history", "--json"))]
+    assert outcomes == ["filed", "released", "filed"]
+    assert "Load 2 of orders.csv is released: it" in run("undo", "2")[2]
+    [group] = lines_of(run("history", "--errors", "--json"))
+    assert (group["category"], group["count"]) == ("released", 1)
+    assert yard.drop("orders.csv", ORDERS, load_type="fullload").verdict is Verdict.LOADED
+    forced = yard.put("orders.csv", "id,name,amount\n", load_type="fullload")
+    assert yard.load(forced).verdict is Verdict.HELD
+    assert yard.load(forced, force=True).verdict is Verdict.LOADED
+    assert [load["outcome"] for load in lines_of(run("history", "--json"))][1] == "released"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -15,7 +15,9 @@ from dropload.journal.history import FILE_GONE, UNFILED, History, progress_value
 from dropload.journal.tables import JournalTables, path_key, path_of_key
 from dropload.journal.tracking import CANCELLED_BY_PERSON, HELD, RELEASED, VANISHED, Tracking
 from dropload.model import (
+    HELD_CATEGORY,
     OPEN_STATES,
+    RELEASED_CATEGORY,
     Area,
     Drop,
     FileVersion,
@@ -93,6 +95,8 @@ class Claims:
             load = self._take_over(conn, open_load, drop, table, worker)
         else:
             return ClaimRefused(f"it is being loaded by {open_load.worker}", table_busy=True)
+        if drop.force and row.status == HELD and row.load_id is not None:
+            self.note_released(conn, row.load_id)
         is_there = self._tracking.set_status(
             conn,
             row.id,
@@ -206,6 +210,15 @@ class Claims:
         was_stopped = last is not None and last.error_category == CANCELLED_BY_PERSON
         forced = last.forced if last is not None and was_stopped else True
         return replace(drop, force=drop.force or forced)
+
+    def note_released(self, conn: sa.Connection, load_id: int) -> None:
+        """Write that a person has let the file of a held load through."""
+        own = self._loads.c
+        conn.execute(
+            sa.update(self._loads)
+            .where(own.load_id == load_id, own.error_category == HELD_CATEGORY)
+            .values(error_category=RELEASED_CATEGORY)
+        )
 
     def _find_earlier(
         self, conn: sa.Connection, tracking_id: int, table: TableName, drop: Drop

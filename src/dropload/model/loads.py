@@ -9,6 +9,8 @@ from dropload.model.drops import Drop, TableName
 
 HELD_CATEGORY = "held"
 """Error category of a load whose file waits in its inbox for a person."""
+RELEASED_CATEGORY = "released"
+"""Error category of a load whose file was held until a person let it load, as another load."""
 
 
 class State(StrEnum):
