@@ -145,7 +145,9 @@ def test_a_session_that_is_in_the_way_is_named_and_costs_the_file_nothing(
     assert [row[0] for row in site.texts(site.table("orders"))] == list("123456")
 
 
-def test_whoever_keeps_a_load_from_looking_at_its_table_is_named(site: Site, other: Target) -> None:
+def test_whoever_keeps_a_load_from_looking_at_its_table_is_named(
+    site: Site, other: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if site.dock.target.name != "postgresql":
         pytest.skip("its locks are taken by other statements")
     site.drop("orders.csv", "n\n1\n2\n")
@@ -163,8 +165,12 @@ def test_whoever_keeps_a_load_from_looking_at_its_table_is_named(site: Site, oth
             said = rf"Table busy: session {blocker} of \w+ \(.+\) holds a lock on public\.orders\."
             with pytest.raises(LockedError, match=said), dock.target.write() as own:
                 wait(own, table)
+    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.05)
     with other.write() as conn:
         conn.exec_driver_sql("LOCK TABLE orders IN ACCESS SHARE MODE").close()
         refused = site.drop("orders.csv", "n,m\n3,4\n")
+        with dock.target.read() as own:
+            row = dock.journal.history.existing(own, refused.load_id or 0)
+    assert row.step == "publishing", "told while it waited"
     assert refused.verdict is Verdict.RETRY, "a new column waits for readers"
     assert re.search(r"Table busy: session \d+ of", refused.message)
