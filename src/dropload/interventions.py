@@ -135,7 +135,7 @@ def _nothing_to_cancel(row: LoadRecord) -> RefusedError:
         )
     said = f" {row.error_message}" if row.state is State.CANCELLED and row.error_message else ""
     return RefusedError(
-        f"{number} is over ({row.state}).{said}", hint="Nothing to do.", code="not_cancelled"
+        f"{number} is over ({row.outcome}).{said}", hint="Nothing to do.", code="not_cancelled"
     )
 
 
@@ -221,7 +221,7 @@ def _find_failed_file(dock: Dock, conn: sa.Connection, row: LoadRecord) -> Path:
     number = f"Load {row.load_id} of {row.file_name}"
     if row.state is not State.FAILED:
         raise RefusedError(
-            f"{number} is {row.state}; only the file of a failed load is tried again.",
+            f"{number} is {row.outcome}; only the file of a failed load is tried again.",
             hint="`dropload history` lists the loads.",
             code="not_retried",
         )
@@ -344,6 +344,8 @@ def _release(
 ) -> TrackedFile:
     row = _find_held(dock, conn, held)
     dock.journal.tracking.set_status(conn, row.id, RELEASED, reason=f"released by {actor}")
+    if row.load_id is not None:
+        dock.journal.claims.note_released(conn, row.load_id)
     dock.journal.audit.add(conn, actor, AuditAction.RELEASE, row.load_id, reason=reason)
     return row
 

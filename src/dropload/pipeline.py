@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -60,6 +61,7 @@ from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
 from dropload.staging import RowsInHand, check_version, rows_in_hand, stage_rows
+from dropload.times import clock_time
 
 T = TypeVar("T")
 
@@ -283,6 +285,8 @@ class _Voyage:
     def _publish(self, plan: Plan, examined: Examined, rows: RowsInHand | None) -> Outcome:
         dock = self._dock
         filed_path = plan_filing(dock.tree, self._load.drop, failed=False)
+        # Before it waits for locks: what is told of the load is told from here on.
+        self._note_progress(Step.PUBLISHING, plan.rows_planned, self._load.drop.version.size_bytes)
         with self._times.measure("publishing"):
             published = self._retry(
                 lambda: publish_rows(
@@ -494,13 +498,19 @@ class _Voyage:
         return not (self._load.drop.force or self._dock.config.load.reload_duplicates)
 
     def _retry(self, action: Callable[[], T]) -> T:
-        return call_with_retries(action, self._dock.config.retry, self._count_retry)
+        try:
+            return call_with_retries(action, self._dock.config.retry, self._note_retry)
+        finally:
+            self._meter.note_trouble(None)
 
     def _measure(self) -> Effort:
         return Effort(self._times.seconds, self._retries)
 
-    def _count_retry(self) -> None:
+    def _note_retry(self, error: BaseException, seconds: float) -> None:
         self._retries += 1
+        said = error.message if isinstance(error, DroploadError) else str(error)
+        at = clock_time(datetime.now(UTC) + timedelta(seconds=seconds))
+        self._meter.note_trouble(f"{said.rstrip('.')}; tried again {at}")
 
     def _outcome(
         self, verdict: Verdict, error: DroploadError | None, rows_loaded: int = 0

@@ -27,7 +27,8 @@ class ProgressMeter:
         self._clock = clock
         self._lock = threading.Lock()
         self._noted: tuple[Step, int, int] | None = None
-        self._taken: tuple[Step, int, int] | None = None
+        self._trouble: str | None = None
+        self._taken: tuple[tuple[Step, int, int] | None, str | None] = (None, None)
         self._marks: deque[tuple[float, int]] = deque()
         """When how many rows were done in this step, the last seconds only."""
 
@@ -39,19 +40,29 @@ class ProgressMeter:
                 self._marks.clear()
                 self._marks.append((self._clock(), rows_done))
             self._noted = (step, rows_done, bytes_read)
+            self._trouble = None
+
+    def note_trouble(self, trouble: str | None) -> None:
+        """Note why the step waits to be done again, None when it goes on."""
+        with self._lock:
+            self._trouble = trouble
 
     def has_news(self) -> bool:
         """Return whether anything was noted since the last time."""
         with self._lock:
-            return self._noted != self._taken
+            return self._noted is not None and self._told != self._taken
 
     def take(self) -> Progress | None:
         """Return what is new since the last time, None when nothing is."""
         with self._lock:
-            if self._noted is None or self._noted == self._taken:
+            if self._noted is None or self._told == self._taken:
                 return None
-            self._taken = self._noted
-            return Progress(*self._noted, self._rate(self._noted[1]))
+            self._taken = self._told
+            return Progress(*self._noted, self._rate(self._noted[1]), self._trouble)
+
+    @property
+    def _told(self) -> tuple[tuple[Step, int, int] | None, str | None]:
+        return self._noted, self._trouble
 
     def _rate(self, rows_done: int) -> float | None:
         now = self._clock()
@@ -121,9 +132,11 @@ class LoadProgress:
     """Of the step that is done, 0 to 1."""
     rows_per_second: float | None
     seconds_left: float | None
-    """Until the step is done."""
+    """Until the step is done; None where that is not known, or should have been by now."""
     silent_seconds: float | None
     """How long ago that was written."""
+    trouble: str | None = None
+    """Why the step waits to be done again, and when it is; None while it goes on."""
 
 
 def judge_progress(load: LoadRecord, now: datetime) -> LoadProgress:
@@ -133,17 +146,23 @@ def judge_progress(load: LoadRecord, now: datetime) -> LoadProgress:
     if load.state is not State.CLAIMED and load.rows_read is not None:
         total = load.rows_read - (load.rows_rejected or 0)
     silent = (now - load.progress_at).total_seconds() if load.progress_at else None
-    if step not in tuple(Step) or load.rows_done is None:
-        return LoadProgress(step, load.rows_done, total, None, None, None, silent)
+    trouble = load.error_message
+    is_measured = step in tuple(Step) and step != Step.PUBLISHING
+    if not is_measured or load.rows_done is None or trouble:
+        return LoadProgress(step, load.rows_done, total, None, None, None, silent, trouble)
     share = _share(load, step, total)
     rate = load.rows_per_second
     left = None
     if share and rate and load.rows_done and share < _MOST_SHARE:
         # Where only bytes are known, rows are taken to be of equal length.
-        left = max(0.0, load.rows_done / share * (1 - share) / rate - (silent or 0.0))
+        left = load.rows_done / share * (1 - share) / rate - (silent or 0.0)
+        # A step that should have been done by now waits for something: nobody knows how long.
+        left = left if left >= _LEAST_LEFT_SECONDS else None
     return LoadProgress(step, load.rows_done, total, share, rate, left, silent)
 
 
+_LEAST_LEFT_SECONDS = 0.5
+"""Less would be shown as none at all."""
 _MOST_SHARE = 0.99
 """Bytes are read ahead of the rows: only the end of a step says that it is done."""
 

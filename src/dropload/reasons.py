@@ -130,7 +130,7 @@ def _reasons(situation: Situation, path: Path, row: TrackedFile | None) -> Itera
         said = f"its load is over ({row.status}); it is moved as soon as its folder allows"
         yield Reason(WaitsFor.MOVE, said, load_id=row.load_id)
     if load := situation.load_of(key):
-        yield Reason(WaitsFor.LOAD, "being loaded", load_id=load.load_id)
+        yield Reason(WaitsFor.LOAD, _being_loaded(load), load_id=load.load_id)
     if situation.daemon_problem:
         yield Reason(WaitsFor.DAEMON, situation.daemon_problem)
     if note := situation.put_off.get(text):
@@ -146,6 +146,11 @@ def _reasons(situation: Situation, path: Path, row: TrackedFile | None) -> Itera
         yield Reason(WaitsFor.SCAN, "new: the daemon will see it at its next scan")
         return
     yield _by_journal(situation, row)
+
+
+def _being_loaded(load: LoadRecord) -> str:
+    """Return what is told of a load under way; why it waits, where it does."""
+    return load.error_message or "being loaded"
 
 
 def _put_off(note: PutOff) -> Reason:

@@ -19,18 +19,21 @@ _LONGEST_WAIT_SECONDS = 300.0
 def call_with_retries(
     action: Callable[[], T],
     settings: RetryConfig,
-    on_retry: Callable[[], None] = lambda: None,
+    on_retry: Callable[[BaseException, float], None] = lambda _error, _seconds: None,
 ) -> T:
     """Return what `action` returns; call it again when it raises a TransientError.
 
-    `on_retry` is called before each further try. Waits grow exponentially with jitter, so that
-    several workers do not come back in step. What calling again cannot mend (a changed file, a lost
-    claim, an outdated plan) passes through.
+    `on_retry` gets the error and the seconds to wait before each further try. Waits grow
+    exponentially with jitter, so that several workers do not come back in step. What calling again
+    cannot mend (a changed file, a lost claim, an outdated plan) passes through.
     """
 
     def before_sleep(state: tenacity.RetryCallState) -> None:
-        _log_retry(state)
-        on_retry()
+        error, seconds = _error_and_wait(state)
+        # The first try says that something is wrong; the others would only say it again.
+        log = get_logger().warning if state.attempt_number == 1 else get_logger().debug
+        log("step_retried", reason=str(error), wait_seconds=round(seconds, 2))
+        on_retry(error, seconds)
 
     retrying = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(settings.attempts),
@@ -69,10 +72,16 @@ def call_until(
 
 
 def _log_put_off(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0
+    error, seconds = _error_and_wait(state)
     log = get_logger().warning if state.attempt_number == 1 else get_logger().debug
-    log("notification_retried", reason=str(error), wait_seconds=round(wait, 1))
+    log("notification_retried", reason=str(error), wait_seconds=round(seconds, 1))
+
+
+def _error_and_wait(state: tenacity.RetryCallState) -> tuple[BaseException, float]:
+    """Return why a try has failed, and the seconds until the next."""
+    error = state.outcome.exception() if state.outcome else None
+    assert error is not None  # noqa: S101 - nothing else is tried again
+    return error, state.next_action.sleep if state.next_action else 0.0
 
 
 def back_off_seconds(failures: int, settings: RetryConfig) -> float:
@@ -87,11 +96,3 @@ def back_off_seconds(failures: int, settings: RetryConfig) -> float:
 def _is_worth_repeating(exc: BaseException) -> bool:
     passing = (FileChangedError, ClaimLostError, StalePlanError)
     return isinstance(exc, TransientError) and not isinstance(exc, passing)
-
-
-def _log_retry(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0
-    # The first try says that something is wrong; the others would only say it again.
-    log = get_logger().warning if state.attempt_number == 1 else get_logger().debug
-    log("step_retried", reason=str(error), wait_seconds=round(wait, 2))

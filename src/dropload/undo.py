@@ -277,7 +277,7 @@ def _check_state(row: LoadRecord) -> None:
     over = row.state in (State.FAILED, State.DUPLICATE, State.CANCELLED)
     hint = "Nothing to do." if over else f"`dropload cancel {row.load_id}` stops it."
     raise RefusedError(
-        f"{number} is {row.state}: it has brought no rows.", hint=hint, code="not_undone"
+        f"{number} is {row.outcome}: it has brought no rows.", hint=hint, code="not_undone"
     )
 
 

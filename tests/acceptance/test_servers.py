@@ -170,8 +170,8 @@ def test_files_of_one_table_keep_their_order_through_an_outage(
         daemon.wait_for(lambda: daemon.states() == ["publishing"] * 4, "for four loads")
         proxy.refuse()
     for table in tables:
-        (inbox / f"{table}_20260102.csv").write_text("price\n2\n2\n")
+        (inbox / f"{table}_20260102.csv").write_text("price\n" + "2\n" * 40_000)
     daemon.wait_for(lambda: len(daemon.events("load_put_off")) == 4, "for the outage")
     proxy.accept()
     daemon.wait_until_filed(8)
-    assert [daemon.rows(table, "price") for table in tables] == [[(2,), (2,)]] * 4
+    assert [daemon.rows(table, "price") for table in tables] == [[(2,)] * 40_000] * 4

@@ -1,5 +1,6 @@
 """What other sessions see of a load, and what they can do to it."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dropload.dock import open_dock
-from dropload.errors import DroploadError
+from dropload.errors import DroploadError, LockedError
 from dropload.journal import apply_scripts
 from dropload.model import TableName, Verdict
 from dropload.targets import open_target
@@ -142,3 +143,34 @@ def test_a_session_that_is_in_the_way_is_named_and_costs_the_file_nothing(
         assert refused.path.exists()
     assert site.drop("orders.csv", "n\n5\n6\n").verdict is Verdict.LOADED
     assert [row[0] for row in site.texts(site.table("orders"))] == list("123456")
+
+
+def test_whoever_keeps_a_load_from_looking_at_its_table_is_named(
+    site: Site, other: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if site.dock.target.name != "postgresql":
+        pytest.skip("its locks are taken by other statements")
+    site.drop("orders.csv", "n\n1\n2\n")
+    dock, table = site.dock, TableName("public", "orders")
+    locks = {
+        "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE": dock.target.reflect,
+        "SELECT pg_advisory_xact_lock(hashtextextended('dropload public.orders', 0))": (
+            dock.target.lock_queue
+        ),
+    }
+    for lock, wait in locks.items():
+        with other.write() as conn:
+            blocker = conn.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+            conn.exec_driver_sql(lock).close()
+            said = rf"Table busy: session {blocker} of \w+ \(.+\) holds a lock on public\.orders\."
+            with pytest.raises(LockedError, match=said), dock.target.write() as own:
+                wait(own, table)
+    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.05)
+    with other.write() as conn:
+        conn.exec_driver_sql("LOCK TABLE orders IN ACCESS SHARE MODE").close()
+        refused = site.drop("orders.csv", "n,m\n3,4\n")
+        with dock.target.read() as own:
+            row = dock.journal.history.existing(own, refused.load_id or 0)
+    assert row.step == "publishing", "told while it waited"
+    assert refused.verdict is Verdict.RETRY, "a new column waits for readers"
+    assert re.search(r"Table busy: session \d+ of", refused.message)

@@ -362,6 +362,29 @@ def lines_of(answer: tuple[int, str, str]) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def test_a_narrow_terminal_keeps_what_tells_rows_apart_and_whole_reasons(
+    run: Run, yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("orders.csv", ORDERS)
+    yard.drop("bad.csv", 'id,name\n1,"Ada\n')
+    assert run("undo", "2")[0] == 1
+    told = {
+        view: run("history", *view.split())[1] for view in ("", "--errors", "--audit --action undo")
+    }
+    assert all(len(line) <= 80 for text in told.values() for line in text.splitlines())
+    flat = {view: " ".join(text.split()) for view, text in told.items()}
+    assert "The same bytes are in dbo.orders already: load 1 of orders.csv, 2" in flat[""]
+    assert "append duplicate 0 The same" in flat[""]
+    assert "dbo.bad bad.csv" in flat["--errors"]
+    assert 'Line 2: a quote (") was opened here and not closed.' in flat["--errors"]
+    refused = flat["--audit --action undo"]
+    assert "undo refused 2 orders.csv Load 2 of orders.csv is duplicate: it has brought" in refused
+    assert "None" not in run("history", "--audit")[1]
+
+
 def test_the_views_of_the_history_are_tables_for_people(run: Run, yard: Yard) -> None:
     assert run("history", "--duplicates")[1] == "No duplicates.\n"
     assert run("history", "--errors")[1] == "Nothing went wrong.\n"
@@ -396,7 +419,8 @@ def test_each_line_of_the_history_fits_into_the_terminal(
     options = {"loads": [], "--audit": [view, "--action", "load"]}.get(view, [view])
     lines = run("history", *options)[1].splitlines()
     assert all(len(line) <= columns for line in lines)
-    heading, *rows = [line.split() for line in lines]
+    # Below a row stands why.
+    heading, *rows = [line.split() for line in lines if not line.startswith("     ")]
     assert "(UTC)" in heading
     assert len(rows) == {"loads": 4, "--errors": 1, "--duplicates": 1, "--audit": 4}[view]
     shown = [cell for row in rows for cell in row]
@@ -412,6 +436,27 @@ def test_a_held_load_is_not_shown_as_cancelled(run: Run, yard: Yard) -> None:
     [held, filed] = lines_of(run("history", "--json"))
     assert (held["state"], held["outcome"]) == ("cancelled", "held")
     assert (filed["state"], filed["outcome"]) == ("filed", "filed")
+
+
+def test_a_held_load_has_one_word_until_it_is_released(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", ORDERS, load_type="fullload")
+    held = yard.put("orders.csv", "id,name,amount\n", load_type="fullload")
+    yard.load(held)
+    assert "Load 2 of orders.csv is held: it has brought no rows." in run("undo", "2")[2]
+    assert "Load 2 of orders.csv is held; only the file of a failed" in run("retry", "2")[2]
+    assert "Load 2 of orders.csv is over (held)." in run("cancel", "2")[2]
+    assert run("release", "2")[0] == 0
+    assert yard.load(held).verdict is Verdict.LOADED
+    outcomes = [load["outcome"] for load in lines_of(run("history", "--json"))]
+    assert outcomes == ["filed", "released", "filed"]
+    assert "Load 2 of orders.csv is released: it" in run("undo", "2")[2]
+    [group] = lines_of(run("history", "--errors", "--json"))
+    assert (group["category"], group["count"]) == ("released", 1)
+    assert yard.drop("orders.csv", ORDERS, load_type="fullload").verdict is Verdict.LOADED
+    forced = yard.put("orders.csv", "id,name,amount\n", load_type="fullload")
+    assert yard.load(forced).verdict is Verdict.HELD
+    assert yard.load(forced, force=True).verdict is Verdict.LOADED
+    assert [load["outcome"] for load in lines_of(run("history", "--json"))][1] == "released"
 
 
 @pytest.mark.parametrize(
@@ -723,7 +768,7 @@ def test_a_load_is_told_under_whole_names_on_a_terminal(
     monkeypatch.setattr("dropload.cli.output.is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "80")
     put(yard)
-    yard.drop("customers_of_the_northern_region.csv", "id,name\n1\n")
+    yard.drop("customers_of_the_northern_region_and_beyond.csv", "id,name\n1\n")
     said = run("show", "1")[1]
     for whole in ("error category", "requested by", "claimed at", "times in UTC"):
         assert whole in said

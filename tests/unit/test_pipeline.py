@@ -1,6 +1,8 @@
 """One file on its way: what each kind of file becomes, in the table, the folders, the journal."""
 
 import json
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,12 @@ import pytest
 
 from dropload import pipeline
 from dropload.accounts import account_for_files
-from dropload.errors import TransientError
+from dropload.cli.status_screen import parts, show_all
+from dropload.errors import LockedError, TransientError
 from dropload.filing import plan_filing
 from dropload.loading import publish_rows
 from dropload.model import Verdict
+from dropload.status import Status, read_status
 from dropload.targets.base import Published
 from tests.conftest import Yard, open_yard
 
@@ -101,6 +105,42 @@ def test_the_outcome_tells_how_often_a_step_was_done_again(
     monkeypatch.setattr(pipeline, "publish_rows", publish_at_the_second_try)
     outcome = yard.drop("orders.csv", ORDERS)
     assert (outcome.verdict, outcome.steps_retried) == (Verdict.LOADED, 1)
+
+
+def test_the_status_tells_that_a_load_waits_for_its_table_and_for_whom(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.01)
+    told: list[Status] = []
+    fails = iter([True, False])
+
+    def wait_for(said: str) -> None:
+        give_up_at = time.monotonic() + 60
+        while said not in str(told[-1:]):
+            assert time.monotonic() < give_up_at, told
+            told[:] = [read_status(yard.dock)]
+
+    def publish_at_the_second_try(*args: Any, **kwargs: Any) -> Published:
+        if next(fails):
+            wait_for("step='publishing'")
+            raise LockedError("Table busy: session 57 of ada (active).")
+        wait_for("session 57")
+        return publish_rows(*args, **kwargs)
+
+    monkeypatch.setattr(pipeline, "publish_rows", publish_at_the_second_try)
+    outcome = yard.drop("orders.csv", ORDERS)
+    [load], [file] = told[-1].loads, told[-1].files
+    assert re.fullmatch(
+        r"Table busy: session 57 of ada \(active\); tried again \S+ UTC",
+        load.progress.trouble or "",
+    )
+    assert file.why.text == load.progress.trouble
+    assert (load.progress.share, load.progress.seconds_left) == (None, None)
+    assert f"Load {outcome.load_id} waits: {load.progress.trouble}." in parts(
+        show_all(told[-1]), 80
+    )
+    assert outcome.verdict is Verdict.LOADED
+    assert read_status(yard.dock).last[0].error_message is None
 
 
 def test_an_append_adds_and_matches_columns_by_name_not_by_position(yard: Yard) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dropload.errors import TransientError
+from dropload.errors import FileError, TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.leases import kept_lease
@@ -40,6 +40,23 @@ def test_only_what_is_new_is_taken(meter: tuple[ProgressMeter, Clock]) -> None:
     assert kept.take() == Progress(Step.PROFILING, 20, 200, None)
     assert not kept.has_news()
     assert kept.take() is None
+
+
+def test_why_a_step_waits_is_told_until_it_goes_on(meter: tuple[ProgressMeter, Clock]) -> None:
+    kept, _ = meter
+    kept.note_trouble("too early to tell of")
+    assert not kept.has_news()
+    kept.note(Step.PUBLISHING, 10, 100)
+    kept.take()
+    kept.note_trouble("table busy")
+    assert kept.has_news()
+    told = kept.take()
+    assert told is not None
+    assert (told.step, told.trouble) == (Step.PUBLISHING, "table busy")
+    kept.note_trouble(None)
+    told = kept.take()
+    assert told is not None
+    assert told.trouble is None
 
 
 def test_the_rate_is_that_of_the_last_seconds(meter: tuple[ProgressMeter, Clock]) -> None:
@@ -127,6 +144,22 @@ def test_the_lease_writes_what_the_meter_has(yard: Yard) -> None:
     row = row_of(yard, load)
     assert (row.step, row.bytes_read, row.state) == ("profiling", 5678, State.CLAIMED)
     assert row.progress_at is not None
+
+
+def test_what_was_noted_before_the_end_does_not_replace_why_it_ended(yard: Yard) -> None:
+    load = claim(yard)
+    journal = yard.dock.journal
+    with yard.dock.target.write() as conn:
+        journal.claims.renew(conn, load, Progress(Step.PUBLISHING, 1, 1, None, "table busy"))
+    assert row_of(yard, load).error_message == "table busy"
+    with yard.dock.target.write() as conn:
+        journal.loads.close(
+            conn, load, State.FAILED, error=FileError("It is torn."), filed_path=None
+        )
+    for trouble in ("table busy", None):
+        with yard.dock.target.write() as conn:
+            journal.claims.renew(conn, load, Progress(Step.PUBLISHING, 1, 1, None, trouble))
+        assert row_of(yard, load).error_message == "It is torn."
 
 
 @pytest.mark.usefixtures("quick")

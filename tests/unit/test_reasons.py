@@ -251,7 +251,7 @@ def test_another_day_is_named() -> None:
         ({"step": "staging", "bytes_read": 500, "rows_read": 0}, 0.5, 10),
     ],
 )
-def test_share_and_time_left_come_from_the_journal(
+def test_share_and_time_left_of_the_step_come_from_the_journal(
     values: dict[str, Any], share: float, left: float
 ) -> None:
     now = NOW
@@ -260,6 +260,8 @@ def test_share_and_time_left_come_from_the_journal(
     assert (found.share, found.seconds_left) == (share, left)
     later = judge_progress(load(**told, **values), now + timedelta(seconds=4))
     assert (later.silent_seconds, later.seconds_left) == (4, left - 4)
+    late = judge_progress(load(**told, **values), now + timedelta(seconds=left))
+    assert late.seconds_left is None, "nobody knows, and it is not nothing"
 
 
 def test_a_load_that_told_nothing_yet_claims_nothing() -> None:

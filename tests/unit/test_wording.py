@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,3 +74,34 @@ def test_a_program_is_told_of_parameters(yard: Yard, tmp_path: Path) -> None:
             assert refused.error is not None
             assert "dropload" not in refused.error.hint
             assert "--" not in str(refused.error)
+
+
+def test_what_the_journal_keeps_is_told_in_the_words_of_programs(yard: Yard) -> None:
+    for _ in range(2):
+        yard.drop("orders.csv", "id\n1\n2\n")
+    advice = "Nothing to do; `load(path, force=True)` would load them again."
+    with ReferenceDataAPI(yard.dock.config) as api:
+        assert api.undo(2).error is not None
+        [duplicate] = api.duplicates().value or []
+        history = api.history().value or []
+        shown, status = api.show(2).value, api.status().value
+    assert shown is not None
+    assert status is not None
+    told = [duplicate.message, *(load.error_message for load in (history[0], shown.load))]
+    assert all((text or "").endswith(advice) for text in [*told, status.last[0].error_message])
+
+
+@pytest.mark.parametrize("wrong", [True, False, 1.0, None, b"1"])
+def test_only_a_number_names_a_load(yard: Yard, wrong: Any) -> None:
+    yard.drop("orders.csv", "id\n1\n2\n")
+    with ReferenceDataAPI(yard.dock.config) as api:
+        said = [
+            method(wrong) for method in (api.undo, api.cancel, api.retry, api.release, api.show)
+        ]
+        said.append(api.undo("1"))  # type: ignore[arg-type]
+        assert [answer.error and answer.error.category for answer in said] == ["refused"] * 6
+        for answer in said:
+            assert "is not the number of a load" in str(answer.error)
+        history = api.history().value
+        assert history is not None
+        assert [load.state for load in history] == ["filed"]

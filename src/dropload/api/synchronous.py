@@ -1,14 +1,16 @@
 """dropload for Python programs: the commands of the command line as methods."""
 
+import operator
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, SupportsIndex, TypeVar
 
 from dropload.api.results import Failure, Result, Success, error_of, make_error
-from dropload.api.wording import in_python
+from dropload.api.wording import in_python, reworded
 from dropload.config import Config, load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
 from dropload.error_codes import code_of
@@ -59,8 +61,9 @@ class ReferenceDataAPI:
 
     Every method answers with a `Result`: what is expected to go wrong (a wrong configuration, a
     file that cannot be read, a database that is away, a refusal) comes as a failure with its
-    error, never as an exception. Only wrong programs get exceptions: a wrong type, an area that
-    does not exist, a call after `close`.
+    error, never as an exception; so is what is no number of a load where one is asked for. Only
+    wrong programs get exceptions: another wrong type, an area that does not exist, a call after
+    `close`.
 
     Nothing is read or opened before the first call. Times are UTC, and know it
     (`datetime` with `tzinfo`); a time without a zone is taken for UTC.
@@ -172,8 +175,12 @@ class ReferenceDataAPI:
 
         It is named by its path, or by the number of the load that was held.
         """
-        what = held if isinstance(held, int) else Path(held)
-        return self._ask_for(lambda dock: release_file(dock, what, self._person, reason))
+
+        def work(dock: Dock) -> TrackedFile:
+            released = release_file(dock, _load_or_path(held), self._person, reason)
+            return reworded(released, "reason", "error_message")
+
+        return self._ask_for(work)
 
     # --- loads
 
@@ -185,23 +192,44 @@ class ReferenceDataAPI:
         `since` is a time, or how long ago (a timedelta, or words such as `7d`). Raises ValueError
         for words that are neither, and for a `limit` below 1.
         """
-        return self._ask_for(lambda dock: list_loads(dock, table, since, limit))
+        return self._ask_for(
+            lambda dock: [
+                reworded(load, "error_message") for load in list_loads(dock, table, since, limit)
+            ]
+        )
 
     def show(self, load_id: int) -> Result[LoadDetails]:
         """Tell everything about one load: its record, layout, plan and rejected rows."""
-        return self._ask_for(lambda dock: show_load(dock, load_id))
+
+        def work(dock: Dock) -> LoadDetails:
+            found = show_load(dock, _load_number(load_id))
+            return replace(
+                found,
+                load=reworded(found.load, "error_message"),
+                actions=tuple(reworded(action, "detail") for action in found.actions),
+            )
+
+        return self._ask_for(work)
 
     def duplicates(
         self, table: str | None = None, *, since: Since = None, limit: int = 50
     ) -> Result[list[Duplicate]]:
         """List the files that were not loaded because of another load, newest first."""
-        return self._ask_for(lambda dock: list_duplicates(dock, table, since, limit))
+        return self._ask_for(
+            lambda dock: [
+                reworded(found, "message") for found in list_duplicates(dock, table, since, limit)
+            ]
+        )
 
     def errors(
         self, table: str | None = None, *, since: Since = None, limit: int = 50
     ) -> Result[list[ErrorGroup]]:
         """Group what went wrong by category, table and the files' names; the most first."""
-        return self._ask_for(lambda dock: group_errors(dock, table, since, limit))
+        return self._ask_for(
+            lambda dock: [
+                reworded(group, "last_message") for group in group_errors(dock, table, since, limit)
+            ]
+        )
 
     def audit(
         self,
@@ -218,8 +246,14 @@ class ReferenceDataAPI:
         Raises ValueError for an action that there is none of.
         """
         action = AuditAction(action).value if action else None
-        wanted = ActionFilter(load_id, actor, action, table)
-        return self._ask_for(lambda dock: list_actions(dock, wanted, since, limit))
+
+        def work(dock: Dock) -> list[Action]:
+            number = None if load_id is None else _load_number(load_id)
+            wanted = ActionFilter(number, actor, action, table)
+            found = list_actions(dock, wanted, since, limit)
+            return [reworded(one, "detail") for one in found]
+
+        return self._ask_for(work)
 
     def stats(
         self, table: str | None = None, *, since: Since = DEFAULT_PERIOD
@@ -241,10 +275,11 @@ class ReferenceDataAPI:
         """
 
         def work(dock: Dock) -> Result[UndoPlan]:
+            number = _load_number(load_id)
             if dry_run:
-                plan = plan_undo(dock, load_id, force=force)
+                plan = plan_undo(dock, number, force=force)
             else:
-                plan = ask_for_undo(dock, load_id, self._person, reason=reason, force=force)
+                plan = ask_for_undo(dock, number, self._person, reason=reason, force=force)
             if plan.refused:
                 code = code_of("not_undone")
                 error = make_error(RefusedError.category, plan.refused, plan.hint, dl_code=code)
@@ -258,13 +293,20 @@ class ReferenceDataAPI:
 
         A load is named by its number, a file by its path.
         """
-        if isinstance(what, int):
-            return self._ask_for(lambda dock: cancel_load(dock, what, self._person, reason))
-        return self._ask_for(lambda dock: cancel_file(dock, Path(what), self._person, reason))
+
+        def work(dock: Dock) -> Cancelled:
+            meant = _load_or_path(what)
+            if isinstance(meant, int):
+                return cancel_load(dock, meant, self._person, reason)
+            return cancel_file(dock, meant, self._person, reason)
+
+        return self._ask_for(work)
 
     def retry(self, load_id: int, *, reason: str = "") -> Result[Returned]:
         """Put the file of a failed load back into its inbox, where it is a new drop."""
-        return self._ask_for(lambda dock: retry_load(dock, load_id, self._person, reason))
+        return self._ask_for(
+            lambda dock: retry_load(dock, _load_number(load_id), self._person, reason)
+        )
 
     # --- tables
 
@@ -312,7 +354,14 @@ class ReferenceDataAPI:
 
         Answers with less while the database is away: see `database_problem`.
         """
-        return self._ask_for(read_status, needs_journal=False)
+
+        def work(dock: Dock) -> Status:
+            found = read_status(dock)
+            last = tuple(reworded(load, "error_message") for load in found.last)
+            files = tuple(replace(file, why=reworded(file.why, "text")) for file in found.files)
+            return replace(found, last=last, files=files)
+
+        return self._ask_for(work, needs_journal=False)
 
     def health(self) -> Result[Health]:
         """Check folders, daemon, database and disk; bad health is a success with its level."""
@@ -350,6 +399,20 @@ class ReferenceDataAPI:
         if isinstance(self._config, Config):
             return self._config
         return load_config(Path(self._config) if self._config is not None else None).config
+
+
+def _load_number(said: object) -> int:
+    """Return the number of a load; raise RefusedError for what is none, also for True."""
+    if isinstance(said, bool) or not isinstance(said, SupportsIndex):
+        raise RefusedError(
+            f"{said!r} is not the number of a load.", hint="`dropload history` lists the loads."
+        )
+    return operator.index(said)
+
+
+def _load_or_path(said: object) -> Path | int:
+    """Return what names a load or a file; raise RefusedError for what does neither."""
+    return Path(said) if isinstance(said, str | os.PathLike) else _load_number(said)
 
 
 def _place(

@@ -7,6 +7,13 @@ same advice as calls of its API. Commands without a method (`dropload run`) stay
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Record = TypeVar("Record", bound=DataclassInstance)
 
 METHODS = frozenset(
     {"cancel", "health", "history", "init", "inspect", "load", "plan", "release", "retry", "show"}
@@ -21,6 +28,12 @@ _SWITCHES = frozenset({"force", "dry_run"})
 def in_python(text: str) -> str:
     """Return a message or a hint in the words of the API."""
     return _OPTION.sub(_as_parameter, _COMMAND.sub(_as_call, text))
+
+
+def reworded(record: "Record", *names: str) -> "Record":
+    """Return a record whose texts of these names, kept for the command line, are as `in_python`."""
+    texts = {name: getattr(record, name) for name in names}
+    return replace(record, **{name: in_python(text) for name, text in texts.items() if text})
 
 
 def _as_call(found: re.Match[str]) -> str:

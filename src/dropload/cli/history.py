@@ -148,7 +148,7 @@ def _show_actions(found: Sequence[Action], *, as_json: bool) -> None:
         for one in found
     ]
     columns = ("when (UTC)", "who", "what", "result", "load", "state", "file", "detail")
-    listing = output.Listing(columns, cells, one_line=True, spared=("state", "file"))
+    listing = output.Listing(columns, cells, shortened="file", below="detail", spared=("state",))
     _show(found, listing, "No actions.", as_json=as_json)
 
 
@@ -181,7 +181,14 @@ def _show_errors(found: Sequence[ErrorGroup], *, as_json: bool) -> None:
         "load",
         "why",
     )
-    listing = output.Listing(columns, cells, one_line=True, spared=("table", "first (UTC)"))
+    listing = output.Listing(
+        columns,
+        cells,
+        one_line=True,
+        spared=("first (UTC)",),
+        shortened="files",
+        below="why",
+    )
     _show(found, listing, "Nothing went wrong.", as_json=as_json)
 
 

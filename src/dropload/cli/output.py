@@ -9,11 +9,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +24,8 @@ from dropload.logs import mask_secrets
 from dropload.model import LoadRecord
 from dropload.printable import printable
 from dropload.times import column_time, iso_time
+
+_Cell = TypeVar("_Cell")
 
 STATE_STYLES = {
     "filed": "green",
@@ -44,6 +48,8 @@ _NOT_TOLD = frozenset(
 _SHORTEST_NAME = 10
 _TEXT_SHARE = 5
 """A text is given this part of the width before names are shortened."""
+_INDENT = 5
+"""Blanks before a text below its row."""
 WIDE = 120
 """Columns of a terminal from which on tables have all their columns."""
 BAR = "progress"
@@ -52,7 +58,7 @@ _NEVER_WRAPPED = (
     "load",
     "of load",
     "done",
-    "left",
+    "step left",
     "step",
     BAR,
     "a second",
@@ -112,6 +118,9 @@ class Listing:
     shortened: str | None = None
     """The column whose texts lose their middle where the others leave it no room: names of files
     differ at their ends, and are never broken in two."""
+    below: str | None = None
+    """The column whose texts a narrow terminal shows whole, in lines of their own below their row;
+    each row is one line then."""
 
     def fitted(self, width: int) -> "Listing":
         """Return it with the columns that a terminal of this width has room for."""
@@ -120,8 +129,23 @@ class Listing:
         rows = [[row[place] for place in kept] for row in self.rows]
         return replace(self, columns=[self.columns[place] for place in kept], rows=rows)
 
-    def as_table(self, width: int) -> Table:
+    def drawn(self, width: int) -> RenderableType:
         """Return it as people see it on a terminal of this width."""
+        fitted = self.fitted(width)
+        if self.below is None or width >= WIDE:
+            return fitted.as_table(width)
+        place = fitted.columns.index(self.below)
+        texts = [shown(row[place]) for row in fitted.rows]
+        above = replace(
+            fitted,
+            columns=_without(fitted.columns, place),
+            rows=[_without(row, place) for row in fitted.rows],
+            one_line=True,
+        )
+        return _TextsBelow(above.as_table(width), texts)
+
+    def as_table(self, width: int) -> Table:
+        """Return all its columns as a table for a terminal of this width."""
         title = Text(self.title) if self.title else None
         table = Table(
             title=title,
@@ -143,7 +167,7 @@ class Listing:
             )
         for row in self.rows:
             cells = [
-                without_middle(str(cell), room) if at == place else cell
+                without_middle(shown(cell), room) if at == place else cell
                 for at, cell in enumerate(row)
             ]
             table.add_row(*(_as_renderable(cell, one_line=self.one_line) for cell in cells))
@@ -176,6 +200,29 @@ class Listing:
             yield "\t".join(re.sub(r"[\t\n]", " ", shown(row[place])) for place in kept)
 
 
+class _TextsBelow:
+    """A table whose rows are a line each, with a text below each of them."""
+
+    def __init__(self, table: Table, texts: Sequence[str]) -> None:
+        self._table = table
+        self._texts = texts
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(self._table, options, pad=False)
+        # Title and header have no text.
+        texts = ["", *self._texts]
+        texts = [""] * (len(lines) - len(texts)) + texts
+        for line, text in zip(lines, texts, strict=True):
+            yield from line
+            yield Segment.line()
+            if text:
+                yield Padding(Text(text), (0, 0, 0, _INDENT), expand=False)
+
+
+def _without(cells: Sequence[_Cell], place: int) -> list[_Cell]:
+    return [cell for at, cell in enumerate(cells) if at != place]
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
 ) -> None:
@@ -193,7 +240,7 @@ def print_listing(listing: Listing) -> None:
     """Print a listing as a table on a terminal, else as lines."""
     if is_terminal():
         console = Console()
-        console.print(listing.fitted(console.width).as_table(console.width))
+        console.print(listing.drawn(console.width))
         return
     for line in listing.as_lines():
         click.echo(line)
@@ -246,8 +293,9 @@ def loads_listing(rows: Sequence[LoadRecord], title: str = "") -> Listing:
         ],
         title,
         one_line=True,
-        spared=("table", "type", "rejected"),
+        spared=("table", "rejected"),
         shortened="file",
+        below="why",
     )
 
 

@@ -1,7 +1,7 @@
 """The status as people see it: on a terminal of any size, in a window, in a pipe."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from dropload.cli import output
 from dropload.heartbeat import Heartbeat
+from dropload.model import Area, LoadType
 from dropload.reasons import WaitsFor, span
 from dropload.reports import count_of
 from dropload.status import FileStatus, LoadStatus, Status
@@ -22,6 +23,9 @@ _NARROW = 80
 """Columns of a terminal below which tables have fewer columns still."""
 _SILENT_SECONDS = 10.0
 """A worker that has told nothing for so long may be stuck: it is said."""
+_SHORT_AREA: dict[str, str] = {Area.REFERENCE: "ref", Area.NON_REFERENCE: "non-ref"}
+_SHORT_LOAD_TYPE: dict[str, str] = {LoadType.FULLLOAD: "full", LoadType.APPEND: "append"}
+"""What tells files of one name apart has room in every terminal."""
 _BAR_WIDTH, _SHORT_BAR_WIDTH = 16, 8
 _AROUND = 2
 """Lines of a table beside its rows: title and header."""
@@ -70,6 +74,7 @@ def fit(answer: Status, size: ConsoleDimensions) -> Shown:
     problems = tuple(answer.problems())[:_MOST_PROBLEMS]
     loads = answer.loads[: max(1, size.height // 3)]
     sentences = [*_daemon_lines(answer), *(f"Problem: {problem}" for problem in problems)]
+    sentences += _troubles(loads)
     used = sum(len(wrap(text, size.width)) for text in [*sentences, _HELD_NOTE])
     used += min(1, answer.stray_count) + (_AROUND + len(loads) + 1 if loads else 0)
     room = size.height - used - _AROUND - _NOTES
@@ -99,7 +104,7 @@ def draw(shown: Shown, width: int) -> Iterator[RenderableType]:
         if isinstance(part, str):
             yield Text(part, style="red" if part.startswith("Problem:") else "")
         else:
-            yield part.as_table(width)
+            yield part.drawn(width)
 
 
 def parts(shown: Shown, width: int, *, is_screen: bool = True) -> Iterator[str | output.Listing]:
@@ -110,6 +115,7 @@ def parts(shown: Shown, width: int, *, is_screen: bool = True) -> Iterator[str |
         yield f"Problem: {problem}"
     if answer.loads:
         yield _loads_listing(shown, width)
+        yield from _troubles(shown.loads)
     if left_out := len(answer.loads) - len(shown.loads):
         yield f"… and {left_out:,} more loading: {_ALL}"
     if shown.files:
@@ -119,7 +125,7 @@ def parts(shown: Shown, width: int, *, is_screen: bool = True) -> Iterator[str |
     yield from _notes(shown, is_screen=is_screen)
     yield from _strays(shown)
     if shown.last:
-        yield output.loads_listing(answer.last[: shown.last], "Last loads").fitted(width)
+        yield _last_listing(shown)
 
 
 def _daemon_lines(answer: Status) -> Iterator[str]:
@@ -144,8 +150,14 @@ def _daemon_line(beat: Heartbeat) -> str:
 # --- loads under way -------------------------------------------------------------------------
 
 
+def _troubles(loads: Sequence[LoadStatus]) -> Iterator[str]:
+    for found in loads:
+        if trouble := found.progress.trouble:
+            yield f"Load {found.load.load_id} waits: {trouble}."
+
+
 def _loads_listing(shown: Shown, width: int) -> output.Listing:
-    columns = ("load", "file", "table", "step", output.BAR, "done", "rows", "a second", "left")
+    columns = ("load", "file", "table", "step", output.BAR, "done", "rows", "a second", "step left")
     kept: list[int] = list(range(len(columns)))
     is_short = width < output.WIDE
     if width < _NARROW:
@@ -205,15 +217,13 @@ def _time_left(found: LoadStatus) -> str:
 def _files_listing(shown: Shown, width: int, *, is_screen: bool) -> output.Listing:
     columns = ("load", "file", "inbox", "bytes", "status", "why")
     kept: list[int] = list(range(len(columns)))
-    if width < _NARROW:
-        kept = [0, 1, 5]
-    elif width < output.WIDE:
-        kept = [0, 1, 4, 5]
+    if width < output.WIDE:
+        kept = [0, 1, 2, 5] if shown.one_line else [0, 1, 2, 4, 5]
     rows = [
         (
             str(file.why.load_id or ""),
             Path(file.path).name,
-            f"{file.area} {file.load_type}",
+            _inbox_of(file, width),
             file.size_bytes,
             file.status,
             file.why.text if is_screen else _why_whole(file),
@@ -226,7 +236,21 @@ def _files_listing(shown: Shown, width: int, *, is_screen: bool) -> output.Listi
         f"In the inboxes: {shown.answer.files_total:,}",
         one_line=shown.one_line,
         shortened="file",
+        below=None if shown.one_line else "why",
     )
+
+
+def _last_listing(shown: Shown) -> output.Listing:
+    last = output.loads_listing(shown.answer.last[: shown.last], "Last loads")
+    if not shown.one_line:
+        return last
+    return replace(last, one_line=True, spared=("table", "type", "rejected"), below=None)
+
+
+def _inbox_of(file: FileStatus, width: int) -> str:
+    if width >= output.WIDE:
+        return f"{file.area} {file.load_type}"
+    return f"{_SHORT_AREA[file.area]} {_SHORT_LOAD_TYPE[file.load_type]}"
 
 
 def _why_whole(file: FileStatus) -> str:

@@ -22,7 +22,9 @@ from dropload.journal.tracking import (
     Tracking,
 )
 from dropload.model import (
+    HELD_CATEGORY,
     OPEN_STATES,
+    RELEASED_CATEGORY,
     Area,
     Drop,
     FileVersion,
@@ -100,6 +102,8 @@ class Claims:
             load = self._take_over(conn, open_load, drop, table, worker)
         else:
             return ClaimRefused(f"it is being loaded by {open_load.worker}", table_busy=True)
+        if drop.force and row.status == HELD and row.load_id is not None:
+            self.note_released(conn, row.load_id)
         is_there = self._tracking.set_status(
             conn,
             row.id,
@@ -213,6 +217,15 @@ class Claims:
         was_stopped = last is not None and last.error_category == CANCELLED_BY_PERSON
         forced = last.forced if last is not None and was_stopped else True
         return replace(drop, force=drop.force or forced)
+
+    def note_released(self, conn: sa.Connection, load_id: int) -> None:
+        """Write that a person has let the file of a held load through."""
+        own = self._loads.c
+        conn.execute(
+            sa.update(self._loads)
+            .where(own.load_id == load_id, own.error_category == HELD_CATEGORY)
+            .values(error_category=RELEASED_CATEGORY)
+        )
 
     def _find_earlier(
         self, conn: sa.Connection, tracking_id: int, table: TableName, drop: Drop
@@ -353,10 +366,16 @@ class Claims:
         Returns False, and writes nothing, when the claim is not this worker's any more.
         """
         now = self._target.now(conn)
+        values = progress_values(progress, now)
+        if values:
+            said, kept = values["error_message"], self._loads.c.error_message
+            message = sa.null() if said is None else sa.literal(said, kept.type)
+            # The load may have ended since that was noted.
+            values["error_message"] = sa.case((self._history.is_open, message), else_=kept)
         changed = conn.execute(
             sa.update(self._loads)
             .where(self._loads.c.load_id == load.load_id, self._loads.c.worker == load.worker)
-            .values(lease_until=now + self._lease, **progress_values(progress, now))
+            .values(lease_until=now + self._lease, **values)
         )
         return changed.rowcount == 1
 

@@ -252,7 +252,12 @@ def _no_load(load_id: int) -> RefusedError:
 
 def progress_values(progress: Progress | None, now: datetime) -> dict[str, Any]:
     """Return the columns that say how far a load is, none where there is nothing new to say."""
-    return {**asdict(progress), "progress_at": now} if progress else {}
+    if progress is None:
+        return {}
+    values = asdict(progress)
+    # Of a load that is over it says why it ended; of one that is under way, why it waits.
+    values["error_message"] = values.pop("trouble")
+    return values | {"progress_at": now}
 
 
 def is_of_table(loads: sa.FromClause, table: str | None) -> list[sa.ColumnElement[bool]]:

@@ -10,9 +10,9 @@ from dropload.errors import FileError, HeldError
 from dropload.journal.audit import AuditAction, AuditResult
 from dropload.journal.history import LATE_WRITE, check_number, is_of_table
 from dropload.journal.tables import JournalTables
-from dropload.model import State, TableName, outcome_of
+from dropload.model import RELEASED_CATEGORY, State, TableName, outcome_of
 
-_TROUBLES = (FileError.category, HeldError.category, LATE_WRITE)
+_TROUBLES = (FileError.category, HeldError.category, RELEASED_CATEGORY, LATE_WRITE)
 """Categories of loads that went wrong, as people count; the index of the errors serves them."""
 _CHUNK = 1000
 """Rows that are fetched at a time where there may be a million."""

@@ -154,6 +154,7 @@ class Loads:
             filed_path=_optional_text(filed_path),
             once_key=self._free_once_key(conn, load, plan.profile.file_hash),
             commit_no=self._next_commit_no(conn, load.table),
+            error_message=None,
             **values,
         )
         self._add_rejects(conn, load.load_id, plan.profile.rejects)

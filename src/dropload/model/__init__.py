@@ -15,6 +15,7 @@ from dropload.model.drops import (
 from dropload.model.loads import (
     HELD_CATEGORY,
     OPEN_STATES,
+    RELEASED_CATEGORY,
     Effort,
     Load,
     Outcome,
@@ -39,6 +40,7 @@ __all__ = [
     "DAEMON",
     "HELD_CATEGORY",
     "OPEN_STATES",
+    "RELEASED_CATEGORY",
     "Area",
     "CheckedColumn",
     "ColumnProfile",

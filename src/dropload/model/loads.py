@@ -9,6 +9,8 @@ from dropload.model.drops import Drop, TableName
 
 HELD_CATEGORY = "held"
 """Error category of a load whose file waits in its inbox for a person."""
+RELEASED_CATEGORY = "released"
+"""Error category of a load whose file was held until a person let it load, as another load."""
 
 
 class State(StrEnum):
@@ -47,6 +49,8 @@ class Step(StrEnum):
     """It is read once more, against the columns of a known table."""
     STAGING = "staging"
     """Its rows go to the side table."""
+    PUBLISHING = "publishing"
+    """Its rows become visible, or wait for a lock of the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Progress:
     """Bytes of the file that this step has read."""
     rows_per_second: float | None
     """In the last seconds; None while that cannot be told."""
+    trouble: str | None = None
+    """Why the step waits to be done again, and since or until when; None while it goes on."""
 
 
 @dataclass(frozen=True, slots=True)

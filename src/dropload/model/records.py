@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dropload.model.drops import FileVersion
-from dropload.model.loads import HELD_CATEGORY, State
+from dropload.model.loads import HELD_CATEGORY, RELEASED_CATEGORY, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,10 @@ class LoadRecord:
 
     @property
     def outcome(self) -> str:
-        """Return how it stands as people say it: `held` where nobody cancelled it, else its state.
+        """Return how it stands as people say it: `held` or `released`, else its state.
 
         The load of a held file is over, its file waits; the journal counts it with the cancelled.
+        Released, the file has a load of its own.
         """
         return outcome_of(self.state, self.error_category)
 
@@ -127,8 +128,8 @@ class LoadRecord:
 
 def outcome_of(state: str, error_category: str | None) -> str:
     """Return how a load stands as people say it; see `LoadRecord.outcome`."""
-    is_held = state == State.CANCELLED and error_category == HELD_CATEGORY
-    return HELD_CATEGORY if is_held else str(state)
+    was_held = error_category in (HELD_CATEGORY, RELEASED_CATEGORY)
+    return str(error_category if was_held and state == State.CANCELLED else state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,15 @@
 import os
 import re
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
 import sqlalchemy as sa
 
 from dropload.config import DatabaseConfig
-from dropload.errors import ConfigError, TransientError
+from dropload.errors import ConfigError, LockedError
 from dropload.logs import keep_secret
 from dropload.model import (
     Area,
@@ -105,6 +106,10 @@ class ServerTarget(Target):
 
     def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         """Return the columns as the catalogue has them."""
+        with self.blockers_named(table):
+            return self._reflect(conn, table)
+
+    def _reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         if not self.has_table(conn, table):
             return None
         rows = self.read_columns(conn, table)
@@ -211,8 +216,11 @@ class ServerTarget(Target):
 
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows."""
-        counted = conn.exec_driver_sql(f"SELECT count(*) FROM {self.quoted(table)}")  # noqa: S608 - quoted by the dialect
-        return int(counted.scalar_one())
+        query = f"SELECT {self.count_words} FROM {self.quoted(table)}"  # noqa: S608 - quoted by the dialect
+        with self.blockers_named(table):
+            return int(conn.exec_driver_sql(query).scalar_one())
+
+    count_words = "count(*)"
 
     # --- stage and publish
 
@@ -264,17 +272,25 @@ class ServerTarget(Target):
 
         Waits no longer than configured, and says who is in the way when that was too short.
         """
+        with self.blockers_named(table), self.lock_wait.watched():
+            conn.exec_driver_sql(self.lock_statement(table))
+
+    @contextmanager
+    def blockers_named(self, table: TableName) -> Iterator[None]:
+        """Raise LockedError with who holds a lock on a table where that was waited for in vain."""
         try:
-            with self.lock_wait.watched():
-                conn.exec_driver_sql(self.lock_statement(table))
+            yield
         except sa.exc.DBAPIError as exc:
             if not self.is_lock_timeout(exc):
                 raise
-            raise TransientError(
-                f"{table} is busy: {self._who_blocks(table)}.",
-                hint="Publishing is tried again; end that session if it hangs.",
-                code="locked",
-            ) from exc
+            raise self.locked_error(table, self.list_blockers, self.quoted(table)) from exc
+
+    def locked_error(self, table: TableName, list_holders: sa.TextClause, name: str) -> LockedError:
+        """Return the error that a table is locked, with the sessions that a query by name finds."""
+        return LockedError(
+            f"Table busy: {self._say_who_blocks(table, list_holders, name)}.",
+            hint="It is tried again; end that session if it hangs.",
+        )
 
     @abstractmethod
     def lock_statement(self, table: TableName) -> str:
@@ -290,17 +306,19 @@ class ServerTarget(Target):
     right_to_see_blockers: ClassVar[str]
     """What to grant where the database keeps from dropload who else is there."""
 
-    def _who_blocks(self, table: TableName) -> str:
+    def _say_who_blocks(self, table: TableName, list_holders: sa.TextClause, name: str) -> str:
         try:
             with self.engine.connect() as conn:
-                rows = conn.execute(self.list_blockers, {"name": self.quoted(table)}).all()
+                rows = conn.execute(list_holders, {"name": name}).all()
         except sa.exc.DBAPIError:
             return (
-                f"another session holds a lock on it (granting {self.right_to_see_blockers} to "
-                "dropload's user lets it say which)"
+                f"another session holds a lock on {table} (granting {self.right_to_see_blockers} "
+                "to dropload's user lets it say which)"
             )
+        if not rows:
+            return f"a session that has ended since held a lock on {table}"
         sessions = [f"session {r.session} of {r.login} ({r.status})" for r in rows]
-        return ", ".join(sessions) or "a session that has ended since held a lock on it"
+        return f"{', '.join(sessions)} {'holds' if len(rows) == 1 else 'hold'} a lock on {table}"
 
     @abstractmethod
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:

@@ -12,7 +12,7 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import DroploadError, TargetError, TransientError
+from dropload.errors import DroploadError, LockedError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql import columns, owned
@@ -276,7 +276,7 @@ class SQLServerTarget(ServerTarget):
         with self.lock_wait.watched():
             got = self._take_lock(conn, f"dropload {table}")
         if got < 0:
-            raise TransientError(f"Another load is publishing into {table}.")
+            raise LockedError(f"Table busy: another load is publishing into {table}.")
 
     def lock_statement(self, table: TableName) -> str:
         """Return a query that keeps writers out until the transaction ends."""
@@ -297,10 +297,8 @@ class SQLServerTarget(ServerTarget):
     )
     right_to_see_blockers = "VIEW SERVER STATE"
 
-    def count_rows(self, conn: sa.Connection, table: TableName) -> int:
-        """Return the number of rows; COUNT would fail beyond 2,147,483,647."""
-        counted = conn.exec_driver_sql(f"SELECT COUNT_BIG(*) FROM {self.quoted(table)}")  # noqa: S608
-        return int(counted.scalar_one())
+    count_words = "COUNT_BIG(*)"
+    """COUNT would fail beyond 2,147,483,647 rows."""
 
     def change_rows(self, conn: sa.Connection, statement: str) -> None:
         """Run the statement to its end.

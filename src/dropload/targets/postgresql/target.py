@@ -68,6 +68,13 @@ _COMMIT_FOR_GOOD = (
     " WHERE current_setting('synchronous_commit') = 'off'"
 )
 """A commit that a crash could take back would leave its file in processed/ without its rows."""
+_LIST_PUBLISHING = sa.text(
+    "SELECT a.pid AS session, a.usename AS login, a.state AS status FROM pg_locks l"
+    " JOIN pg_stat_activity a ON a.pid = l.pid"
+    " WHERE l.locktype = 'advisory' AND l.granted AND a.pid <> pg_backend_pid()"
+    "   AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(:name, 0)"
+)
+"""Sessions that hold the lock that `lock_queue` takes."""
 _DECIMAL_ROOM = 19
 """Digits of a new decimal column; PostgreSQL stores only those that a value has."""
 
@@ -327,8 +334,14 @@ class PostgreSQLTarget(ServerTarget):
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""
         query = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        with self.lock_wait.watched():
-            conn.execute(query, {"name": f"dropload {table}"})
+        name = f"dropload {table}"
+        try:
+            with self.lock_wait.watched():
+                conn.execute(query, {"name": name})
+        except sa.exc.DBAPIError as exc:
+            if not is_lock_timeout(exc):
+                raise
+            raise self.locked_error(table, _LIST_PUBLISHING, name) from exc
 
     def lock_statement(self, table: TableName) -> str:
         """Return a statement that keeps writers out; readers go on."""
@@ -344,6 +357,12 @@ class PostgreSQLTarget(ServerTarget):
         " WHERE l.relation = to_regclass(:name) AND l.granted AND a.pid <> pg_backend_pid()"
     )
     right_to_see_blockers = "pg_read_all_stats"
+
+    def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
+        # ALTER TABLE waits for readers, too. A statement that failed here has given up its locks,
+        # or dropload's own session would be named.
+        with self.blockers_named(plan.table):
+            super()._change_columns(conn, plan)
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
         """Copy by CREATE TABLE AS."""
