@@ -155,12 +155,12 @@ def test_actions_are_listed_newest_first_and_filtered(site: Site) -> None:
     path = held_file(site)
     release_file(site.dock, path, "Ada (svc)", "closing")
     [held, _] = list_loads(site.dock)
-    assert (held.state, held.outcome) == (State.CANCELLED, "held")
+    assert (held.state, held.outcome) == (State.CANCELLED, "released")
     everything = list_actions(site.dock)
     assert [one.action for one in everything][:4] == ["release", "load", "load", "init"]
     [released] = list_actions(site.dock, ActionFilter(actor="ada"))
     assert (released.actor, released.action, released.reason) == ("Ada (svc)", "release", "closing")
-    assert (released.file_name, released.load_state) == ("orders.csv", "held")
+    assert (released.file_name, released.load_state) == ("orders.csv", "released")
     assert released.table == str(site.table("orders"))
     assert [one.load_id for one in list_actions(site.dock, ActionFilter(action="load"))] == [2, 1]
     assert [one.action for one in list_actions(site.dock, ActionFilter(load_id=1))] == ["load"]
