@@ -151,7 +151,7 @@ def test_how_far_a_load_is_can_be_read_from_anywhere(
     assert (profiled.rows_done, profiled.bytes_read) == (2, path_size(ORDERS))
     assert profiled.state is State.CLAIMED
     assert profiled.progress_at is not None
-    assert seen[-1].step == "staging"
+    assert seen[-1].step == "publishing"
 
 
 def path_size(content: str) -> int:
