@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dropload.config import ALWAYS_IGNORED
 from dropload.dock import Dock
-from dropload.durable import path_text
+from dropload.durable import path_text, stored_path_text
 from dropload.folders import DONE_SUFFIX, ignore_rule, numbered_paths
 from dropload.journal import HELD, path_key, path_of_key
 from dropload.model import FileVersion, LoadEnd, Observation, State, TrackedFile
@@ -147,7 +147,7 @@ def _find_unnamed(dock: Dock, loads: Iterable[LoadEnd]) -> Iterator[Missing]:
     for inbox in dock.tree.inboxes:
         for folder in (dock.tree.processed(inbox), dock.tree.error(inbox)):
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if is_ignored(path.name) or path_text(path) in named or is_placeholder(path):
+                if is_ignored(path.name) or stored_path_text(path) in named or is_placeholder(path):
                     continue
                 reason = f"stands in {folder.name}/ and no load put it there"
                 yield Missing(path_text(path), reason)

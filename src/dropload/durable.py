@@ -3,19 +3,30 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
 
 from dropload.printable import printable
 
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+
 
 def path_text(path: Path | str) -> str:
-    r"""Return a path as text that every database can hold and every terminal show.
+    r"""Return a path as text that every terminal can show.
 
     Bytes that are not UTF-8 and control characters are `\xNN`: who may drop a file must not steer
     the terminal of who looks at its name.
     """
     return printable(str(path))
+
+
+def stored_path_text(path: Path | str) -> str:
+    r"""Return a path as text that every database can hold: bytes that are not UTF-8 as `\xNN`.
+
+    Other characters stay as they are: two files must not have one text where that can be helped.
+    """
+    return _NO_TEXT.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", str(path))
 
 
 def explain_os_error(folder: Path, exc: OSError) -> str:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from dropload.durable import explain_os_error, hidden_path, path_text
+from dropload.durable import explain_os_error, hidden_path, path_text, stored_path_text
 from dropload.errors import ConfigError
 from dropload.model import Area, Inbox, LoadType
 
@@ -229,14 +229,14 @@ def _shorten(name: str, limit_bytes: int) -> str:
 
 
 def find_path(text: str) -> Path:
-    """Return the path that `path_text` made this text of, as far as it still exists."""
+    """Return the path that `stored_path_text` made this text of, as far as it still exists."""
     path = Path(text)
-    if "\\" not in text or os.path.lexists(path):
+    if "\\x" not in text or os.path.lexists(path):
         return path
     parent = find_path(str(path.parent))
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if path_text(entry.name) == path.name:
+            if stored_path_text(entry.name) == path.name:
                 return parent / entry.name
     return path
 

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from dropload.dock import Dock
-from dropload.durable import explain_os_error, path_text, sync_folder
+from dropload.durable import explain_os_error, path_text, stored_path_text, sync_folder
 from dropload.folders import DONE_SUFFIX, find_path, numbered_paths
 from dropload.journal import FiledLoad, path_key
 from dropload.reports import REJECT_COLUMNS, rejects_path, report_paths
@@ -143,9 +143,9 @@ class _FileRemover:
         if not present:
             return
         with self._dock.target.read() as conn:
-            texts = [path_text(path) for path in present]
+            texts = [stored_path_text(path) for path in present]
             theirs = self._dock.journal.retention.paths_filed(conn, texts)
-        yield from (path for path in present if path_text(path) not in theirs)
+        yield from (path for path in present if stored_path_text(path) not in theirs)
 
 
 def _find_rejects(filed: Path, reports: Iterable[Path]) -> Iterator[Path]:

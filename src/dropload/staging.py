@@ -23,9 +23,10 @@ from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
 from dropload.targets.base import Target
 
+SMALL_ROWS = 10_000
 SMALL_BYTES = 64 * 1024
-"""Files up to this size are staged and published in one transaction: nothing of them is worth
-resuming, and two transactions fewer is what a small file costs less."""
+"""Files of up to so many bytes, and rows (a packed file may hold millions), are staged and
+published in one transaction: nothing of them is worth resuming, and it costs two less."""
 
 Take = Callable[[Batch, int], None]
 """Gets good records, as they are written to the table, and the bytes read so far."""
@@ -97,7 +98,8 @@ def rows_in_hand(
 
     Raises what `stage_rows` raises.
     """
-    if not target.stages_in_transaction or plan.profile.size_bytes > SMALL_BYTES:
+    is_small = plan.profile.size_bytes <= SMALL_BYTES and plan.rows_planned <= SMALL_ROWS
+    if not is_small or not target.stages_in_transaction:
         return None
     rows = RowsInHand(target, load, plan, settings)
 

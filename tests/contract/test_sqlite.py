@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,27 @@ def test_a_process_that_dies_costs_a_try_and_no_row(yard: Yard) -> None:
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, 200), outcome
     assert yard.query('SELECT count(*), count(DISTINCT _source_row) FROM "dbo.u"') == [(200, 200)]
     assert writer_of(yard)._process not in (None, process), "one death is no reason to give up"
+
+
+def test_a_request_that_broke_off_leaves_no_answer_for_the_next(yard: Yard) -> None:
+    writer = writer_of(yard)
+    yard.execute('CREATE TABLE "dbo.t" (a TEXT)')
+    other = pa.record_batch([pa.array([1])], names=["b"])
+    with pytest.raises(pa.ArrowInvalid):
+        writer.write("dbo.t", [rows_of(3), other])
+    assert yard.query('SELECT count(*) FROM "dbo.t"') == [(0,)], "half of it is none of it"
+    assert not writer.write("no such table", [rows_of(3)])
+
+
+def test_where_no_thread_can_be_had_rows_take_the_other_way(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    assert not writer_of(yard).write("dbo.t", [rows_of(3)])
+    assert writer_of(yard)._process is None
 
 
 def test_rows_that_the_journal_does_not_know_of_are_not_loaded_twice(

@@ -231,7 +231,7 @@ def test_a_file_that_is_cancelled_while_it_is_written_stays_held(
     path = yard.put("people.csv", ADA)
     assert note(yard, path) == "waiting"
     done = command(yard, "cancel", str(path))
-    assert "until another file takes its place, also if it is still written to" in done.stdout
+    assert "until another file takes its place, also while its writer goes on" in done.stdout
     for line in ("5,Eve\n", "6,Fay\n"):
         with path.open("a") as file:
             file.write(line)
@@ -255,6 +255,19 @@ def test_a_file_that_takes_the_place_of_a_cancelled_one_is_a_new_drop(
     if seen_by_gate:
         assert note(yard, path) == "waiting"
     assert yard.load(path).verdict is Verdict.LOADED
+
+
+@pytest.mark.parametrize(("content", "hours"), [(BOB, 24), ("id,name\n", 0)])
+def test_what_is_delivered_into_the_place_of_a_cancelled_file_is_a_new_drop(
+    yard: Yard, content: str, hours: int
+) -> None:
+    """By a copy over it, which keeps the file's inode: the next day, or shorter."""
+    path = yard.put("people.csv", ADA)
+    assert command(yard, "cancel", str(path)).returncode == 0
+    written = path.stat().st_mtime + hours * 3600 + 1
+    path.write_text(content)
+    os.utime(path, (written, written))
+    assert note(yard, path) == "waiting"
 
 
 def test_the_load_of_a_whole_file_is_cancelled_for_that_version_alone(yard: Yard) -> None:

@@ -1,5 +1,6 @@
 """One file on its way: what each kind of file becomes, in the table, the folders, the journal."""
 
+import gzip
 import json
 import re
 import time
@@ -15,6 +16,8 @@ from dropload.errors import LockedError, TransientError
 from dropload.filing import plan_filing
 from dropload.loading import publish_rows
 from dropload.model import Verdict
+from dropload.parsers.base import Batch
+from dropload.staging import RowsInHand
 from dropload.status import Status, read_status
 from dropload.targets.base import Published
 from tests.conftest import Yard, open_yard
@@ -661,3 +664,22 @@ def test_a_file_is_no_duplicate_of_a_load_that_is_undone_in_the_same_moment(
     assert path.exists()
     assert yard.load(path).verdict is Verdict.LOADED
     assert len(yard.table("dbo.orders")) == 2
+
+
+def test_a_packed_file_of_many_rows_is_not_taken_for_a_small_one(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    add = RowsInHand.add
+
+    def count(rows: RowsInHand, batch: Batch) -> None:
+        kept.append(1)
+        add(rows, batch)
+
+    monkeypatch.setattr(RowsInHand, "add", count)
+    packed = gzip.compress(b"id\n" + b"1\n" * 20_000)
+    assert len(packed) < 1000
+    assert yard.drop("orders.csv.gz", packed).rows_loaded == 20_000
+    assert kept == []
+    assert yard.drop("others.csv.gz", gzip.compress(b"id\n1\n")).rows_loaded == 1
+    assert kept == [1]

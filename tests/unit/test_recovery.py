@@ -15,7 +15,7 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import cancel_load, release_file
 from dropload.journal import ClaimRefused
-from dropload.model import Drop, Load, State, Verdict
+from dropload.model import Drop, Load, Progress, State, Step, Verdict
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered, _try_filing, recover, settle_claims
 from tests.conftest import Yard, open_yard
@@ -224,6 +224,14 @@ def test_running_out_of_time_counts_while_the_file_is_read_and_not_while_it_is_w
     assert isinstance(load, Load)
     with yard.dock.target.write() as conn:
         yard.dock.journal.loads.advance(conn, load, State.PUBLISHING)
+        yard.dock.journal.claims.record_crash(conn, path, timed_out=True)
+    assert crashes(yard) == [(1, None)]
+    # A small file is claimed until it is published: how far it is says what it waits for.
+    small = claim(yard, path, dead_worker())
+    assert isinstance(small, Load)
+    with yard.dock.target.write() as conn:
+        progress = Progress(Step.PUBLISHING, 2, 20, None)
+        yard.dock.journal.claims.renew(conn, small, progress)
         yard.dock.journal.claims.record_crash(conn, path, timed_out=True)
     assert crashes(yard) == [(1, None)]
 

@@ -181,7 +181,7 @@ def cancel(session: Session, what: int | Path, reason: str, actor: str, as_json:
 
 def _held_until(done: Cancelled) -> str:
     if done.was == WAITING:
-        return "until another file takes its place, also if it is still written to"
+        return "until another file takes its place, also while its writer goes on"
     return "until a new version comes"
 
 

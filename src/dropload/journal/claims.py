@@ -33,10 +33,14 @@ from dropload.model import (
     LoadType,
     Progress,
     State,
+    Step,
     TableName,
     TrackedFile,
 )
 from dropload.targets.base import Target
+
+_WRITING = (Step.STAGING.value, Step.PUBLISHING.value)
+"""Steps in which a load waits for the database and no longer for its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -504,7 +508,7 @@ class Claims:
             holder = row.worker
             if holder is not None and not (is_dead_worker(holder) or is_own_worker(holder)):
                 continue
-            counts = not timed_out or row.state is State.CLAIMED
+            counts = not timed_out or (row.state is State.CLAIMED and row.step not in _WRITING)
             still = self._is_held_by(holder)
             conn.execute(
                 sa.update(self._loads)

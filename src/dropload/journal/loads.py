@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dropload.durable import path_text
+from dropload.durable import stored_path_text
 from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
 from dropload.journal.history import FILE_GONE, LATE_WRITE, History, once_key, progress_values
@@ -402,4 +402,4 @@ def _effort_values(effort: Effort | None) -> dict[str, Any]:
 
 
 def _optional_text(path: Path | None) -> str | None:
-    return None if path is None else path_text(path)
+    return None if path is None else stored_path_text(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from dropload.durable import path_text
+from dropload.durable import stored_path_text
 from dropload.folders import find_path
 from dropload.model import TableName
 from dropload.targets.base import Target
@@ -55,7 +55,7 @@ def path_key(path: Path) -> str:
     The hash is for texts that are too long, and for those that end in a blank: databases compare
     texts as if trailing blanks were not there.
     """
-    text = path_text(path)
+    text = stored_path_text(path)
     if len(text) <= FILE_PATH_LENGTH and not text.endswith(" "):
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()

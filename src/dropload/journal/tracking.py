@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dropload.durable import path_text
+from dropload.durable import stored_path_text
 from dropload.journal.tables import JournalTables, path_key
 from dropload.model import (
     OPEN_STATES,
@@ -36,6 +36,9 @@ VANISHED = "vanished"
 _OVER = (State.COMMITTED, State.FILED, State.FAILED, State.DUPLICATE)
 _KEPT = (WAITING, HELD, RELEASED, *(state.value for state in (*OPEN_STATES, *_OVER)))
 """A new look at the same version does not change these."""
+
+_LONGEST_PAUSE_NS = 600 * 10**9
+"""Longest pause of somebody who is still writing a file."""
 
 
 class Tracking:
@@ -78,12 +81,12 @@ class Tracking:
     def stays_held(self, conn: sa.Connection, row: TrackedFile, version: FileVersion) -> bool:
         """Return whether a file is held in this version, too; a new one is then written down.
 
-        What a person stopped while it waited may still be written to: it is the same drop while it
-        is the same file. Where a load of it was stopped it was whole, and a new version is new.
+        What a person stopped while it waited may still be written to: that is the same drop. Where
+        a load of it was stopped it was whole, and a new version is new.
         """
         if row.status != HELD or row.is_version(version):
             return row.status == HELD
-        if row.inode != version.inode or not self._was_stopped_waiting(conn, row):
+        if not _is_written_on(row, version) or not self._was_stopped_waiting(conn, row):
             return False
         loads, values = self._loads, _version_values(version)
         self.set_status(conn, row.id, HELD, **values)
@@ -184,7 +187,7 @@ class Tracking:
 
     def knows_files_below(self, conn: sa.Connection, folder: Path) -> bool:
         """Return whether a file anywhere below a folder was ever seen."""
-        below = self._table.c.file_path.startswith(f"{path_text(folder)}/", autoescape=True)
+        below = self._table.c.file_path.startswith(f"{stored_path_text(folder)}/", autoescape=True)
         return conn.execute(sa.select(self._table.c.id).where(below).limit(1)).first() is not None
 
     def counts(self, conn: sa.Connection) -> dict[str, int]:
@@ -204,7 +207,7 @@ class Tracking:
             sa.select(own.status, sa.func.count(), sa.func.min(own.changed_at))
             .where(
                 own.status.in_((WAITING, HELD, RELEASED)),
-                own.file_path.startswith(f"{path_text(root)}/", autoescape=True),
+                own.file_path.startswith(f"{stored_path_text(root)}/", autoescape=True),
             )
             .group_by(own.status)
         )
@@ -246,6 +249,18 @@ def _new_row(text: str, area: Area, load_type: LoadType, now: Any) -> dict[str, 
 def _chunks(texts: list[str], size: int = 500) -> Iterable[list[str]]:
     """Yield slices: a statement takes 2,100 parameters at most on the smallest server."""
     return (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def _is_written_on(row: TrackedFile, version: FileVersion) -> bool:
+    """Return whether a version is what a writer made of the one before, and not another delivery.
+
+    The same file, no shorter, and written to a moment after it was last written to: the next day's
+    file may have the inode of today's.
+    """
+    if row.mtime_ns is None or row.file_size is None or row.inode != version.inode:
+        return False
+    pause = version.mtime_ns - row.mtime_ns
+    return version.size_bytes >= row.file_size and 0 <= pause <= _LONGEST_PAUSE_NS
 
 
 def layout_values(layout: Layout) -> dict[str, Any]:

@@ -77,9 +77,18 @@ class BulkWriter:
         request = {
             "database": str(self._path.absolute()),
             "table": table,
+            "rows": sum(batch.num_rows for batch in batches),
             "busy_timeout_ms": round(self._settings.busy_timeout_seconds * _MILLISECONDS),
         }
-        line = process.ask(request, batches, self._settings.statement_timeout_seconds)
+        try:
+            line = process.ask(request, batches, self._settings.statement_timeout_seconds)
+        except BaseException as exc:
+            # What it would answer now would pass for the answer to the next request.
+            self._process = None
+            process.kill()
+            if isinstance(exc, _NothingSentError):
+                return {"error": str(exc)}
+            raise
         if line:
             return dict(json.loads(line))
         self.close()
@@ -94,6 +103,10 @@ class BulkWriter:
         process, self._process = self._process, None
         if process is not None:
             process.end()
+
+
+class _NothingSentError(Exception):
+    """The process could not be asked; the rows may take another way."""
 
 
 class _Process:
@@ -124,9 +137,12 @@ class _Process:
         self, request: dict[str, Any], batches: Sequence[pa.RecordBatch], limit_seconds: float
     ) -> bytes:
         """Send a request and return the line of its answer, empty when the process has ended."""
-        watch = threading.Timer(limit_seconds, self._kill)
+        watch = threading.Timer(limit_seconds, self._end_late)
         watch.daemon = True
-        watch.start()
+        try:
+            watch.start()
+        except RuntimeError as exc:  # limits of the machine
+            raise _NothingSentError(str(exc)) from exc
         try:
             # A process that fails stops listening; its answer says why.
             with suppress(BrokenPipeError):
@@ -142,9 +158,14 @@ class _Process:
                 stream.write_batch(batch)
         self._requests.flush()
 
-    def _kill(self) -> None:
+    def _end_late(self) -> None:
         self.is_late = True
         self._popen.kill()
+
+    def kill(self) -> None:
+        """End it at once; what it was writing is rolled back."""
+        self._popen.kill()
+        self.end()
 
     def end(self) -> None:
         """Close its input, and wait until it has ended."""

@@ -8,7 +8,7 @@ so that it starts quickly.
 It reads requests from its input, each a line of JSON and a stream of record batches in Arrow's
 format, and answers each with a line of JSON:
 
-    {"database": "/srv/dropload.db", "table": "stg.orders__7", "busy_timeout_ms": 60000}
+    {"database": "/srv/x.db", "table": "stg.orders__7", "rows": 1000, "busy_timeout_ms": 60000}
     -> {"rows": 1000}    committed, and on the disk
     -> {"error": "...", "code": 5}    nothing was written; the process has ended
 """
@@ -52,6 +52,9 @@ def _ingest(request: dict[str, Any], source: BinaryIO) -> int:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.execute("BEGIN IMMEDIATE")
         rows = cursor.adbc_ingest(request["table"], batches, mode="append")
+        if rows != request["rows"]:
+            # Who sent them ended in the middle.
+            raise ValueError(f"{rows} of {request['rows']} rows came")
         cursor.execute("COMMIT")
     return int(rows)
 
