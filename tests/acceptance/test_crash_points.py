@@ -17,6 +17,7 @@ from tests.conftest import (
     drop_sqlserver_database,
     make_database,
     make_sqlserver_database,
+    unmeasured,
 )
 
 ALL = bool(os.environ.get("DROPLOAD_TEST_ALL_CRASHES"))
@@ -63,6 +64,7 @@ def test_a_load_that_dies_at_any_step_ends_as_if_it_had_not(
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
+        env=unmeasured(),
         check=False,
     )
     assert done.stdout, done.stderr[-4000:]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import unmeasured
+
 ROOT = Path(__file__).parents[2]
 MINUTES = os.environ.get("DROPLOAD_TEST_SOAK_MINUTES", "0.1")
 
@@ -17,7 +19,7 @@ def test_every_row_and_file_is_right_after_a_short_soak(tmp_path: Path, target: 
     done = subprocess.run(
         [*command, "--folder", str(tmp_path)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        env={**unmeasured(), "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
         capture_output=True,
         text=True,
         check=False,

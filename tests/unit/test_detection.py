@@ -299,7 +299,7 @@ def test_quote_left_open_on_every_line_costs_no_more_than_reading(tmp_path: Path
 
 
 @settings(
-    deadline=None, max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     data=st.binary(max_size=400)

@@ -126,7 +126,7 @@ def count_lines(data: bytes, layout: Layout) -> int | None:
     return sum(bool(line.strip(blanks) if blanks else line) for line in lines) - heading
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=500)
 @given(FILES_AFTER_DAMAGE)
 def test_every_record_of_a_damaged_file_is_counted_once_or_the_file_is_refused(
     data: bytes,
@@ -193,7 +193,7 @@ def ragged_tables(draw: st.DrawFn) -> tuple[bytes, bool, int]:
     return "\n".join(lines).encode() + b"\n", header, len(rows)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(ragged_tables())
 def test_rows_that_lack_cells_or_have_more_are_refused_and_never_skipped(
     table: tuple[bytes, bool, int],

@@ -190,7 +190,7 @@ LAYOUTS = st.builds(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(WILD | TABLES, LAYOUTS, st.sampled_from([4, 7, 16, 64, 1 << 20]))
 def test_the_columnar_reader_agrees_with_the_tolerant_one_or_refuses(
     text: str, how: Layout, block_bytes: int

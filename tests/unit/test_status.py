@@ -32,7 +32,7 @@ from dropload.intake import drop_of_path, name_drop
 from dropload.model import Drop, Load, Outcome, Progress, State, Step, Verdict
 from dropload.reasons import WaitsFor
 from dropload.status import StatusReader, read_status
-from tests.conftest import Yard, open_yard
+from tests.conftest import Yard, open_yard, unmeasured
 from tests.unit.test_cli import Run, run
 from tests.unit.test_daemon import Clock
 
@@ -366,11 +366,7 @@ def window(tmp_path: Path) -> Iterator[Window]:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (12, 50))
     # Nor is it measured: a Ctrl-C in the middle of the measuring would leave its locks taken.
-    environ = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("COLUMNS", "LINES") and not key.startswith("COVERAGE_")
-    }
+    environ = {k: v for k, v in unmeasured().items() if k not in ("COLUMNS", "LINES")}
     process = subprocess.Popen(
         [sys.executable, "-m", "dropload", "status", "--watch"],
         stdin=theirs,
