@@ -29,7 +29,7 @@ from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
 from dropload.rivals import NOTE_SECONDS, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
-from dropload.telling import PutOffDrop, make_heartbeat
+from dropload.telling import Problems, PutOffDrop, make_heartbeat
 from dropload.watcher import Scan, Watcher, scan_inboxes
 
 RECOVERY_SECONDS = 30.0
@@ -567,12 +567,14 @@ class Daemon:
             later=self._later,
             failures=self._failures,
             held=self._books.held_count,
-            problem=self._turn_problem,
-            metrics_problem=self._metrics.problem,
-            disk_problem=self._reserve.problem,
+            problems=Problems(
+                turn=self._turn_problem,
+                metrics=self._metrics.problem,
+                disk=self._reserve.problem,
+                notify=self._alarms.problem,
+                rivals=self._rivals,
+            ),
             missing_files=[missing.describe() for missing in self._expected.missing],
-            notify_problem=self._alarms.problem,
-            rivals=self._rivals,
             now=self._last_beat,
         )
         self._metrics.tell(heartbeat)

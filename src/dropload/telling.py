@@ -31,6 +31,17 @@ class PutOffDrop(NamedTuple):
     reason: str
 
 
+class Problems(NamedTuple):
+    """What is wrong with the daemon itself, in sentences; empty where nothing is."""
+
+    turn: str
+    metrics: str
+    disk: str
+    notify: str
+    rivals: Sequence[str]
+    """What is said of other daemons that work on the tree under other rules."""
+
+
 def make_heartbeat(
     *,
     config: Config,
@@ -45,12 +56,8 @@ def make_heartbeat(
     later: Sequence[PutOffDrop],
     failures: Mapping[Path, int],
     held: int,
-    problem: str,
-    metrics_problem: str,
-    disk_problem: str,
+    problems: Problems,
     missing_files: list[str],
-    notify_problem: str,
-    rivals: Sequence[str],
     now: float,
 ) -> Heartbeat:
     """Return the daemon's sign of life; `now` is the time by the clock of gate and drops."""
@@ -65,17 +72,14 @@ def make_heartbeat(
         gate_checks=gate.checks,
         gate_interval_seconds=gate.interval_seconds,
         waiting=gate.waiting_count,
-        at_gate=[
-            _at_gate(file, to_wall)
-            for file in islice(gate.waiting(), min(gate.waiting_count, MOST_NAMED))
-        ],
+        at_gate=[_at_gate(file, to_wall) for file in islice(gate.waiting(), MOST_NAMED)],
         workers_problem=dispatcher.problem,
-        turn_problem=problem,
-        metrics_problem=metrics_problem,
-        disk_problem=disk_problem,
+        turn_problem=problems.turn,
+        metrics_problem=problems.metrics,
+        disk_problem=problems.disk,
         missing_files=missing_files,
-        notify_problem=notify_problem,
-        rivals=list(rivals),
+        notify_problem=problems.notify,
+        rivals=list(problems.rivals),
         failures={path_text(path): times for path, times in islice(failures.items(), MOST_NAMED)},
         config_digests=digest_sections(config),
         queued=dispatcher.queued,

@@ -108,9 +108,15 @@ class Claims:
             return ClaimRefused(f"it is being loaded by {open_load.worker}", table_busy=True)
         if drop.force and row.status == HELD and row.load_id is not None:
             self.note_released(conn, row.load_id)
+        self._mark_claimed(conn, load)
+        return load
+
+    def _mark_claimed(self, conn: sa.Connection, load: Load) -> None:
+        """Write down of the file which load has it, in which version."""
+        drop, table = load.drop, load.table
         is_there = self._tracking.set_status(
             conn,
-            row.id,
+            load.tracking_id,
             State.CLAIMED,
             load_id=load.load_id,
             table_name=str(table) if table.name else None,
@@ -126,7 +132,6 @@ class Claims:
             raise TransientError(
                 f"The journal forgot {path_text(drop.path.name)} while it was claimed."
             )
-        return load
 
     def _lock_claims(self, conn: sa.Connection, table: TableName) -> None:
         """Let nobody else claim or cancel: two may want files of one table in the same moment."""

@@ -48,6 +48,15 @@ def slow_statement_error(database: str) -> TransientError:
     )
 
 
+def refused_rows_error(said: str | BaseException) -> ConstraintError:
+    """Return what to say of rows that break a rule of the table, in the database's words."""
+    return ConstraintError(
+        f"The table refuses the rows: {said}.",
+        hint="Correct the rows that break this rule of the table, and drop the file again.",
+        code="constraint",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the database can hold."""

@@ -6,14 +6,13 @@ import sqlalchemy as sa
 
 from dropload.errors import (
     ConfigError,
-    ConstraintError,
     DroploadError,
     FileError,
     LockedError,
     TargetError,
     TransientError,
 )
-from dropload.targets.base import slow_statement_error
+from dropload.targets.base import refused_rows_error, slow_statement_error
 
 # Native error numbers
 # (https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues,
@@ -84,8 +83,8 @@ def translate_error(exc: Exception, driver_name: str) -> DroploadError:
                 code="database_full" if numbers & _FULL else "",
             ),
         ),
-        (numbers & _ROWS or state.startswith(("22", "23")), _rows_error(said)),
-        (any(number in _RAISED for number in numbers - _TRANSIENT), _rows_error(said)),
+        (numbers & _ROWS or state.startswith(("22", "23")), refused_rows_error(said)),
+        (any(number in _RAISED for number in numbers - _TRANSIENT), refused_rows_error(said)),
         (state == "HYT00" and "Query timeout" in said, slow_statement_error("SQL Server")),
         (state.startswith(("08", "HYT")) or state == "40001", _away_error(said)),
     )
@@ -159,14 +158,6 @@ def _encryption_error(said: str) -> ConfigError:
         hint="Install the server's certificate, or set database.trust_server_certificate, or "
         "database.encrypt = 'no' where the network is trusted.",
         code="encryption",
-    )
-
-
-def _rows_error(said: str) -> ConstraintError:
-    return ConstraintError(
-        f"The table refuses the rows: {said}.",
-        hint="Correct the rows that break this rule of the table, and drop the file again.",
-        code="constraint",
     )
 
 

@@ -7,14 +7,13 @@ import sqlalchemy as sa
 
 from dropload.errors import (
     ConfigError,
-    ConstraintError,
     DroploadError,
     FileError,
     LockedError,
     TargetError,
     TransientError,
 )
-from dropload.targets.base import slow_statement_error
+from dropload.targets.base import refused_rows_error, slow_statement_error
 
 # SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _CANCELED = "57014"
@@ -54,7 +53,7 @@ def translate_error(exc: Exception) -> DroploadError:
         (not state and _ENCRYPTION.search(said), _encryption_error(said)),
         (not state and "permission denied for database" in said, _connect_error(said)),
         (state.startswith(_LOGIN) or _is_login_failure(said), _login_error(said)),
-        (state.startswith(_ROWS) or (not state and rows), _rows_error(said)),
+        (state.startswith(_ROWS) or (not state and rows), refused_rows_error(said)),
         (state.startswith(_TOO_WIDE), _width_error(said)),
         (state == _CANCELED and "statement timeout" in said, slow_statement_error("PostgreSQL")),
         (state == _LOCK_TIMEOUT, LockedError(f"PostgreSQL: {said}.")),
@@ -93,14 +92,6 @@ def _login_error(said: str) -> ConfigError:
         f"PostgreSQL refuses the login: {said}.",
         hint="Check database.url, or database.host, name, user and the password.",
         code="login",
-    )
-
-
-def _rows_error(said: str) -> ConstraintError:
-    return ConstraintError(
-        f"The table refuses the rows: {said}.",
-        hint="Correct the rows that break this rule of the table, and drop the file again.",
-        code="constraint",
     )
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from dropload.durable import path_text
 from dropload.errors import (
-    ConstraintError,
     DroploadError,
     LockedError,
     TargetError,
     TransientError,
 )
-from dropload.targets.base import slow_statement_error
+from dropload.targets.base import refused_rows_error, slow_statement_error
 from dropload.targets.sqlite.place import find_fault
 
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -45,11 +44,7 @@ def sort_error(exc: Exception, path: Path) -> DroploadError:
     if primary in _BUSY:
         return LockedError("The database is locked by another process.")
     if primary in _REFUSED:
-        return ConstraintError(
-            f"The table refuses the rows: {original}.",
-            hint="Correct the rows that break this rule of the table, and drop the file again.",
-            code="constraint",
-        )
+        return refused_rows_error(original)
     if primary == sqlite3.SQLITE_INTERRUPT:
         return slow_statement_error("SQLite")
     is_place = isinstance(exc, OSError) or primary in _OF_THE_PLACE
