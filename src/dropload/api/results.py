@@ -9,7 +9,6 @@ from dropload.errors import DroploadError, FileBusyError, FileError
 from dropload.logs import mask_secrets
 
 T = TypeVar("T")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
