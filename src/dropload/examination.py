@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from dropload.column_types import Hints
 from dropload.dock import Dock
 from dropload.errors import FileError
 from dropload.intake import NamedDrop
-from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile
+from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile, TableName
 from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
-from dropload.planning import Request, find_checks, make_plan
+from dropload.planning import Questions, Request, find_checks, make_plan
 from dropload.planning.guards import check_width
 from dropload.planning.past import find_comma_columns
 from dropload.profiling import profile_file
@@ -192,9 +194,18 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
             info,
             dock.config.load,
             dock.target,
-            lambda column: dock.target.measure(conn, named.table, column),
+            _questions(dock, conn, named.table),
             examined.checks,
             dock.target.find_rules(conn, named.table),
-            lambda: dock.target.list_columns(conn, named.table.schema),
-            lambda: find_comma_columns(dock.journal.history.past_plans(conn, named.table)),
         )
+
+
+def _questions(dock: Dock, conn: sa.Connection, table: TableName) -> Questions:
+    """Return how a plan finds out what it needs of the database."""
+    target, history = dock.target, dock.journal.history
+    return Questions(
+        measure=lambda column: target.measure(conn, table, column),
+        count_rows=lambda: target.count_rows(conn, table),
+        list_tables=lambda: target.list_columns(conn, table.schema),
+        find_commas=lambda: find_comma_columns(history.past_plans(conn, table)),
+    )

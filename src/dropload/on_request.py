@@ -74,7 +74,11 @@ def plan_file(
     drop = drop_of_path(path, dock.tree, area, load_type, force=force, requested_by="")
     named = name_drop(drop, dock.target)
     examined = examine_for_table(dock, named, examine(dock, drop))
-    return PlannedFile(plan_load(dock, named, examined), examined)
+    plan = plan_load(dock, named, examined)
+    if not plan.creates_table:
+        with dock.target.read() as conn:
+            plan = replace(plan, rows_before=dock.target.count_rows(conn, plan.table))
+    return PlannedFile(plan, examined)
 
 
 def load_file(

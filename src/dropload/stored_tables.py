@@ -91,14 +91,13 @@ def describe_table(dock: Dock, name: str) -> TableDetails:
     with dock.target.read() as conn:
         table, area = _find(dock, conn, name)
         info = _reflect(dock, conn, table)
+        count = dock.target.count_rows(conn, table)
         last = dock.journal.standing.last(conn, table)
         key = _key(dock.target, table)
         rows = dock.journal.reference.rows(conn) if area is Area.REFERENCE else []
         reference = next((row for row in rows if _key(dock.target, row.table) == key), None)
         load = dock.journal.history.row(conn, last.load_id) if last else None
-    return TableDetails(
-        str(table), area, info.columns, info.rows, info.has_lineage, load, reference
-    )
+    return TableDetails(str(table), area, info.columns, count, info.has_lineage, load, reference)
 
 
 def read_rows(

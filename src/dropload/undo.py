@@ -129,7 +129,7 @@ class _Undoing:
             )
             plan = replace(plan, in_the_way=_in_the_way(self._row, later))
             info = self._reflect()
-            plan = replace(plan, rows_now=info.rows)
+            plan = replace(plan, rows_now=self._dock.target.count_rows(self._conn, self._table))
             _check_nothing_later(plan, info, self._dock.config.retention)
             return self._with_rows(plan, info)
         except (RefusedError, TargetError) as exc:
@@ -187,18 +187,20 @@ class _Undoing:
                 hint=_why_no_backup(self._dock.config.retention),
                 code="not_undone",
             )
-        kept, _ = target.check_restore(conn, self._table, backup)
-        self._check_rows_of_others(info)
-        plan = replace(plan, backup=backup, rows_removed=info.rows, rows_restored=kept.rows)
+        target.check_restore(conn, self._table, backup)
+        rows_now = plan.rows_now or 0
+        self._check_rows_of_others(info, rows_now)
+        kept = target.count_rows(conn, backup)
+        plan = replace(plan, backup=backup, rows_removed=rows_now, rows_restored=kept)
         return replace(plan, notes=tuple(_notes(plan, "")))
 
-    def _check_rows_of_others(self, info: TableInfo) -> None:
+    def _check_rows_of_others(self, info: TableInfo, rows_now: int) -> None:
         """Refuse to throw away rows that no backup keeps."""
         row = self._row
         own = row.rows_after or 0
         if info.has_lineage:
             own = self._dock.target.count_rows_of(self._conn, self._table, row.load_id)
-        others = info.rows - own
+        others = rows_now - own
         if others > 0 and not self._force:
             raise RefusedError(
                 f"{self._table} holds {count_of(others, 'row')} that no load has brought; "

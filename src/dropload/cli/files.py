@@ -216,7 +216,7 @@ def _print_plan(dock: Dock, made: Plan, file: Path) -> None:
     for sentence in made.layout.evidence:
         click.echo(f"  {sentence}")
     if not made.creates_table:
-        click.echo(f"  the table has {count_of(made.rows_before, 'row')} now")
+        click.echo(f"  the table has {count_of(made.rows_before or 0, 'row')} now")
     for note in made.notes:
         click.echo(f"  {note}")
     output.print_table(

@@ -44,7 +44,6 @@ class TableInfo:
     table: TableName
     columns: tuple[TableColumn, ...]
     """Without the lineage columns."""
-    rows: int
     has_lineage: bool
     """It carries `_load_id` and `_source_row`: dropload made it."""
     computed: tuple[str, ...] = ()
@@ -104,8 +103,9 @@ class Plan:
     table_columns: tuple[TableColumn, ...]
     """All columns that the table has when the load is done, in order, without lineage."""
     has_lineage: bool
-    rows_before: int
-    """Rows in the table when the plan was made; 0 when there is no table."""
+    rows_before: int | None
+    """Rows in the table when the plan was made, 0 when there is no table; None where nobody asked:
+    counting takes longer the larger the table is."""
     notes: tuple[str, ...] = ()
     """What a person should know, one sentence each."""
     checks: tuple[CheckedColumn, ...] = ()

@@ -2,6 +2,6 @@
 
 from dropload.planning.columns import find_checks
 from dropload.planning.plan import make_plan
-from dropload.planning.request import ListTables, Measure, Request
+from dropload.planning.request import Questions, Request
 
-__all__ = ["ListTables", "Measure", "Request", "find_checks", "make_plan"]
+__all__ = ["Questions", "Request", "find_checks", "make_plan"]

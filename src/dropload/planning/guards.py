@@ -18,7 +18,7 @@ from dropload.model import (
 )
 from dropload.planning.columns import pair_columns
 from dropload.planning.notes import listed, suggest_new_table, suggest_renames, suggest_tables
-from dropload.planning.request import FindCommas, ListTables, Request
+from dropload.planning.request import CountRows, FindCommas, Questions, Request
 from dropload.reports import count_of
 from dropload.targets.base import Rules
 
@@ -208,7 +208,7 @@ def check_match(
     sources: list[tuple[int, ColumnProfile]],
     settings: LoadConfig,
     rules: Rules,
-    list_tables: ListTables,
+    questions: Questions,
 ) -> None:
     """Refuse a file that has too few of the table's columns; the hint names better tables."""
     pairs = pair_columns(info, sources)
@@ -222,9 +222,9 @@ def check_match(
         f"Only {len(found)} of the {len(info.columns)} columns of {info.table} are in the file "
         f"({share:.0%}; needed: {settings.min_matching_columns:.0%}). "
         f"Missing: {listed(missing)}. Not in the table: {listed(unknown)}.",
-        hint=suggest_tables(sources, list_tables(), share)
+        hint=suggest_tables(sources, questions.list_tables(), share)
         + suggest_renames(missing, unknown)
-        + suggest_new_table(info, rules),
+        + suggest_new_table(info, rules, questions.count_rows),
         code="column_mismatch",
     )
 
@@ -241,14 +241,14 @@ def check_missing(info: TableInfo, missing: Iterable[TableColumn]) -> None:
 
 
 def check_guard_rails(
-    plan: Plan, info: TableInfo, settings: LoadConfig, table_rules: TableRules
+    plan: Plan, settings: LoadConfig, table_rules: TableRules, count_rows: CountRows
 ) -> None:
     """Hold a fullload that would take more from the database than is usual (HeldError)."""
     if plan.load_type is not LoadType.FULLLOAD:
         return
     if table_rules.dependents:
         raise HeldError(
-            f"A fullload deletes the rows of {info.table}, and with them changes those of "
+            f"A fullload deletes the rows of {plan.table}, and with them changes those of "
             f"{', '.join(table_rules.dependents)}.",
             hint="Change that foreign key or load the file as append; release the file only if "
             "the other tables may lose their rows, too.",
@@ -256,17 +256,17 @@ def check_guard_rails(
         )
     if plan.missing:
         raise HeldError(
-            f"The file lacks {listed(plan.missing)}, which {info.table} has.",
+            f"The file lacks {listed(plan.missing)}, which {plan.table} has.",
             hint="Drop a complete version, or release the file: these columns become null or "
             "their default.",
             code="would_narrow",
         )
-    rows = plan.profile.good_rows
-    if rows < info.rows * (1 - settings.max_shrink):
-        lost = 1 - rows / info.rows
+    rows, rows_now = plan.profile.good_rows, count_rows()
+    if rows < rows_now * (1 - settings.max_shrink):
+        lost = 1 - rows / rows_now
         raise HeldError(
-            f"The file has {count_of(rows, 'row')}, {lost:.0%} fewer than {info.table} holds "
-            f"({info.rows:,}).",
+            f"The file has {count_of(rows, 'row')}, {lost:.0%} fewer than {plan.table} holds "
+            f"({rows_now:,}).",
             hint="Drop a complete version, or release the file if this is right.",
             code="would_shrink",
         )

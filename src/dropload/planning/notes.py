@@ -14,6 +14,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
+from dropload.planning.request import CountRows
 from dropload.planning.suggestions import find_better_tables, propose_renames
 from dropload.targets.base import Rules
 
@@ -102,9 +103,9 @@ def suggest_renames(missing: Iterable[str], unknown: Iterable[str]) -> str:
     return f" {said}: rename it in the file if that is meant." if pairs else ""
 
 
-def suggest_new_table(info: TableInfo, rules: Rules) -> str:
+def suggest_new_table(info: TableInfo, rules: Rules, count_rows: CountRows) -> str:
     """Say of an empty table that dropload made, as after an undo, how it comes to other columns."""
-    if info.rows or not info.has_lineage:
+    if not info.has_lineage or count_rows():
         return ""
     return (
         " dropload made that table, and it is empty: if its columns are the wrong ones, "

@@ -37,7 +37,7 @@ from dropload.planning.notes import (
     describe_rules,
     describe_widening,
 )
-from dropload.planning.request import FindCommas, ListTables, Measure, Request
+from dropload.planning.request import Measure, Questions, Request
 from dropload.targets.base import Rules
 
 
@@ -48,18 +48,14 @@ def make_plan(
     info: TableInfo | None,
     settings: LoadConfig,
     rules: Rules,
-    measure: Measure,
-    checks: tuple[CheckedColumn, ...] = (),
-    table_rules: TableRules = TableRules(),  # noqa: B008 - it cannot be changed
-    list_tables: ListTables = dict,
-    find_commas: FindCommas = frozenset,
+    questions: Questions,
+    checks: tuple[CheckedColumn, ...],
+    table_rules: TableRules,
 ) -> Plan:
     """Return the plan; `info` is the table as it is now, None when there is none.
 
-    `list_tables` is asked only when the file does not fit its table: columns by table;
-    `find_commas` only where points could separate thousands.
-    `measure` is asked only for columns whose type does not hold the file's values; `checks` are
-    the columns whose values have been looked at one by one, `table_rules` what hangs on the table.
+    `checks` are the columns whose values have been looked at one by one, `table_rules` what hangs
+    on the table.
 
     Raises FileError when the sender must act, HeldError when a guard rail wants a decision.
     """
@@ -75,17 +71,19 @@ def make_plan(
     if info is not None and not request.force:
         check_doubts(info, sources)
         check_slips(info, sources)
-        check_points(info, sources, find_commas)
+        check_points(info, sources, questions.find_commas)
     check_width(len(sources), rules.limits.columns)
     if info is None:
         plan = _plan_new_table(request, layout, profile, sources, rules)
     else:
         sources, notes = leave_out_computed(info, sources)
         request = replace(request, notes=(*request.notes, *notes))
-        check_match(info, sources, settings, rules, list_tables)
-        plan = _plan_known_table(request, layout, profile, info, sources, rules, measure, checks)
+        check_match(info, sources, settings, rules, questions)
+        plan = _plan_known_table(
+            request, layout, profile, info, sources, rules, questions.measure, checks
+        )
         if not request.force:
-            check_guard_rails(plan, info, settings, table_rules)
+            check_guard_rails(plan, settings, table_rules, questions.count_rows)
         said = describe_rules(request.load_type, table_rules, [c.name for c in plan.columns])
         plan = replace(plan, notes=(*plan.notes, *said))
     return plan
@@ -149,7 +147,7 @@ def _plan_known_table(
         table_before=info.columns,
         table_columns=_resulting_columns(info, columns),
         has_lineage=info.has_lineage,
-        rows_before=info.rows,
+        rows_before=None,
         notes=(*request.notes, *describe_changes(info, columns, missing)),
         checks=checks,
     )

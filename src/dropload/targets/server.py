@@ -127,9 +127,8 @@ class ServerTarget(Target):
         )
         names = {row["name"] for row in rows}
         computed = tuple(row["name"] for row in rows if row["computed"])
-        rows_now = self.count_rows(conn, table)
         numbered = tuple(row["name"] for row in rows if row["numbered_always"])
-        return TableInfo(table, columns, rows_now, names.issuperset(LINEAGE), computed, numbered)
+        return TableInfo(table, columns, names.issuperset(LINEAGE), computed, numbered)
 
     @abstractmethod
     def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:

@@ -52,6 +52,7 @@ from dropload.targets.sqlite.columns import (
 from dropload.targets.sqlite.engine import SOON, WRITE, make_engine
 from dropload.targets.sqlite.errors import sort_error
 
+_ROW_ID = "_rowid_"
 _QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""")
 _RULES = re.compile(
     r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|DEFAULT)\b", re.IGNORECASE
@@ -210,8 +211,7 @@ class SQLiteTarget(Target):
             if row.name not in LINEAGE and not row.hidden
         )
         names = {row.name for row in found}
-        rows = self.count_rows(conn, table)
-        return TableInfo(table, columns, rows, names.issuperset(LINEAGE), computed)
+        return TableInfo(table, columns, names.issuperset(LINEAGE), computed)
 
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return the triggers, and one word for rules that its definition has."""
@@ -409,13 +409,28 @@ class SQLiteTarget(Target):
 
     def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         self._change_columns(conn, plan)
+        conn.exec_driver_sql(self._copy_statement(conn, plan, stage))
+        self.drop_table(conn, stage)
+
+    def _copy_statement(self, conn: sa.Connection, plan: Plan, stage: TableName) -> str:
+        """Return what copies the rows in the order of their file: that in which they were staged.
+
+        Between tables that are declared alike SQLite copies whole rows without looking into them
+        (the "transfer optimization" of its insert.c), if nothing but `SELECT *` is asked for; they
+        come in the order of the row ids then, too.
+        """
+        table, source = self.quoted(plan.table), self.quoted(stage)
+        if self._declared(conn, plan.table) == self._declared(conn, stage):
+            return f"INSERT INTO {table} SELECT * FROM {source}"  # noqa: S608 - quoted by the dialect
         names = [c.name for c in plan.columns] + (list(LINEAGE) if plan.has_lineage else [])
         columns = ", ".join(self.quoted_column(name) for name in names)
-        conn.exec_driver_sql(
-            f"INSERT INTO {self.quoted(plan.table)} ({columns}) "  # noqa: S608
-            f"SELECT {columns} FROM {self.quoted(stage)} ORDER BY {SOURCE_ROW}"
-        )
-        self.drop_table(conn, stage)
+        # A column of that name hides the row id.
+        order = SOURCE_ROW if _ROW_ID in map(str.lower, names) else _ROW_ID
+        return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} ORDER BY {order}"  # noqa: S608
+
+    def _declared(self, conn: sa.Connection, table: TableName) -> list[tuple[Any, ...]]:
+        found = conn.exec_driver_sql(f"PRAGMA table_xinfo({self.quoted(table)})")
+        return [tuple(row)[1:] for row in found]
 
     def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
         if any(column.action == "widen" for column in plan.columns):

@@ -1,0 +1,70 @@
+"""What a load may cost: how often it asks, commits and counts. No seconds: machines differ."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from dropload import staging
+from dropload.model import Verdict
+from tests.conftest import Yard
+
+SMALL = "id,amount,day,name\n" + "".join(
+    f"{n},{n}.25,2024-01-{n % 28 + 1:02d},x{n}\n" for n in range(1, 31)
+)
+
+
+@contextmanager
+def statements_of(yard: Yard) -> Iterator[list[str]]:
+    """Gather what the database is asked meanwhile, commits included."""
+    said: list[str] = []
+    engine = yard.dock.target.engine
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        said.append(statement)
+
+    def note_commit(_conn: object) -> None:
+        said.append("COMMIT")
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    sa.event.listen(engine, "commit", note_commit)
+    try:
+        yield said
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+        sa.event.remove(engine, "commit", note_commit)
+
+
+def test_appending_counts_the_rows_of_the_table_before_and_after_and_no_more(yard: Yard) -> None:
+    yard.drop("t_20240101.csv", SMALL)
+    with statements_of(yard) as said:
+        assert yard.drop("t_20240102.csv", SMALL.replace("x", "y")).verdict is Verdict.LOADED
+    counts = [text for text in said if "count(*)" in text.lower() and '"dbo.t"' in text]
+    assert len(counts) == 2
+
+
+def test_rows_of_a_table_like_its_stage_are_copied_without_being_looked_into(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
+    yard.drop("t_20240101.csv", SMALL)
+    with statements_of(yard) as said:
+        assert yard.drop("t_20240102.csv", SMALL.replace("x", "y")).verdict is Verdict.LOADED
+    copies = [text for text in said if text.startswith('INSERT INTO "dbo.t"')]
+    assert copies == ['INSERT INTO "dbo.t" SELECT * FROM "stg.t__2"']
+    assert [row[3] for row in yard.table("dbo.t")][30:33] == ["y1", "y2", "y3"]
+
+
+@pytest.mark.parametrize("extra", ["", ",_rowid_"])
+def test_rows_of_another_table_are_copied_in_the_order_of_the_file(yard: Yard, extra: str) -> None:
+    lines = [
+        "id,name,more" + extra,
+        *(f"{n},x{n},{n}{f',{99 - n}' if extra else ''}" for n in range(30)),
+    ]
+    names = ", ".join(["id INTEGER", "name TEXT", "more INTEGER", *([extra[1:]] if extra else [])])
+    yard.execute(f"CREATE TABLE \"dbo.t\" ({names}, own TEXT DEFAULT 'mine')")
+    outcome = yard.drop("t.csv", "\n".join(lines) + "\n", load_type="append")
+    assert outcome.verdict is Verdict.LOADED, outcome
+    rows = yard.query('SELECT id, name, own FROM "dbo.t" ORDER BY rowid')
+    assert rows == [(n, f"x{n}", "mine") for n in range(30)]
