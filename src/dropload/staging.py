@@ -1,26 +1,24 @@
 """Read a planned file again and write its good records to a side table."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from dropload.column_types import ConversionError, rewrite_columns
+from dropload.column_types import rewrite_columns
 from dropload.config import LoadConfig
-from dropload.errors import FileBusyError, FileChangedError, FileError
+from dropload.errors import FileBusyError, FileChangedError
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import FileVersion, Kind, Load, Plan, State, TableName
+from dropload.model import FileVersion, Kind, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
 from dropload.progress import ProgressMeter
 from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
+from dropload.stage_writer import StageWriter, naming_the_value
 from dropload.targets.base import Target
 
 SMALL_ROWS = 10_000
@@ -76,14 +74,28 @@ def stage_rows(
             journal.loads.advance(conn, load, State.STAGING)
     if staged:
         get_logger().info("staging_resumed", rows=staged)
-    writer = _StageWriter(target, journal, load, plan, settings, meter, last_row or 0)
+
+    def note_rows(conn: sa.Connection, rows: int) -> None:
+        journal.loads.advance(conn, load, State.STAGING, meter.take(), rows_staged=rows)
+
+    def note_all_rows(conn: sa.Connection, rows: int) -> None:
+        journal.loads.advance(
+            conn,
+            load,
+            State.PUBLISHING,
+            meter.take(),
+            rows_staged=rows,
+            staged_at=target.now(conn),
+        )
+
+    writer = StageWriter(target, load.load_id, plan, settings.batch_rows, note_rows, last_row or 0)
 
     def take(batch: Batch, bytes_read: int) -> None:
         writer.add(batch)
         on_progress(writer.rows_taken, bytes_read)
 
     _read_again(target, load, plan, parser, settings, take)
-    writer.finish()
+    writer.finish(note_all_rows)
 
 
 def rows_in_hand(
@@ -147,87 +159,6 @@ def _notations_to_rewrite(plan: Plan) -> dict[int, str]:
     return {position: written[position] for position in typed if written[position]}
 
 
-class _StageWriter:
-    """Collects batches until a transaction is worth its commit."""
-
-    def __init__(
-        self,
-        target: Target,
-        journal: Journal,
-        load: Load,
-        plan: Plan,
-        settings: LoadConfig,
-        meter: ProgressMeter,
-        last_row: int,
-    ) -> None:
-        """`last_row`: the rows up to this record of the file are in the side table already."""
-        self._target = target
-        self._journal = journal
-        self._load = load
-        self._plan = plan
-        self._meter = meter
-        self._batch_rows = settings.batch_rows
-        self._stage = target.stage_name(plan.table, load.load_id)
-        self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
-        self._pending_rows = 0
-        self._pending_bytes = 0
-        self._last_row = last_row
-        self._written = 0
-
-    @property
-    def rows_taken(self) -> int:
-        """Return the rows read again, those written, and those still to be written."""
-        return self._written + self._pending_rows
-
-    def add(self, batch: Batch) -> None:
-        """Take the good records of a batch that are not staged yet."""
-        records, source_rows = batch.records, batch.source_rows
-        if records.num_rows and source_rows[0].as_py() <= self._last_row:
-            is_new = pc.greater(source_rows, self._last_row)
-            records, source_rows = records.filter(is_new), source_rows.filter(is_new)
-            self._written += batch.records.num_rows - records.num_rows
-        if records.num_rows:
-            self._pending.append((records, source_rows))
-            self._pending_rows += records.num_rows
-            self._pending_bytes += records.nbytes
-        if self._pending_bytes >= self._target.commit_bytes:
-            self._flush(State.STAGING)
-
-    def finish(self) -> None:
-        """Write what is left, and that only publishing remains to be done."""
-        self._flush(State.PUBLISHING)
-
-    def _flush(self, state: State) -> None:
-        """Write and commit what was collected, with the progress in the same transaction."""
-        staged = self.rows_taken
-        with _naming_the_value(self._plan.table):
-            is_written = self._target.write_ahead(
-                self._plan, self._stage, self._pending, self._load.load_id
-            )
-        with self._target.write() as conn:
-            if not is_written:
-                self._write(conn)
-            times: dict[str, Any] = (
-                {"staged_at": self._target.now(conn)} if state is State.PUBLISHING else {}
-            )
-            self._journal.loads.advance(
-                conn, self._load, state, self._meter.take(), rows_staged=staged, **times
-            )
-        self._written = staged
-        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
-
-    def _write(self, conn: sa.Connection) -> None:
-        with _naming_the_value(self._plan.table):
-            self._target.write_batches(
-                conn,
-                self._plan,
-                self._stage,
-                self._pending,
-                self._load.load_id,
-                self._batch_rows,
-            )
-
-
 class RowsInHand:
     """The good records of a small file, to be staged by the transaction that publishes them."""
 
@@ -253,20 +184,7 @@ class RowsInHand:
         # An earlier try may have staged it in transactions of its own.
         target.drop_table(conn, stage)
         target.create_stage(conn, plan, stage)
-        with _naming_the_value(plan.table):
+        with naming_the_value(plan.table):
             target.write_batches(
                 conn, plan, stage, self._batches, self._load.load_id, self._batch_rows
             )
-
-
-@contextmanager
-def _naming_the_value(table: TableName) -> Iterator[None]:
-    """Make a value that its column's type cannot hold the file's fault."""
-    try:
-        yield
-    except ConversionError as exc:
-        raise FileError(
-            f"{exc.value!r} cannot be stored unchanged in {table}: {exc}.",
-            hint="Correct the value, or ask the database owner for a wider column.",
-            code="type_mismatch",
-        ) from exc

@@ -1,0 +1,99 @@
+"""Write batches to a side table, as much in a transaction as is worth a commit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from dropload.column_types import ConversionError
+from dropload.errors import FileError
+from dropload.model import Plan, TableName
+from dropload.parsers.base import Batch
+from dropload.targets.base import Target
+
+NoteRows = Callable[[sa.Connection, int], None]
+"""Writes to the journal, in the transaction of some rows, how many of the file are staged now."""
+
+
+class StageWriter:
+    """Collects the good records of a file until a transaction is worth its commit."""
+
+    def __init__(
+        self,
+        target: Target,
+        load_id: int,
+        plan: Plan,
+        batch_rows: int,
+        note_rows: NoteRows,
+        last_row: int = 0,
+    ) -> None:
+        """`last_row`: the rows up to this record of the file are in the side table already."""
+        self._target = target
+        self._load_id = load_id
+        self._plan = plan
+        self._batch_rows = batch_rows
+        self._note_rows = note_rows
+        self._stage = target.stage_name(plan.table, load_id)
+        self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
+        self._pending_rows = 0
+        self._pending_bytes = 0
+        self._last_row = last_row
+        self._written = 0
+
+    @property
+    def rows_taken(self) -> int:
+        """Return the rows read again, those written, and those still to be written."""
+        return self._written + self._pending_rows
+
+    def add(self, batch: Batch) -> None:
+        """Take the good records of a batch that are not staged yet."""
+        records, source_rows = batch.records, batch.source_rows
+        if records.num_rows and source_rows[0].as_py() <= self._last_row:
+            is_new = pc.greater(source_rows, self._last_row)
+            records, source_rows = records.filter(is_new), source_rows.filter(is_new)
+            self._written += batch.records.num_rows - records.num_rows
+        if records.num_rows:
+            self._pending.append((records, source_rows))
+            self._pending_rows += records.num_rows
+            self._pending_bytes += records.nbytes
+        if self._pending_bytes >= self._target.commit_bytes:
+            self._flush(self._note_rows)
+
+    def finish(self, note_rows: NoteRows) -> None:
+        """Write what is left; `note_rows` says in the same transaction that these are all."""
+        self._flush(note_rows)
+
+    def _flush(self, note_rows: NoteRows) -> None:
+        """Write and commit what was collected, with the journal's word in the same transaction."""
+        staged = self.rows_taken
+        with naming_the_value(self._plan.table):
+            is_written = self._target.write_ahead(
+                self._plan, self._stage, self._pending, self._load_id
+            )
+        with self._target.write() as conn:
+            if not is_written:
+                self._write(conn)
+            note_rows(conn, staged)
+        self._written = staged
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+    def _write(self, conn: sa.Connection) -> None:
+        with naming_the_value(self._plan.table):
+            self._target.write_batches(
+                conn, self._plan, self._stage, self._pending, self._load_id, self._batch_rows
+            )
+
+
+@contextmanager
+def naming_the_value(table: TableName) -> Iterator[None]:
+    """Make a value that its column's type cannot hold the file's fault."""
+    try:
+        yield
+    except ConversionError as exc:
+        raise FileError(
+            f"{exc.value!r} cannot be stored unchanged in {table}: {exc}.",
+            hint="Correct the value, or ask the database owner for a wider column.",
+            code="type_mismatch",
+        ) from exc
