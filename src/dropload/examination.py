@@ -16,7 +16,7 @@ from dropload.parsers.base import Parser
 from dropload.planning import Questions, Request, find_checks, make_plan
 from dropload.planning.guards import check_width
 from dropload.planning.past import find_comma_columns
-from dropload.profiling import profile_file
+from dropload.profiling import OnBatch, profile_file
 from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
 from dropload.staging import check_version
@@ -70,11 +70,15 @@ def examine_in(
     parser: Parser,
     layout: Layout,
     on_progress: OnProgress | None = None,
+    on_batch: OnBatch | None = None,
 ) -> Examined:
-    """Read the whole file in a layout; when the file contradicts it, look again and compare."""
+    """Read the whole file in a layout; when the file contradicts it, look again and compare.
+
+    `on_batch` gets what is read in the layout that was asked for.
+    """
     check_width(layout.width, _MOST_COLUMNS)
     try:
-        first = examine_as(dock, drop, parser, layout, (), on_progress)
+        first = examine_as(dock, drop, parser, layout, (), on_progress, on_batch)
     except FileError as exc:
         if exc.code not in _LAYOUT_MAY_BE_WRONG:
             raise
@@ -158,8 +162,13 @@ def examine_as(
     layout: Layout,
     checks: tuple[CheckedColumn, ...] = (),
     on_progress: OnProgress | None = None,
+    on_batch: OnBatch | None = None,
+    most_batches: int | None = None,
 ) -> Examined:
-    """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
+    """Read the whole file once in that layout; rows that `checks` refuse are rejects.
+
+    With `most_batches` only its beginning.
+    """
     settings = dock.config.load
     profile = profile_file(
         drop.path,
@@ -170,9 +179,25 @@ def examine_as(
         check=RowCheck(checks, layout, dock.target.refusal),
         hints=Hints(settings.decimal_mark or "", settings.day_first),
         on_progress=on_progress,
+        on_batch=on_batch,
+        most_batches=most_batches,
     )
     check_version(drop.path, drop.version)
     return Examined(parser, layout, profile, checks)
+
+
+def plan_beginning(dock: Dock, named: NamedDrop, parser: Parser, layout: Layout) -> Plan | None:
+    """Return what would be done if the rest of the file is as its beginning; nobody has to decide.
+
+    None where values of the table's columns would have to be looked at one by one.
+    """
+    examined = examine_as(dock, named.drop, parser, layout, most_batches=1)
+    plan = plan_load(dock, replace(named, drop=replace(named.drop, force=True)), examined)
+    if plan.creates_table:
+        return plan
+    with dock.target.read() as conn:
+        info = dock.target.reflect(conn, named.table)
+    return plan if info and not find_checks(examined.profile, info, dock.target) else None
 
 
 def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:

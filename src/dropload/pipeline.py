@@ -1,7 +1,7 @@
 """The way of one file: the order of the steps, and what each outcome does to the file."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -61,6 +61,7 @@ from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
 from dropload.staging import RowsInHand, check_version, rows_in_hand, stage_rows
+from dropload.staging_ahead import StagingAhead
 from dropload.times import clock_time
 
 T = TypeVar("T")
@@ -225,14 +226,15 @@ class _Voyage:
         measure = self._times.measure
         with measure("detecting"):
             parser, layout = detect_layout(self._dock, self._load.drop)
-        with measure("profiling"):
-            examined = self._profile(parser, layout)
-        with measure("checking"):
-            examined = self._check(examined)
-        with measure("planning"):
-            plan = plan_load(self._dock, self._named, examined)
-        with measure("staging"):
-            rows = self._retry(lambda: self._stage(plan, examined.parser))
+        with closing(StagingAhead(self._dock, self._load, self._meter)) as ahead:
+            with measure("profiling"):
+                examined = self._profile(parser, layout, ahead)
+            with measure("checking"):
+                examined = self._check(examined)
+            with measure("planning"):
+                plan = plan_load(self._dock, self._named, examined)
+            with measure("staging"):
+                rows = self._retry(lambda: self._stage(plan, examined.parser, ahead))
         return self._publish(plan, examined, rows)
 
     # --- steps
@@ -246,9 +248,12 @@ class _Voyage:
                 code="worker_died",
             )
 
-    def _profile(self, parser: Parser, layout: Layout) -> Examined:
+    def _profile(self, parser: Parser, layout: Layout, ahead: StagingAhead) -> Examined:
+        ahead.begin(self._named, parser, layout)
         on_progress = partial(self._note_progress, Step.PROFILING)
-        self._examined = examine_in(self._dock, self._load.drop, parser, layout, on_progress)
+        self._examined = examine_in(
+            self._dock, self._load.drop, parser, layout, on_progress, ahead.take
+        )
         return self._examined
 
     def _check(self, examined: Examined) -> Examined:
@@ -264,8 +269,10 @@ class _Voyage:
                     self._dock.target, self._dock.journal, conn, self._load, profile.file_hash
                 )
 
-    def _stage(self, plan: Plan, parser: Parser) -> RowsInHand | None:
+    def _stage(self, plan: Plan, parser: Parser, ahead: StagingAhead) -> RowsInHand | None:
         """Stage the rows; return those of a small file instead, to be staged when published."""
+        if ahead.accept(plan):
+            return None
         dock, settings = self._dock, self._dock.config.load
         on_progress = partial(self._note_progress, Step.STAGING)
         rows = rows_in_hand(dock.target, self._load, plan, parser, settings, on_progress)
@@ -338,8 +345,10 @@ class _Voyage:
             return self._outcome(Verdict.HELD, error)
 
         def close() -> None:
-            with self._dock.target.write() as conn:
-                self._dock.journal.loads.hold(conn, self._load, error)
+            dock, load = self._dock, self._load
+            with dock.target.write() as conn:
+                dock.target.drop_table(conn, dock.target.stage_name(load.table, load.load_id))
+                dock.journal.loads.hold(conn, load, error)
 
         with self._times.measure("journal"):
             self._retry(close)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import RawIOBase
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +36,10 @@ _MOST_GATHERED_BYTES = 16 << 20
 """Batches of long rows are looked at before they take more memory than this."""
 _THREADS = min(4, len(os.sched_getaffinity(0)))
 """Columns that are looked at at once."""
+
+
+OnBatch = Callable[[Batch, str], None]
+"""Gets the good records of a batch, and the name of the reader that has read them."""
 
 
 class HashingStream(RawIOBase, BinaryIO):
@@ -101,13 +106,17 @@ def profile_file(
     check: RowCheck | None = None,
     hints: Hints = Hints(),  # noqa: B008 - it cannot be changed
     on_progress: Callable[[int, int], None] | None = None,
+    on_batch: OnBatch | None = None,
+    most_batches: int | None = None,
 ) -> Profile:
     """Return what one streaming read of the whole file finds; memory does not grow with it.
 
     The first reader of the parser that is faithful to the file does it; when one finds out half
     way that it is not, the next starts again. `hints` settle columns that can be read in two
     ways. `on_progress` is called with the records, good and bad, and the bytes read so far. With a
-    `check`, rows that it refuses are rejects.
+    `check`, rows that it refuses are rejects. `on_batch` gets what is good of each batch, and the
+    reader's name: all of the file from the one that is named in the profile. With `most_batches`
+    only the beginning is read.
 
     Raises what the parser raises: FileError for an unreadable file.
     """
@@ -116,9 +125,12 @@ def profile_file(
             tally = _Tally(layout, hints, pool)
             try:
                 found = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
-                with read_ahead(found) as batches:
+                with read_ahead(islice(found, most_batches)) as batches:
                     for batch in batches:
-                        tally.add(batch if check is None else check.sift(batch))
+                        good = batch if check is None else check.sift(batch)
+                        if on_batch is not None:
+                            on_batch(good, reader)
+                        tally.add(good)
                         if on_progress is not None:
                             on_progress(tally.rows, stream.size_bytes)
             except UnfaithfulError:

@@ -131,7 +131,7 @@ def _read_again(
     # Without rejects there is nothing to sift: the bytes are those that were profiled.
     checks = plan.checks if plan.profile.rejected_rows else ()
     check = RowCheck(checks, plan.layout, target.refusal)
-    notations = _notations_to_rewrite(plan)
+    notations = notations_to_rewrite(plan)
     count = 0
     with open_hashed(load.drop.path, plan.profile.hash_algorithm) as stream:
         try:
@@ -152,7 +152,7 @@ def _read_again(
     check_version(load.drop.path, load.drop.version)
 
 
-def _notations_to_rewrite(plan: Plan) -> dict[int, str]:
+def notations_to_rewrite(plan: Plan) -> dict[int, str]:
     """Return, by position in the record, how columns are written that the table keeps otherwise."""
     written = {c.position: plan.profile.columns[c.position].type.notation for c in plan.columns}
     typed = [column.position for column in plan.columns if column.type.kind is not Kind.TEXT]

@@ -28,7 +28,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from dropload import staging
+from dropload import staging, staging_ahead
 from dropload.config import ALWAYS_IGNORED, Config
 from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
@@ -65,6 +65,8 @@ class Case:
     companion: bool = False
     small: bool = False
     """Staged and published in one transaction, as files of this size are; else as large ones."""
+    ahead: bool = False
+    """Staged while it is read for the first time, as large files are."""
     elsewhere: bool = False
     """processed/ and error/ are on another file system."""
 
@@ -86,6 +88,16 @@ CASES = {
         ("processed/t.csv",),
         old=OLD,
         small=True,
+    ),
+    "staged ahead": Case(
+        _PLAIN,
+        "append",
+        NEW,
+        _OLD_ROWS + _NEW_ROWS,
+        "filed",
+        ("processed/t.csv",),
+        old=OLD,
+        ahead=True,
     ),
     "fullload": Case(_PLAIN, "fullload", NEW, _NEW_ROWS, "filed", ("processed/t.csv",), old=OLD),
     "reference": Case(
@@ -201,6 +213,8 @@ class Walk:
         installed_parsers()
         if not self.case.small:
             staging.SMALL_BYTES = 0
+        if self.case.ahead:
+            staging_ahead.AHEAD_BYTES = 0
         importlib.import_module("pandas")
         open_dock(self._config(TEMPLATE)).target.close()
         if not self._has_templates:

@@ -153,7 +153,7 @@ def test_whoever_keeps_a_load_from_looking_at_its_table_is_named(
     site.drop("orders.csv", "n\n1\n2\n")
     dock, table = site.dock, TableName("public", "orders")
     locks = {
-        "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE": dock.target.reflect,
+        "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE": dock.target.count_rows,
         "SELECT pg_advisory_xact_lock(hashtextextended('dropload public.orders', 0))": (
             dock.target.lock_queue
         ),

@@ -100,11 +100,26 @@ class Loads:
             .values(once_key=None)
         )
 
-    def record_plan(self, conn: sa.Connection, load: Load, plan: Plan) -> None:
-        """Write layout, profile and plan; the load's state becomes staging."""
-        values = _plan_values(plan, self._target.now(conn))
-        tracked = layout_values(plan.layout)
-        self.advance(conn, load, State.STAGING, None, tracked, rows_staged=0, **values)
+    def record_plan(
+        self,
+        conn: sa.Connection,
+        load: Load,
+        plan: Plan,
+        progress: Progress | None = None,
+        *,
+        rows_staged: int | None = None,
+    ) -> None:
+        """Write layout, profile and plan; the load's state becomes staging.
+
+        With `rows_staged` all rows of the plan are staged already: it becomes publishing.
+        """
+        now = self._target.now(conn)
+        values = _plan_values(plan, now) | {"rows_staged": rows_staged or 0}
+        state = State.STAGING
+        if rows_staged is not None:
+            state = State.PUBLISHING
+            values |= {"staged_at": now}
+        self.advance(conn, load, state, progress, layout_values(plan.layout), **values)
 
     def staged_rows(self, conn: sa.Connection, load: Load, plan: Plan) -> int:
         """Return how many rows an earlier try has staged that this plan would stage the same."""

@@ -17,7 +17,7 @@ class State(StrEnum):
     """The states of a load."""
 
     CLAIMED = "claimed"
-    """A worker owns it; nothing is written yet."""
+    """A worker owns it; what it may have staged does not count yet."""
     STAGING = "staging"
     """Batches go to the side table."""
     PUBLISHING = "publishing"

@@ -1,0 +1,167 @@
+"""Stage the rows of a file while it is read for the first time.
+
+A file has to be read to its end before its plan is certain. Most files are what their beginning
+says, so that a plan is made of that, and the rows are staged under it by a thread while the others
+are still being judged. When the plan of the whole file would have staged the same, they are there
+already, and the file is not read again: what is hashed and what is loaded are the same bytes. When
+not, the side table is made anew, as if nothing had been tried.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.column_types import rewrite_columns
+from dropload.config import LoadConfig
+from dropload.dock import Dock
+from dropload.errors import ClaimLostError, DroploadError
+from dropload.examination import plan_beginning
+from dropload.intake import NamedDrop
+from dropload.logs import get_logger
+from dropload.model import ColumnType, Layout, Load, Plan, State
+from dropload.parsers.base import Batch, Parser
+from dropload.progress import ProgressMeter
+from dropload.stage_writer import StageWriter
+from dropload.staging import notations_to_rewrite
+from dropload.targets.base import Target
+from dropload.write_behind import WriteBehind
+
+AHEAD_BYTES = 4 << 20
+"""Reading less a second time takes no longer than planning twice."""
+
+
+class StagingAhead:
+    """The side table of a load that is filled while nobody knows yet whether it will be used.
+
+    Whatever goes wrong here is no trouble of the load: it is staged as if nothing had been tried.
+    Only a lost claim is raised.
+    """
+
+    def __init__(self, dock: Dock, load: Load, meter: ProgressMeter) -> None:
+        self._dock = dock
+        self._load = load
+        self._meter = meter
+        self._plan: Plan | None = None
+        """None: nothing is staged, or no more."""
+        self._writer: StageWriter | None = None
+        self._behind: WriteBehind[Batch] | None = None
+
+    def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
+        """Make a side table for a large file, unless an earlier try has left one to go on with."""
+        if self._load.drop.version.size_bytes < AHEAD_BYTES:
+            return
+        try:
+            plan = plan_beginning(self._dock, named, parser, layout)
+            if plan is not None and self._make_stage(plan):
+                self._start(plan)
+        except ClaimLostError:
+            raise
+        except (DroploadError, OSError, RuntimeError) as exc:
+            self._give_up(str(exc))
+
+    def take(self, batch: Batch, reader: str) -> None:
+        """Have a batch staged that `reader` has read."""
+        if self._plan is None or self._behind is None:
+            return
+        if reader != self._plan.profile.reader:
+            self._give_up(f"the file is read by {reader}")
+            return
+        try:
+            self._behind.put(batch)
+        except ClaimLostError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
+            self._give_up(str(exc))
+
+    def accept(self, plan: Plan) -> bool:
+        """Return whether all rows of the plan are staged now, which the journal says then."""
+        if self._plan is None or self._behind is None or self._writer is None:
+            return False
+        if not _stages_alike(self._dock.target, self._plan, plan):
+            self._give_up("the whole file is not as its beginning")
+            return False
+        try:
+            self._behind.finish()
+            if self._writer.rows_taken != plan.rows_planned:
+                self._give_up("other rows are loaded")
+                return False
+            self._writer.finish(lambda conn, rows: self._note_staged(conn, plan, rows))
+        except ClaimLostError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
+            self._give_up(str(exc))
+            return False
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """Stop writing; what is in the side table is the next one's to drop or to keep."""
+        if self._behind is not None:
+            self._behind.stop()
+        self._plan = self._behind = self._writer = None
+
+    def _give_up(self, reason: str) -> None:
+        self.close()
+        get_logger().debug("staging_ahead_given_up", reason=reason)
+
+    def _make_stage(self, plan: Plan) -> bool:
+        target, journal, load = self._dock.target, self._dock.journal, self._load
+        stage = target.stage_name(plan.table, load.load_id)
+        with target.write() as conn:
+            row = journal.history.row(conn, load.load_id)
+            if row is None or row.rows_staged:
+                return False
+            target.drop_table(conn, stage)
+            target.create_stage(conn, plan, stage)
+            self._note_rows(conn)
+        return True
+
+    def _start(self, plan: Plan) -> None:
+        settings: LoadConfig = self._dock.config.load
+        writer = StageWriter(
+            self._dock.target,
+            self._load.load_id,
+            plan,
+            settings.batch_rows,
+            lambda conn, _rows: self._note_rows(conn),
+        )
+        notations = notations_to_rewrite(plan)
+
+        def write(batch: Batch) -> None:
+            records = rewrite_columns(batch.records, notations)
+            writer.add(Batch(records, batch.source_rows))
+
+        behind = WriteBehind(write)
+        behind.start()
+        self._plan, self._writer, self._behind = plan, writer, behind
+
+    def _note_rows(self, conn: sa.Connection) -> None:
+        """Renew the lease, or find out that the claim is gone; a try that fails begins anew."""
+        self._dock.journal.loads.advance(conn, self._load, State.CLAIMED, self._meter.take())
+
+    def _note_staged(self, conn: sa.Connection, plan: Plan, rows: int) -> None:
+        journal = self._dock.journal
+        journal.loads.record_plan(conn, self._load, plan, self._meter.take(), rows_staged=rows)
+
+
+def _stages_alike(target: Target, one: Plan, other: Plan) -> bool:
+    """Return whether two plans put the same values into the same side table."""
+    return not other.checks and _staged_by(target, one) == _staged_by(target, other)
+
+
+def _staged_by(target: Target, plan: Plan) -> tuple[Any, ...]:
+    return (
+        plan.table,
+        plan.layout,
+        plan.profile.reader,
+        [(column.name, _stored_as(target, column.type)) for column in plan.table_columns],
+        plan.has_lineage,
+        [(c.name, c.position, _stored_as(target, c.type)) for c in plan.columns],
+        notations_to_rewrite(plan),
+    )
+
+
+def _stored_as(target: Target, column_type: ColumnType) -> tuple[Any, ...]:
+    """Return what of a type decides how values are stored: the longest text only if declared."""
+    declared = target.column_ddl(column_type)
+    return declared, column_type.kind, column_type.precision, column_type.scale

@@ -1,0 +1,265 @@
+"""Rows that are staged while their file is read for the first time are those of the file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from dropload import staging, staging_ahead
+from dropload.dock import open_dock
+from dropload.errors import TransientError
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
+from dropload.journal import apply_scripts
+from dropload.model import Plan, TableName, Verdict
+from dropload.parsers.delimited import columnar
+from dropload.pipeline import process_drop
+from dropload.stage_writer import StageWriter
+from tests.conftest import make_config
+from tests.contract.test_loading import Site
+
+COUNT = 4000
+HEAD = "id,amount,day,note\n"
+BODY = [f"{n},{n}.25,{n % 28 + 1:02d}.01.2024,x{n}\n" for n in range(COUNT)]
+MANY = HEAD + "".join(BODY)
+EXPECTED = [(str(n), f"{n}.25", f"2024-01-{n % 28 + 1:02d}", f"x{n}") for n in range(COUNT)]
+GIVEN_UP = "staging_ahead_given_up"
+
+
+@pytest.fixture(autouse=True)
+def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stage files of this size ahead, in several batches and several commits."""
+    monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 0)
+    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
+    usual = columnar.read_columnar.__kwdefaults__
+    small = {**(usual or {}), "block_bytes": 16 << 10}
+    monkeypatch.setattr(columnar.read_columnar, "__kwdefaults__", small)
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    dock = open_dock(
+        make_config(tmp_path, database={"url": database_url}, load={"max_rejected_rows": 1})
+    )
+    monkeypatch.setattr(type(dock.target), "commit_bytes", 32 << 10)
+    dock.tree.create()
+    apply_scripts(dock.target)
+    yield Site(dock)
+    dock.target.close()
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Get the name of each file that is read again to be staged."""
+    found: list[str] = []
+    read_again = staging._read_again
+
+    def note(target: Any, load: Any, *rest: Any) -> None:
+        found.append(load.drop.path.name)
+        read_again(target, load, *rest)
+
+    monkeypatch.setattr(staging, "_read_again", note)
+    return found
+
+
+def stages(site: Site) -> list[TableName]:
+    with site.dock.target.read() as conn:
+        return [name for name, _ in site.dock.target.list_stages(conn)]
+
+
+@pytest.mark.parametrize("load_type", ["append", "fullload"])
+def test_a_file_like_its_beginning_is_read_once(
+    site: Site, readings: list[str], load_type: str
+) -> None:
+    for name in ("orders_20240101.csv", "orders_20240102.csv"):
+        content = MANY if name.endswith("1.csv") else MANY.replace("x", "y")
+        outcome = site.drop(name, content, load_type)
+        assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert readings == []
+    renamed = [(*row[:3], row[3].replace("x", "y")) for row in EXPECTED]
+    rows = EXPECTED + renamed if load_type == "append" else renamed
+    assert site.texts(site.table("orders")) == rows
+    assert stages(site) == []
+    with site.dock.target.read() as conn:
+        load = site.dock.journal.history.row(conn, 2)
+    assert load is not None
+    assert (load.rows_staged, load.rows_loaded, load.rows_read) == (COUNT, COUNT, COUNT)
+    assert load.staged_at is not None
+    assert load.file_hash
+
+
+@pytest.mark.parametrize(
+    "last",
+    ["7,n/a,01.01.2024,x\n", "a,7.25,01.01.2024,x\n", "7,7.25,2024-01-31,x\n", "7,7.255,,x\n"],
+)
+def test_a_file_that_goes_on_otherwise_is_staged_anew(
+    site: Site, readings: list[str], last: str
+) -> None:
+    outcome = site.drop("orders.csv", MANY + last)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    assert readings == ["orders.csv"]
+    found = site.texts(site.table("orders"))
+    assert len(found) == COUNT + 1
+    assert [row[3] for row in found[:COUNT]] == [row[3] for row in EXPECTED]
+    written = last.rstrip("\n").split(",")
+    assert [found[-1][at] or "" for at in (0, 3)] == [written[0], written[3]]
+    assert stages(site) == []
+
+
+def test_rows_that_cannot_be_read_are_rejects_and_the_others_are_staged_ahead(
+    site: Site, readings: list[str]
+) -> None:
+    broken = [*BODY[:3000], "1,2,3,4,5\n", *BODY[3000:]]
+    outcome = site.drop("orders.csv", HEAD + "".join(broken))
+    assert (outcome.verdict, outcome.rows_loaded, outcome.rows_rejected) == (
+        Verdict.LOADED,
+        COUNT,
+        1,
+    ), outcome
+    assert site.texts(site.table("orders")) == EXPECTED
+    assert readings in ([], ["orders.csv"]), "the other reader takes over when rows are ragged"
+
+
+def test_values_that_a_table_of_somebody_else_cannot_hold_are_rejects(site: Site) -> None:
+    kind = "varchar(4)" if site.dock.target.name != "sqlite" else "INTEGER"
+    table = site.dock.target.quoted(site.table("orders"))
+    site.execute(f"CREATE TABLE {table} (id integer, note {kind})")
+    values = "".join(f"{n},{n % 100}\n" for n in range(COUNT))
+    outcome = site.drop("orders.csv", "id,note\n" + values + "5,abcdefgh\n")
+    assert (outcome.verdict, outcome.rows_loaded, outcome.rows_rejected) == (
+        Verdict.LOADED,
+        COUNT,
+        1,
+    ), outcome
+
+
+def test_bytes_that_are_there_already_leave_no_side_table(site: Site) -> None:
+    site.drop("orders_20240101.csv", MANY)
+    outcome = site.drop("orders_20240102.csv", MANY)
+    assert outcome.verdict is Verdict.DUPLICATE
+    assert stages(site) == []
+    assert len(site.texts(site.table("orders"))) == COUNT
+
+
+def test_a_file_that_is_refused_leaves_no_side_table(site: Site) -> None:
+    site.drop("orders_20240101.csv", MANY, "fullload")
+    outcome = site.drop("orders_20240102.csv", HEAD + "".join(BODY[:1000]), "fullload")
+    assert outcome.verdict is Verdict.HELD, outcome
+    assert stages(site) == []
+    assert len(site.texts(site.table("orders"))) == COUNT
+
+
+@pytest.mark.parametrize("at", [0, 2])
+def test_trouble_of_the_database_meanwhile_is_no_trouble_of_the_load(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    flush, count = StageWriter._flush, 0
+
+    def fail_once(writer: StageWriter, note_rows: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == at + 1:
+            raise TransientError("The connection was lost.")
+        flush(writer, note_rows)
+
+    monkeypatch.setattr(StageWriter, "_flush", fail_once)
+    with capture_logs() as lines:
+        outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert site.texts(site.table("orders")) == EXPECTED
+    assert readings == ["orders.csv"]
+    assert [line["reason"] for line in lines if line["event"] == GIVEN_UP] == [
+        "The connection was lost."
+    ]
+
+
+def test_a_lost_answer_to_the_last_commit_doubles_no_row(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = StageWriter.finish
+
+    def lose_answer(writer: StageWriter, note_rows: Any) -> None:
+        finish(writer, note_rows)
+        monkeypatch.setattr(StageWriter, "finish", finish)
+        raise TransientError("The connection was lost.")
+
+    monkeypatch.setattr(StageWriter, "finish", lose_answer)
+    outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert site.texts(site.table("orders")) == EXPECTED
+    assert readings == ["orders.csv"], "it goes on behind the last row, and finds none"
+
+
+def test_a_claim_that_is_lost_meanwhile_ends_the_load(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush = StageWriter._flush
+
+    def lose_claim(writer: StageWriter, note_rows: Any) -> None:
+        site.execute(
+            f"UPDATE {site.dock.target.quoted(TableName('ref', 'Load_History'))} "
+            "SET worker = 'another'"
+        )
+        flush(writer, note_rows)
+
+    monkeypatch.setattr(StageWriter, "_flush", lose_claim)
+    outcome = site.drop("orders.csv", MANY)
+    assert outcome.verdict is Verdict.SKIPPED, outcome
+    assert not site.exists(site.table("orders"))
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_loaded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[Plan] = []
+    take = staging_ahead.StagingAhead.take
+
+    def change(ahead: staging_ahead.StagingAhead, *batch: Any) -> None:
+        take(ahead, *batch)
+        if not accepted:
+            path = site.inbox("append").path / "orders.csv"
+            with path.open("a") as file:
+                file.write("9,9.25,01.01.2024,late\n")
+            accepted.append(ahead._plan)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(staging_ahead.StagingAhead, "take", change)
+    outcome = site.drop("orders.csv", MANY)
+    assert accepted
+    assert outcome.verdict is Verdict.RETRY, outcome
+    assert not site.exists(site.table("orders"))
+    assert stages(site) == []
+
+
+def test_what_another_try_has_staged_is_gone_on_with(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker died between staging and publishing: the rows are there."""
+
+    class Died(BaseException):
+        pass
+
+    def die(*_arguments: object, **_named: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr("dropload.pipeline.publish_rows", die)
+        site.drop("orders.csv", MANY)
+    assert len(stages(site)) == 1
+    made: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        made.append(statement)
+
+    sa.event.listen(site.dock.target.engine, "before_cursor_execute", note)
+    path = site.inbox("append").path / "orders.csv"
+    with capture_logs() as lines:
+        drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+        outcome = process_drop(site.dock, drop, worker_name())
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert site.texts(site.table("orders")) == EXPECTED
+    assert readings == ["orders.csv"]
+    assert [line["rows"] for line in lines if line["event"] == "staging_resumed"] == [COUNT]
+    assert not any("CREATE" in text and "__1" in text for text in made)
