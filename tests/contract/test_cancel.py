@@ -106,6 +106,8 @@ def test_a_cancel_is_noticed_in_the_middle_of_a_large_file(
     monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.01)
     # No write of the load itself may be what notices it.
     monkeypatch.setattr(type(site.dock.target), "commit_bytes", 1 << 40)
+    if moment == "staging":
+        monkeypatch.setattr("dropload.staging_ahead.AHEAD_BYTES", 1 << 40)
     rows = 400_000
     path = put(site, "id,text\n" + "1,some more text in each row\n" * rows)
     seen: list[tuple[str, int]] = []

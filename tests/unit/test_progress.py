@@ -229,7 +229,10 @@ def write_large(yard: Yard) -> Path:
 
 
 @pytest.mark.usefixtures("quick")
-def test_staging_tells_how_far_it_is_beside_its_rows(tmp_path: Path) -> None:
+def test_staging_tells_how_far_it_is_beside_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.staging_ahead.AHEAD_BYTES", 1 << 40)
     yard = open_yard(tmp_path)
     yard.dock.target.commit_bytes = 1 << 20  # type: ignore[misc]
     path = write_large(yard)
