@@ -263,3 +263,23 @@ def test_what_another_try_has_staged_is_gone_on_with(
     assert readings == ["orders.csv"]
     assert [line["rows"] for line in lines if line["event"] == "staging_resumed"] == [COUNT]
     assert not any("CREATE" in text and "__1" in text for text in made)
+
+
+NUMBERS = {
+    "sqlite": "number INTEGER PRIMARY KEY",
+    "postgresql": "number serial",
+    "mssql": "number int IDENTITY",
+}
+
+
+def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Site) -> None:
+    target = site.dock.target
+    table = target.quoted(site.table("orders"))
+    site.execute(f"CREATE TABLE {table} ({NUMBERS[target.name]}, id integer, note varchar(20))")
+    rows = [(n * 7919 % COUNT, f"x{n}") for n in range(COUNT)]
+    content = "id,note\n" + "".join(f"{n},{note}\n" for n, note in rows)
+    outcome = site.drop("orders.csv", content)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    with target.read() as conn:
+        found = conn.exec_driver_sql(f"SELECT id, note FROM {table} ORDER BY number").all()
+    assert [tuple(row) for row in found] == rows

@@ -359,9 +359,12 @@ class ServerTarget(Target):
             self.change_rows(
                 conn,
                 f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
-                f"SELECT {', '.join(values)} FROM {self.quoted(stage)} "
-                f"ORDER BY {self.quoted_column(SOURCE_ROW)}",
+                f"SELECT {', '.join(values)} FROM {self.quoted(stage)} {self.staged_order(conn)}",
             )
+
+    def staged_order(self, conn: sa.Connection) -> str:  # noqa: ARG002 - where a setting does it
+        """Return the words that have rows read from a side table in the order of their file."""
+        return f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
 
     def read_as(
         self, conn: sa.Connection, backup: TableName, column: TableColumn, wanted: ColumnType
