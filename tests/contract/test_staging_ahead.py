@@ -275,9 +275,11 @@ NUMBERS = {
 def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Site) -> None:
     target = site.dock.target
     table = target.quoted(site.table("orders"))
-    site.execute(f"CREATE TABLE {table} ({NUMBERS[target.name]}, id integer, note varchar(20))")
+    site.execute(
+        f"CREATE TABLE {table} ({NUMBERS[target.name]}, id integer, a integer, b integer, note varchar(20))"
+    )
     rows = [(n * 7919 % COUNT, f"x{n}") for n in range(COUNT)]
-    content = "id,note\n" + "".join(f"{n},{note}\n" for n, note in rows)
+    content = "id,a,b,note\n" + "".join(f"{n},1,2,{note}\n" for n, note in rows)
     outcome = site.drop("orders.csv", content)
     assert outcome.verdict is Verdict.LOADED, outcome
     with target.read() as conn:
