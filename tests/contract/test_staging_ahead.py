@@ -276,7 +276,8 @@ def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Si
     target = site.dock.target
     table = target.quoted(site.table("orders"))
     site.execute(
-        f"CREATE TABLE {table} ({NUMBERS[target.name]}, id integer, a integer, b integer, note varchar(20))"
+        f"CREATE TABLE {table} "
+        f"({NUMBERS[target.name]}, id integer, a integer, b integer, note varchar(20))"
     )
     rows = [(n * 7919 % COUNT, f"x{n}") for n in range(COUNT)]
     content = "id,a,b,note\n" + "".join(f"{n},1,2,{note}\n" for n, note in rows)
