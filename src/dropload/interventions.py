@@ -13,7 +13,7 @@ from dropload.folders import find_path, strip_filed_prefix
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import HELD, RELEASED, WAITING, AuditAction, ClaimRefused, Done, path_key
 from dropload.logs import get_logger
-from dropload.model import FileVersion, Inbox, LoadRecord, State, TableName, TrackedFile
+from dropload.model import STANDING, FileVersion, Inbox, LoadRecord, State, TableName, TrackedFile
 from dropload.moving import move_back
 from dropload.refusals import noted_refusal
 from dropload.reports import count_of
@@ -127,7 +127,7 @@ def _by(actor: str, reason: str) -> str:
 
 def _nothing_to_cancel(row: LoadRecord) -> RefusedError:
     number = f"Load {row.load_id} of {row.file_name}"
-    if row.state in (State.COMMITTED, State.FILED):
+    if row.state in STANDING:
         return RefusedError(
             f"{number} is committed: its rows are in {row.table}.",
             hint=f"`dropload undo {row.load_id}` takes them back.",

@@ -12,7 +12,7 @@ from dropload.errors import (
     TransientError,
 )
 from dropload.journal import Journal
-from dropload.model import Area, Load, LoadType, Plan, State
+from dropload.model import STANDING, Area, Load, LoadType, Plan
 from dropload.staging import RowsInHand
 from dropload.targets.base import Published, Target
 from dropload.times import spoken_time
@@ -39,7 +39,7 @@ def publish_rows(
         # First of all: a commit whose answer was lost may still be under way, and is over then.
         target.lock_queue(conn, plan.table)
         done = journal.history.row(conn, load.load_id)
-        if done is not None and done.state in (State.COMMITTED, State.FILED):
+        if done is not None and done.state in STANDING:
             return Published(
                 done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
             )

@@ -45,6 +45,7 @@ from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
 from dropload.model import (
     DAEMON,
+    STANDING,
     Drop,
     Effort,
     Layout,
@@ -437,7 +438,7 @@ class _Voyage:
         """Raise StalePlanError when the load that has these rows was undone in this moment."""
         self._dock.target.lock_queue(conn, self._load.table)
         earlier = self._dock.journal.history.row(conn, load_id)
-        if earlier is None or earlier.state not in (State.COMMITTED, State.FILED):
+        if earlier is None or earlier.state not in STANDING:
             raise StalePlanError(f"Load {load_id} was undone while this file was looked at.")
 
     # --- filing

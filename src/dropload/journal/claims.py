@@ -12,7 +12,7 @@ from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker
 from dropload.journal.history import FILE_GONE, UNFILED, History, progress_values
-from dropload.journal.tables import JournalTables, path_key, path_of_key
+from dropload.journal.tables import JournalTables, in_states, path_key, path_of_key
 from dropload.journal.tracking import (
     CANCELLED_BY_PERSON,
     HELD,
@@ -25,6 +25,7 @@ from dropload.model import (
     HELD_CATEGORY,
     OPEN_STATES,
     RELEASED_CATEGORY,
+    STANDING,
     Area,
     Drop,
     FileVersion,
@@ -142,7 +143,7 @@ class Claims:
             return ClaimRefused(row.reason or "held", held=True)
         query = sa.select(self._loads).where(
             self._loads.c.tracking_id == row.id,
-            self._loads.c.state.in_([state.value for state in UNFILED]),
+            in_states(self._loads.c.state, UNFILED),
             self._loads.c.filed_at.is_(None),
         )
         for load in self._history.all(conn, query):
@@ -174,7 +175,7 @@ class Claims:
             own.table_name == lost.table_name,
             own.commit_no > (lost.commit_no or 0),
             own.load_type == LoadType.FULLLOAD.value,
-            own.state.in_([State.COMMITTED.value, State.FILED.value]),
+            in_states(own.state, STANDING),
         )
         return self._history.first(conn, query) is not None
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.journal.history import is_of_table
-from dropload.journal.tables import JournalTables
+from dropload.journal.tables import JournalTables, in_states
 from dropload.model import State
 
 _LOADED = (State.COMMITTED, State.FILED, State.UNDONE)
@@ -105,8 +105,9 @@ class Efforts:
             *(own.rows_loaded, own.file_size, own.claimed_at, own.committed_at, own.attempts),
             *(own.step_seconds, own.steps_retried),
         )
-        states = [state.value for state in _LOADED]
-        return sa.select(*wanted).where(own.state.in_(states), own.committed_at.is_not(None))
+        return sa.select(*wanted).where(
+            in_states(own.state, _LOADED), own.committed_at.is_not(None)
+        )
 
 
 def _effort(row: "sa.RowMapping") -> LoadEffort:

@@ -7,9 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.errors import RefusedError
-from dropload.journal.tables import JournalTables
+from dropload.journal.tables import JournalTables, in_states
 from dropload.model import (
     OPEN_STATES,
+    STANDING,
     Load,
     LoadEnd,
     LoadRecord,
@@ -42,7 +43,7 @@ class History:
         self._target = target
         self._tables = tables
         self._loads = tables.loads
-        self.is_open = tables.loads.c.state.in_([state.value for state in OPEN_STATES])
+        self.is_open = in_states(tables.loads.c.state, OPEN_STATES)
         """The condition that a load is under way."""
 
     def row(self, conn: sa.Connection, load_id: int) -> LoadRecord | None:
@@ -69,7 +70,7 @@ class History:
             .where(
                 self._loads.c.schema_name == load.table.schema,
                 self._loads.c.table_name == load.table.name,
-                self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+                in_states(self._loads.c.state, STANDING),
             )
             .order_by(self._loads.c.commit_no.desc())
         )
@@ -87,7 +88,7 @@ class History:
             .where(
                 self._loads.c.schema_name == table.schema,
                 self._loads.c.table_name == table.name,
-                self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+                in_states(self._loads.c.state, STANDING),
                 self._loads.c.plan.is_not(None),
             )
             .order_by(self._loads.c.commit_no.desc())
@@ -103,7 +104,7 @@ class History:
             self._loads.c.schema_name == load.table.schema,
             self._loads.c.table_name == load.table.name,
             self._loads.c.load_id > load.load_id,
-            self._loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+            in_states(self._loads.c.state, STANDING),
         )
         replacing = self._loads.c.load_type == LoadType.FULLLOAD.value
         found = self.first(conn, query.where(replacing))
@@ -116,7 +117,7 @@ class History:
         query = (
             sa.select(self._loads)
             .where(
-                self._loads.c.state.in_([state.value for state in UNFILED]),
+                in_states(self._loads.c.state, UNFILED),
                 self._loads.c.filed_at.is_(None),
             )
             .order_by(self._loads.c.load_id)
@@ -181,7 +182,7 @@ class History:
         """Return the loads whose files were moved into processed/ in the last time."""
         own = self._loads.c
         moved = own.filed_at > self._target.now(conn) - since
-        return self._ends(conn, own.state.in_([State.FILED, State.DUPLICATE]) & moved)
+        return self._ends(conn, in_states(own.state, (State.FILED, State.DUPLICATE)) & moved)
 
     def _ends(self, conn: sa.Connection, condition: sa.ColumnElement[bool]) -> list[LoadEnd]:
         columns = (self._loads.c[field.name] for field in fields(LoadEnd))

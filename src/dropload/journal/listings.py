@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from dropload.errors import FileError, HeldError
 from dropload.journal.audit import AuditAction, AuditResult
 from dropload.journal.history import LATE_WRITE, check_number, is_of_table
-from dropload.journal.tables import JournalTables
-from dropload.model import RELEASED_CATEGORY, State, TableName, outcome_of
+from dropload.journal.tables import JournalTables, in_states
+from dropload.model import RELEASED_CATEGORY, STANDING, State, TableName, outcome_of
 
 _TROUBLES = (FileError.category, HeldError.category, RELEASED_CATEGORY, LATE_WRITE)
 """Categories of loads that went wrong, as people count; the index of the errors serves them."""
@@ -233,13 +233,12 @@ class Listings:
     def last_commits(self, conn: sa.Connection) -> dict[TableName, tuple[int, datetime]]:
         """Return the load that was committed last, and when, of each table."""
         own = self._loads.c
-        stands = (State.COMMITTED.value, State.FILED.value)
         # In two steps: the index answers the first whole, and finds the rows of the second.
         keys = (own.schema_name, own.table_name, own.state)
         numbers = sa.select(*keys, sa.func.max(own.commit_no).label("last_no")).group_by(*keys)
         last: dict[TableName, int] = {}
         for schema, name, state, number in conn.execute(numbers).all():
-            if state in stands and number is not None:
+            if state in STANDING and number is not None:
                 table = TableName(schema, name)
                 last[table] = max(number, last.get(table, number))
         found = {}
@@ -247,7 +246,7 @@ class Listings:
             query = sa.select(own.load_id, own.committed_at).where(
                 own.schema_name == table.schema,
                 own.table_name == table.name,
-                own.state.in_(stands),
+                in_states(own.state, STANDING),
                 own.commit_no == number,
             )
             row = conn.execute(query.limit(1)).one()
@@ -289,7 +288,7 @@ class Listings:
         own = self._loads.c
         query = sa.select(own.file_name).where(
             own.load_id > after,
-            own.state.in_((State.COMMITTED.value, State.FILED.value)),
+            in_states(own.state, STANDING),
             *is_of_table(self._loads, table),
         )
         return list(conn.execute(query.distinct().limit(_CHUNK)).scalars())

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from dropload.journal.tables import JournalTables
-from dropload.model import Load, State, TableColumn, TableName
+from dropload.journal.tables import JournalTables, in_states
+from dropload.model import STANDING, Load, TableColumn, TableName
 from dropload.targets.base import Target
 
 NO_LOAD = 0
@@ -101,7 +101,7 @@ class Reference:
             sa.select(loads.c.schema_name, loads.c.table_name, sa.func.max(loads.c.load_id))
             .where(
                 loads.c.is_reference_data == sa.true(),
-                loads.c.state.in_([State.COMMITTED.value, State.FILED.value]),
+                in_states(loads.c.state, STANDING),
             )
             .group_by(loads.c.schema_name, loads.c.table_name)
         )

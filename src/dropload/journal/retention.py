@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.journal.audit import Audit, AuditAction
-from dropload.journal.tables import JournalTables
+from dropload.journal.tables import JournalTables, in_states
 from dropload.journal.tracking import VANISHED
-from dropload.model import OPEN_STATES, State, TableName
+from dropload.model import OPEN_STATES, STANDING, State, TableName
 from dropload.targets.base import Target
 
 _CLEANUP_QUEUE = TableName("journal", "cleanup")
@@ -128,7 +128,7 @@ class Retention:
                 loads.c.load_id > after_id,
                 loads.c.filed_at < before,
                 loads.c.filed_path.is_not(None),
-                loads.c.state.in_([state.value for state in _OVER]),
+                in_states(loads.c.state, _OVER),
             )
             .order_by(loads.c.load_id)
             .limit(limit)
@@ -244,7 +244,7 @@ class Retention:
             no_file = sa.or_(no_file, c.filed_at < terms.filed)
             no_backup = sa.or_(no_backup, c.committed_at < terms.backups)
         moved = sa.or_(c.filed_at.is_not(None), c.state == State.CANCELLED.value)
-        over = c.state.in_([state.value for state in _OVER])
+        over = in_states(c.state, _OVER)
         return sa.and_(over, moved, *old, no_file, no_backup, sa.not_(self._is_waited_for()))
 
     def _is_waited_for(self) -> sa.ColumnElement[bool]:
@@ -271,14 +271,13 @@ class Retention:
     def _last_commits(self) -> sa.Select[tuple[int]]:
         """Return the query for the last commit of each table, read once for a batch."""
         own, every = self._loads.alias("last_load"), self._loads.alias("commits")
-        stands = [State.COMMITTED.value, State.FILED.value]
         last = (
             sa.select(
                 every.c.schema_name,
                 every.c.table_name,
                 sa.func.max(every.c.commit_no).label("commit_no"),
             )
-            .where(every.c.state.in_(stands))
+            .where(in_states(every.c.state, STANDING))
             .group_by(every.c.schema_name, every.c.table_name)
             .subquery("last_commit")
         )

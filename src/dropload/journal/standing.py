@@ -5,11 +5,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from dropload.journal.tables import JournalTables
-from dropload.model import LoadRecord, LoadType, State, TableName
+from dropload.journal.tables import JournalTables, in_states
+from dropload.model import STANDING, LoadRecord, LoadType, State, TableName
 from dropload.targets.base import Target
 
-_STANDING = (State.COMMITTED.value, State.FILED.value)
 _CREATED_TABLE = '"table_before": null'
 """What the plan of a load says that has made its table; a text that holds these words would have
 its quotes escaped."""
@@ -74,7 +73,7 @@ class Standing:
         return (
             own.schema_name == table.schema,
             own.table_name == table.name,
-            own.state.in_(_STANDING),
+            in_states(own.state, STANDING),
         )
 
     @property

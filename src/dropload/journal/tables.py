@@ -4,15 +4,17 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from dropload.durable import stored_path_text
 from dropload.folders import find_path
-from dropload.model import TableName
+from dropload.model import State, TableName
 from dropload.targets.base import Target
 
 FILE_PATH_LENGTH = 500
@@ -87,6 +89,14 @@ class JournalTables:
     reference: sa.Table
     audit: sa.Table
     versions: sa.Table
+
+
+def in_states(column: sa.ColumnElement[Any], states: Iterable[State]) -> sa.ColumnElement[bool]:
+    """Return the condition that a state is one of these, with the words in the statement.
+
+    As parameters their number would have the statement made anew each time it runs.
+    """
+    return column.in_([sa.literal_column(f"'{state.value}'") for state in states])
 
 
 def journal_tables(target: Target) -> JournalTables:

@@ -40,6 +40,10 @@ OPEN_STATES = (State.CLAIMED, State.STAGING, State.PUBLISHING)
 """A worker has it: at most one load of a path may be in one of these (or committed)."""
 
 
+STANDING = (State.COMMITTED, State.FILED)
+"""Its rows are in the table, unless a later fullload has replaced them."""
+
+
 class Step(StrEnum):
     """What a worker does that takes its time with a large file."""
 

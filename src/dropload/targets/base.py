@@ -247,9 +247,9 @@ class Target(ABC):
     def quoted(self, table: TableName) -> str:
         """Return the table's name as the dialect quotes it, safe to put into a statement."""
         schema, name = self.physical_name(table)
-        return self.engine.dialect.identifier_preparer.format_table(
-            sa.Table(sa.quoted_name(name, quote=True), sa.MetaData(), schema=schema)
-        )
+        preparer = self.engine.dialect.identifier_preparer
+        quoted = preparer.quote_identifier(name)
+        return quoted if schema is None else f"{preparer.quote_schema(schema)}.{quoted}"
 
     def drop_words(self, table: TableName) -> str:
         """Return the statement by which its owner takes a table away; dropload never does."""

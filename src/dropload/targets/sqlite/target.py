@@ -196,9 +196,9 @@ class SQLiteTarget(Target):
 
     def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         """Return the columns with the types they were declared with."""
-        if not self.has_table(conn, table):
-            return None
         found = conn.exec_driver_sql(f"PRAGMA table_xinfo({self.quoted(table)})").all()
+        if not found:
+            return None
         computed = tuple(row.name for row in found if row.hidden)
         columns = tuple(
             TableColumn(
