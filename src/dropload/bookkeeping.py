@@ -13,6 +13,9 @@ from dropload.logs import get_logger
 from dropload.model import DAEMON, Drop, FileVersion, Inbox
 from dropload.watcher import Scan
 
+_TOLD_AT_ONCE = 5_000
+"""Files that one transaction tells the journal of."""
+
 Noted = tuple[Path, Inbox, FileVersion, str]
 """A file that waits, and the reason for people."""
 
@@ -112,17 +115,24 @@ class Bookkeeper:
         self._gone = [path for path in self._gone if path not in back] + gone
         if not self._fresh and not self._gone:
             return []
-        reason = f"until nothing changes for {gate.checks} checks"
-        noted = [(file.path, file.inbox, file.version, reason) for file in self._fresh]
-        try:
-            self._write(noted, self._gone)
-        except FileError:
-            # One that the journal refuses must not keep it from the others.
-            self._write_one_by_one(noted)
-        left, self._fresh, self._gone = self._gone, [], []
+        self._tell_fresh(f"until nothing changes for {gate.checks} checks")
+        self._write([], self._gone)
+        left, self._gone = self._gone, []
         for path in left:
             self.let_go(path)
         return left
+
+    def _tell_fresh(self, reason: str) -> None:
+        """Tell what came, so much at a time that memory does not grow with how much came."""
+        while self._fresh:
+            told = self._fresh[:_TOLD_AT_ONCE]
+            noted = [(file.path, file.inbox, file.version, reason) for file in told]
+            try:
+                self._write(noted, [])
+            except FileError:
+                # One that the journal refuses must not keep it from the others.
+                self._write_one_by_one(noted)
+            del self._fresh[:_TOLD_AT_ONCE]
 
     def _write(self, noted: Sequence[Noted], gone: Sequence[Path]) -> None:
         with self._dock.target.write() as conn:
@@ -131,7 +141,6 @@ class Bookkeeper:
             self._dock.journal.tracking.mark_vanished(conn, gone)
 
     def _write_one_by_one(self, noted: Sequence[Noted]) -> None:
-        self._write([], self._gone)
         for one in noted:
             try:
                 self._write([one], [])

@@ -38,6 +38,10 @@ TROUBLE_SECONDS = 60.0
 """How often the journal is asked what is missing, and what goes wrong too often."""
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
+QUIET_SHARE = 0.005
+"""At most this share goes into looks that nothing has asked for, where every inbox sends events."""
+MOST_QUIET_SECONDS = 120.0
+"""What no event has told of is found after so long at the latest."""
 MIN_SCAN_GAP_SECONDS = 0.1
 TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
@@ -286,6 +290,13 @@ class Daemon:
         return since >= gap and (woken or check_due or since >= self._seconds_between_scans())
 
     def _seconds_between_scans(self) -> float:
+        usual = self._seconds_between_turns()
+        if not self._watcher.hears_all:
+            return usual
+        # Such a look only finds what an event has been missed of: with 100,000 files it is dear.
+        return max(usual, min(self._scan_seconds / QUIET_SHARE, MOST_QUIET_SECONDS))
+
+    def _seconds_between_turns(self) -> float:
         config = self._dock.config
         return min(config.watch.scan_interval_seconds, config.gate.interval_seconds)
 
@@ -319,6 +330,7 @@ class Daemon:
     def _seconds_to_next_turn(self) -> float:
         now = self._clock()
         times = [self._last_scan + self._seconds_between_scans()]
+        times.append(now + self._seconds_between_turns())
         times += [later.at for later in self._later]
         times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:

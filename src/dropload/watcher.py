@@ -267,6 +267,11 @@ class Watcher:
         self._said = said
         return said or "File events wake the daemon again for all inboxes."
 
+    @property
+    def hears_all(self) -> bool:
+        """Return whether every inbox sends events, as far as is known."""
+        return self._events and len(self._watched) == len(self._tree.inboxes) and not self._said
+
     def _find_folders(self) -> tuple[dict[Path, tuple[int, int]], list[str]]:
         """Return the inboxes that can send events, and a sentence for each of the others."""
         wanted: dict[Path, tuple[int, int]] = {}

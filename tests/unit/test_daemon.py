@@ -12,6 +12,7 @@ from dropload import watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
 from dropload.dock import open_dock, prepare
 from dropload.errors import ConfigError
+from dropload.folders import DropTree
 from dropload.interventions import release_file
 from dropload.model import Area, Drop, FileVersion, LoadType, Verdict
 from dropload.on_request import load_file
@@ -168,3 +169,59 @@ def test_the_wait_of_a_held_file_begins_anew_with_its_release(
     daemon._enqueue_released()
     [queue] = daemon._dispatcher._queues.values()
     assert [(drop.appeared_at, drop.whole_at) for drop in queue.drops] == [(5000.0, 5000.0)]
+
+
+@pytest.mark.parametrize(
+    ("scan_seconds", "hears_all", "expected"),
+    [(0.001, True, 5.0), (0.1, True, 20.0), (0.1, False, 5.0), (3.0, True, 120.0)],
+)
+def test_a_full_tree_is_looked_at_less_often_while_events_tell_of_it(
+    daemon: Daemon,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    scan_seconds: float,
+    hears_all: bool,
+    expected: float,
+) -> None:
+    scans: list[float] = []
+    scan = watcher.scan_inboxes
+
+    def slow(*arguments: object) -> object:
+        scans.append(clock.now)
+        clock.now += scan_seconds
+        return scan(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "scan_inboxes", slow)
+    monkeypatch.setattr(watcher.Watcher, "hears_all", hears_all)
+    daemon._take_turn(woken=False)
+    assert daemon._seconds_between_scans() == pytest.approx(expected, rel=0.05)
+    turns = 0
+    while len(scans) < 2:
+        clock.now += daemon._seconds_to_next_turn()
+        daemon._take_turn(woken=False)
+        turns += 1
+    assert scans[1] - scans[0] == pytest.approx(expected, rel=0.05)
+    assert turns == pytest.approx(expected / 5, abs=1), (
+        "what people released is looked for all along"
+    )
+    daemon._take_turn(woken=True)
+    assert len(scans) == 2, "an event right after a look waits its time"
+    clock.now += max(module.MIN_SCAN_GAP_SECONDS, scan_seconds / module.SCAN_SHARE)
+    daemon._take_turn(woken=True)
+    assert len(scans) == 3
+
+
+def test_inboxes_that_send_no_events_are_not_all_heard(tmp_path: Path) -> None:
+    tree = DropTree(tmp_path / "dropoff")
+    tree.create()
+    listening = watcher.Watcher(tree)
+    assert not listening.hears_all, "not started"
+    listening.start()
+    heard = [listening.hears_all]
+    tree.inboxes[0].path.rename(tmp_path / "away")
+    listening.ensure_alive()
+    heard.append(listening.hears_all)
+    listening.stop()
+    assert heard == [True, False]
+    assert not listening.hears_all
+    assert not watcher.Watcher(tree, events=False).hears_all
