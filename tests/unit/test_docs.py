@@ -107,6 +107,21 @@ def test_every_command_that_a_sentence_names_is_understood(page: Path) -> None:
     assert said == []
 
 
+def test_every_command_of_an_example_can_be_given(run: Run, yard: Yard) -> None:
+    yard.drop("orders.csv", "a,b\n1,2\n")
+    given = [
+        our_arguments(words) for block in blocks("console") for words in typed_commands(block.text)
+    ]
+    # What goes on until it is stopped, or needs the file that it names.
+    left_out = {"run", "--watch", "--config", "--version"}
+    for arguments in given:
+        if arguments and not left_out & set(arguments):
+            status, text, said = run(*arguments)
+            assert "internal error" not in said, arguments
+            assert status != 2 or arguments[0] == "health", (arguments, said)
+            assert text or said, arguments
+
+
 def test_a_command_that_is_not_there_is_found() -> None:
     text = "$ dropload status --wacth | head\n$ sudo dropload histroy\n# X=1 dropload undo 3"
     given = [our_arguments(words) for words in typed_commands(text)]
@@ -219,6 +234,13 @@ def test_help_explains_whatever_has_a_name(run: Run) -> None:
     assert "A gauge by `state`." in run("help", "dropload_inbox_files")[1]
     assert "operators" in run("help", "topics")[1].splitlines()
     assert "Did you mean gate.checks?" in run("help", "gate.check")[2]
+
+
+def test_help_says_in_words_what_pictures_show_and_leaves_links_out(run: Run) -> None:
+    text = run("help", "operators")[1]
+    assert pictured("status") in text
+    assert "](" not in text
+    assert "(see install.md)" in run("help", "put", "off")[1]
 
 
 def test_every_name_that_help_knows_is_explained(run: Run) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from inspect import cleandoc
 from textwrap import dedent
+from xml.sax.saxutils import unescape
 
 import click
 
@@ -18,6 +19,7 @@ prints this page. What each answers under `--json` is in [json.md](json.md). `--
 before the command: `dropload --config /etc/dropload/dropload.toml status`. Exit status: 0 done;
 1 refused or failed, and said why; 2 wrong usage; `health` has its own.
 """
+_PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _KEPT_LINES = "\b"
@@ -41,9 +43,22 @@ def find_topic(topic: str) -> str | None:
     A page; an alert, a check of `health` or a notification (its section of the runbook); a key of
     the configuration; a metric.
     """
-    if topic in page_names():
-        return read_page(topic)
-    return _find_in_runbook(topic) or _find_key(topic) or _find_metric(topic)
+    is_page = topic in page_names()
+    text = read_page(topic) if is_page else _find_in_runbook(topic)
+    text = text or _find_key(topic) or _find_metric(topic)
+    return _without_links(_PICTURE.sub(_in_words, text)) if text is not None else None
+
+
+def _in_words(picture: re.Match[str]) -> str:
+    """Return what a picture of the terminal shows, as text."""
+    drawn = (resource_folder("docs") / picture[1]).read_text(encoding="utf-8")
+    said = re.search(r"<desc>\n(.*?)\n</desc>", drawn, re.DOTALL)
+    return f"```text\n{unescape(said[1])}\n```" if said else ""
+
+
+def _without_links(text: str) -> str:
+    """Return a text without links into other pages, which lead nowhere on a terminal."""
+    return re.sub(r"\[([^\]]+)\]\((?!https?:)[^)\s]+\)", r"\1", text)
 
 
 def named_topics() -> Iterator[str]:
