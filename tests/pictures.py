@@ -103,7 +103,9 @@ class Picture:
 
 
 def _from_ansi(shown: str) -> Text:
-    return Text.from_ansi(shown.replace("\r\n", "\n").rstrip("\n"))
+    text = Text.from_ansi(shown.replace("\r\n", "\n"))
+    text.rstrip()
+    return text
 
 
 class Place:
@@ -139,9 +141,9 @@ class Place:
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
         process = self._start(arguments, side)
         os.close(side)
-        drawn = ""
+        drawn, deadline = "", time.monotonic() + _PATIENCE_SECONDS
         try:
-            while piece := os.read(main, 65_536):
+            while time.monotonic() < deadline and (piece := os.read(main, 65_536)):
                 *whole, drawn = (drawn + piece.decode("utf-8", "ignore")).split("\x1b[H")
                 for frame in whole:
                     plain = re.sub(r"\x1b\[[?\d;]*[A-HJKhl]", "", frame)
@@ -263,7 +265,7 @@ def moving_pictures(folder: Path) -> Iterator[Picture]:
         yield Picture("status", "dropload status", shown)
         _put_large(place)
         with contextlib.closing(place.frames("status", "--watch")) as frames:
-            share = re.compile(r"staging.*\b[456]\d%")
+            share = re.compile(r"(profiling|staging).*\b[456]\d%")
             frame = next(frame for frame in frames if share.search(_from_ansi(frame).plain))
         yield Picture("watch", "dropload status --watch", frame)
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropload import pipeline, staging
+from dropload import pipeline, stage_writer, staging_ahead
 from dropload.errors import (
     DroploadError,
     DuplicateError,
@@ -120,7 +120,7 @@ def before_plan(monkeypatch: pytest.MonkeyPatch, error: DroploadError) -> None:
 
 
 def while_staging(monkeypatch: pytest.MonkeyPatch, error: DroploadError) -> None:
-    fail_in(monkeypatch, staging._StageWriter, "finish", error)
+    fail_in(monkeypatch, stage_writer.StageWriter, "finish", error)
 
 
 def while_publishing(monkeypatch: pytest.MonkeyPatch, error: DroploadError) -> None:
@@ -164,6 +164,9 @@ def test_the_diagram_has_every_change_of_state_and_no_other(
     for state in ("staging", "publishing"):
         walk(watched, monkeypatch, state, TransientError("x"))
         watched.load(watched.inbox().path / f"{state}.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr(staging_ahead, "AHEAD_BYTES", 1)
+        watched.drop("ahead.csv", LARGE)
     come_back(watched, monkeypatch)
     lose_an_answer(watched, monkeypatch)
     assert set(changes(watched)) == drawn()
@@ -183,15 +186,15 @@ def come_back(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lose_an_answer(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a step be done again whose last commit was written, and its answer lost."""
-    finish, lost = staging._StageWriter.finish, [TransientError("lost")]
+    finish, lost = stage_writer.StageWriter.finish, [TransientError("lost")]
 
-    def finish_and_lose(writer: Any) -> None:
-        finish(writer)
+    def finish_and_lose(*given: Any) -> None:
+        finish(*given)
         if lost:
             raise lost.pop()
 
     with monkeypatch.context() as patched:
-        patched.setattr(staging._StageWriter, "finish", finish_and_lose)
+        patched.setattr(stage_writer.StageWriter, "finish", finish_and_lose)
         yard.drop("lost.csv", LARGE)
 
 
