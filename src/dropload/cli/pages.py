@@ -20,6 +20,7 @@ before the command: `dropload --config /etc/dropload/dropload.toml status`. Exit
 1 refused or failed, and said why; 2 wrong usage; `health` has its own.
 """
 _PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
+_NAME = re.compile(r"`([^`\"]+)`")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _KEPT_LINES = "\b"
@@ -64,9 +65,11 @@ def _without_links(text: str) -> str:
 def named_topics() -> Iterator[str]:
     """Yield every name that `find_topic` knows."""
     yield from page_names()
-    for page in ("runbook", "configuration", "monitoring"):
+    for row in _rows(read_page("runbook")):
+        yield from re.findall(_NAME, " ".join(row.cells[:-1])) if row.section else ()
+    for page in ("configuration", "monitoring"):
         for row in _rows(read_page(page)):
-            yield from row.names
+            yield from row.names if row.is_described else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,18 @@ class _Row:
     @property
     def names(self) -> list[str]:
         """Return what stands in backticks in the first cell."""
-        return re.findall(r"`([^`\"]+)`", " ".join(self.cells[:1]))
+        return re.findall(_NAME, self.cells[0])
+
+    @property
+    def section(self) -> str:
+        """Return the section that the last cell links to; empty where it links to none."""
+        linked = re.match(r"\[(.+)\]\(#", self.cells[-1])
+        return linked[1] if linked else ""
+
+    @property
+    def is_described(self) -> bool:
+        """Return whether it is a key or a metric: with kind, values and meaning."""
+        return len(self.cells) == 4
 
 
 def _rows(page: str) -> Iterator[_Row]:
@@ -91,9 +105,8 @@ def _find_in_runbook(topic: str) -> str | None:
     """Return the section for an alert, a check or a notification, which its index names."""
     page = read_page("runbook")
     for row in _rows(page):
-        if f"`{topic}`" in " ".join(row.cells[:-1]):
-            linked = re.match(r"\[(.+)\]", row.cells[-1])
-            return _section(page, linked[1]) if linked else None
+        if row.section and f"`{topic}`" in " ".join(row.cells[:-1]):
+            return _section(page, row.section)
     return None
 
 
@@ -110,7 +123,7 @@ def _section(page: str, title: str) -> str | None:
 
 def _find_key(topic: str) -> str | None:
     for row in _rows(read_page("configuration")):
-        if topic in row.names and len(row.cells) == 4:
+        if topic in row.names and row.is_described:
             _, default, values, meaning = row.cells
             variable = f"DROPLOAD_{topic.replace('.', '__').upper()}"
             return (
@@ -123,7 +136,7 @@ def _find_key(topic: str) -> str | None:
 
 def _find_metric(topic: str) -> str | None:
     for row in _rows(read_page("monitoring")):
-        if topic in row.names and len(row.cells) == 4:
+        if topic in row.names and row.is_described:
             _, kind, labels, meaning = row.cells
             by = f" by {labels}" if labels else ""
             return f"# {topic}\n\n{meaning}.\n\nA {kind}{by}. More: `dropload help monitoring`."
