@@ -8,11 +8,11 @@ READY  := $(VENV)/.ready
 .PHONY: help run test format lint types contracts unit wheel bench pictures clean
 
 help:
-	@echo "make run     set up, start the daemon, load a first file; Ctrl-C ends it"
-	@echo "make test    set up, then format, lint, types, contracts, tests, wheel"
-	@echo "make bench   compare with other ways to load a file; BENCH=--help lists options"
-	@echo "make pictures  draw the pictures of the terminal in docs/ anew"
-	@echo "make clean   remove the virtual environment and what tests left"
+	@echo "make run      set up, start the daemon, load a first file; Ctrl-C ends it"
+	@echo "make test     set up, then format, lint, types, contracts, tests, wheel"
+	@echo "make bench    compare with other ways to load a file; BENCH=--help lists options"
+	@echo "make pictures draw the pictures of the terminal in docs/ anew"
+	@echo "make clean    remove the virtual environment and what tests left"
 
 # Written only after everything is installed: an interrupted set-up starts again.
 $(READY): pyproject.toml

@@ -243,6 +243,14 @@ def test_help_says_in_words_what_pictures_show_and_leaves_links_out(run: Run) ->
     assert "(see install.md)" in run("help", "put", "off")[1]
 
 
+def test_help_draws_what_it_prints_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dropload.cli.explain.is_terminal", lambda: True)
+    drawn = run("help", "DroploadSlow")[1]
+    assert "DroploadSlow" in drawn
+    assert "•" in drawn
+    assert "###" not in drawn
+
+
 def test_every_name_that_help_knows_is_explained() -> None:
     known = set(named_topics())
     assert len(known) > 200
