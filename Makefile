@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint types contracts unit wheel bench clean
+.PHONY: help run test format lint types contracts unit wheel bench pictures clean
 
 help:
-	@echo "make run     set up, start the daemon, load a first file; Ctrl-C ends it"
-	@echo "make test    set up, then format, lint, types, contracts, tests, wheel"
-	@echo "make bench   compare with other ways to load a file; BENCH=--help lists options"
-	@echo "make clean   remove the virtual environment and what tests left"
+	@echo "make run      set up, start the daemon, load a first file; Ctrl-C ends it"
+	@echo "make test     set up, then format, lint, types, contracts, tests, wheel"
+	@echo "make bench    compare with other ways to load a file; BENCH=--help lists options"
+	@echo "make pictures draw the pictures of the terminal in docs/ anew"
+	@echo "make clean    remove the virtual environment and what tests left"
 
 # Written only after everything is installed: an interrupted set-up starts again.
 $(READY): pyproject.toml
@@ -55,6 +56,10 @@ wheel: $(READY)
 # Peers, data and findings are kept in build/benchmarks; docs/performance.md says what is compared.
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# What the program prints, for docs/: a test says when one is out of date.
+pictures: $(READY)
+	$(BIN)/python -m tests.pictures docs/pictures
 
 clean:
 	rm -rf $(VENV) dist build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

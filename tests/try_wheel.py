@@ -33,7 +33,7 @@ def build_wheel(into: Path) -> Path:
 
 
 def shipped() -> list[str]:
-    folders = (ROOT / name for name in ("sql", "config", "systemd"))
+    folders = (ROOT / name for name in ("sql", "config", "systemd", "docs"))
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     return [str(path.relative_to(ROOT)) for path in files]
 

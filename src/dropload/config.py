@@ -125,8 +125,8 @@ class WorkersConfig(Section):
     stop_timeout_seconds: Seconds = 30
     """How long running loads may go on after SIGTERM before they are cut off."""
     disk_reserve_mb: Annotated[int, Field(ge=0)] = 200
-    """No load starts while less is free below the tree, the state folder, the temporary folder or
-    the embedded database; 0: none looks."""
+    """No load starts while less is free below the tree, the state folder or the embedded database;
+    0: nobody looks."""
 
 
 class LoadConfig(Section):

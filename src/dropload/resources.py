@@ -7,7 +7,7 @@ _CHECKOUT = Path(__file__).parents[2]
 
 
 def resource_folder(name: str) -> Path:
-    """Return the folder `name` (`sql`, `config`, `systemd`).
+    """Return the folder `name` (`sql`, `config`, `systemd`, `docs`).
 
     The package comes first: an editable install has no copy of it there, only the checkout has.
     """

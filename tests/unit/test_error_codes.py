@@ -118,7 +118,7 @@ def test_a_code_is_explained_however_it_is_said(run: Run, said: str) -> None:
 def test_help_explains_commands_and_topics_and_names_what_is_near(run: Run) -> None:
     assert "Usage: dropload config show" in run("help", "config", "show")[1]
     assert run("help")[1] == run("--help")[1]
-    assert "# max_shrink = 0.5" in run("help", "configuration")[1]
+    assert "# max_shrink = 0.5" in run("help", "settings")[1]
     assert len(run("help", "codes")[1].splitlines()) == len(CONDITIONS)
     status, _, said = run("help", "histroy")
     assert status == 1

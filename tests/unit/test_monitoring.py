@@ -17,6 +17,7 @@ from tests.unit.test_metrics import BEAT, DROP, OUTCOME, Counted, finished
 DOCS = Path(__file__).parents[2] / "docs"
 MONITORING = resource_folder("config") / "monitoring"
 GUIDE = (DOCS / "monitoring.md").read_text(encoding="utf-8")
+RUNBOOK = (DOCS / "runbook.md").read_text(encoding="utf-8")
 ADDED_BY_PROMETHEUS = {"job", "instance"}
 TYPES = {"counter", "gauge", "histogram"}
 
@@ -90,17 +91,15 @@ def test_an_alert_asks_for_what_there_is_and_says_what_to_do(
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
     page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-    headings = re.findall(r"^### (\w+)$", (DOCS.parent / page).read_text("utf-8"), re.MULTILINE)
+    assert DOCS.parent / page == DOCS / "runbook.md"
+    headings = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)
     assert anchor in [heading.lower() for heading in headings]
     assert anchor == rule["alert"].lower()
 
 
 def test_every_runbook_entry_has_its_alert() -> None:
-    runbook = GUIDE.partition("## Runbook")[2]
-    assert re.findall(r"^### (\w+)$", runbook, re.MULTILINE) == [
-        rule["alert"]
-        for rule in sorted(rules(), key=lambda rule: runbook.index(f"### {rule['alert']}\n"))
-    ]
+    entries = re.findall(r"^### (Dropload\w+)$", RUNBOOK, re.MULTILINE)
+    assert sorted(entries) == sorted(rule["alert"] for rule in rules())
 
 
 def test_every_label_that_an_alert_prints_is_left_in_its_result() -> None:

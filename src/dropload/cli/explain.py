@@ -1,12 +1,17 @@
-"""The commands that explain: help (commands, error codes, topics), completion."""
+"""The commands that explain: help (commands, error codes, whatever has a name), completion."""
 
 import difflib
 import os
 import shlex
+from collections.abc import Callable
 
 import click
 from click.shell_completion import get_completion_class
+from rich.console import Console
+from rich.markdown import Markdown
 
+from dropload.cli.output import is_terminal
+from dropload.cli.pages import describe_commands, find_topic, named_topics, page_names
 from dropload.error_codes import CONDITIONS, WHO, Condition, find_condition, render_conditions
 from dropload.errors import RefusedError
 from dropload.resources import resource_folder
@@ -16,56 +21,84 @@ _VARIABLE = "_DROPLOAD_COMPLETE"
 """What click looks for when a shell asks what could come next."""
 
 
-def _all_conditions() -> str:
+def _all_conditions(_root: click.Context) -> str:
     return "\n".join(render_conditions())
 
 
-def _configuration() -> str:
+def _settings(_root: click.Context) -> str:
     return (resource_folder("config") / "dropload.toml").read_text(encoding="utf-8").rstrip()
 
 
-def _codes() -> str:
+def _codes(_root: click.Context) -> str:
     return "\n".join(f"{one.code}  {one.title}" for one in CONDITIONS)
 
 
-TOPICS = {
-    "codes": ("every error code, a line each", _codes),
-    "errors": ("every error code with cause and cure, as docs/errors.md", _all_conditions),
-    "configuration": ("every key with its default, as config/dropload.toml", _configuration),
+def _topics(_root: click.Context) -> str:
+    return "\n".join([*MADE, *page_names()])
+
+
+MADE: dict[str, Callable[[click.Context], str]] = {
+    "codes": _codes,
+    "commands": describe_commands,
+    "errors": _all_conditions,
+    "settings": _settings,
+    "topics": _topics,
 }
+"""Topics that are made of the program itself; the others are pages of docs/."""
 
 
 @click.command("help", short_help="Explain a command, an error code (DL-301) or a topic.")
 @click.argument("topic", nargs=-1)
 @click.pass_context
 def explain(context: click.Context, topic: tuple[str, ...]) -> None:
-    """Explain TOPIC: a command (`undo`, `config show`), an error code (`DL-301`), or one of
+    """Explain TOPIC: whatever dropload has a name for, from the documents of this version.
 
     \b
-      codes          every error code, a line each
-      errors         every error code with cause and cure, as docs/errors.md
-      configuration  every key with its default, as config/dropload.toml
+      undo, config show           a command
+      DL-310                      an error code, as it stands in a message or a report
+      gate.checks                 a key of the configuration
+      DroploadSlow, late writers  an alert, a check of `health`, a notification: what to do
+      dropload_inbox_files        a metric
+      operators                   one page for who drops files
+      database-owners             for the owner of the database
+      administrators              for who runs the machine
+      topics                      all pages, a line each
+      codes                       every error code, a line each
+      settings                    every key with its default, to be copied: config/dropload.toml
 
     Without TOPIC: what dropload is, and its commands.
-    """  # noqa: D301, D400, D415 - click knows a paragraph that keeps its lines by this character
-    click.echo(_find_text(context.find_root(), topic))
-
-
-def _find_text(root: click.Context, topic: tuple[str, ...]) -> str:
-    """Return what there is to say about a topic; raise RefusedError where there is nothing."""
+    """  # noqa: D301 - click knows a paragraph that keeps its lines by this character
+    root, said = context.find_root(), " ".join(topic)
+    passage = find_topic(said) if said not in MADE else None
     found = _help_of(root, topic)
-    if found is not None:
-        return found
-    said = " ".join(topic)
-    if said in TOPICS:
-        return TOPICS[said][1]()
+    if found is None and passage is not None:
+        _print_passage(passage)
+    else:
+        click.echo(found if found is not None else _made_text(root, said))
+
+
+def _print_passage(text: str) -> None:
+    """Print Markdown: drawn on a terminal, as it is elsewhere."""
+    if is_terminal():
+        Console().print(Markdown(text))
+    else:
+        click.echo(text)
+
+
+def _made_text(root: click.Context, said: str) -> str:
+    """Return what the program itself says of a topic; raise RefusedError where that is nothing."""
+    if said in MADE:
+        return MADE[said](root)
     condition = find_condition(said)
     if condition is not None:
         return _describe(condition)
     commands = root.command.list_commands(root) if isinstance(root.command, click.Group) else []
-    known = [*commands, *TOPICS, *(one.code for one in CONDITIONS)]
-    nearest = difflib.get_close_matches(said.upper() if "-" in said else said, known, 1)
-    hint = "`dropload help` lists the commands, `dropload help codes` the error codes."
+    known = [*commands, *MADE, *named_topics(), *(one.code for one in CONDITIONS)]
+    nearest = difflib.get_close_matches(said.upper() if said.startswith("dl-") else said, known, 1)
+    hint = (
+        "`dropload help` lists the commands, `dropload help topics` the pages, "
+        "`dropload help codes` the error codes."
+    )
     if nearest:
         hint = f"Did you mean {nearest[0]}? {hint}"
     raise RefusedError(f"There is no command, error code or topic {said!r}.", hint=hint)
