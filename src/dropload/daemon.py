@@ -40,7 +40,7 @@ SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
 QUIET_SHARE = 0.005
 """At most this share goes into looks that nothing has asked for, where every inbox sends events."""
-MOST_QUIET_SECONDS = 120.0
+MOST_QUIET_SECONDS = 180.0
 """What no event has told of is found after so long at the latest."""
 MIN_SCAN_GAP_SECONDS = 0.1
 TABLE_WAIT_SECONDS = 2.0

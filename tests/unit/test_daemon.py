@@ -173,7 +173,7 @@ def test_the_wait_of_a_held_file_begins_anew_with_its_release(
 
 @pytest.mark.parametrize(
     ("scan_seconds", "hears_all", "expected"),
-    [(0.001, True, 5.0), (0.1, True, 20.0), (0.1, False, 5.0), (3.0, True, 120.0)],
+    [(0.001, True, 5.0), (0.1, True, 20.0), (0.1, False, 5.0), (3.0, True, 180.0)],
 )
 def test_a_full_tree_is_looked_at_less_often_while_events_tell_of_it(
     daemon: Daemon,
