@@ -51,7 +51,7 @@ class Sizes:
     idle_seconds: float
 
 
-WHOLE = Sizes(1_000_000, 100_000, None, 10_000, 100_000, 60)
+WHOLE = Sizes(1_000_000, 100_000, None, 10_000, 100_000, 190)
 QUICK = Sizes(2_000, 200, 2_000, 20, 500, 2)
 
 
