@@ -22,6 +22,7 @@ from dropload.journal.migrations import (
     pending_scripts,
     prove_writable,
 )
+from dropload.journal.queries import Queries
 from dropload.journal.reference import NO_LOAD, Reference, ReferenceRow
 from dropload.journal.retention import FiledLoad, KeptBackup, Retention, Terms
 from dropload.journal.standing import Standing, StandingLoad, created_table
@@ -78,8 +79,9 @@ class Journal:
 
     def __init__(self, target: Target, lease: timedelta) -> None:
         tables = journal_tables(target)
-        self.tracking = Tracking(target, tables)
-        self.history = History(target, tables)
+        queries = Queries(tables)
+        self.tracking = Tracking(target, tables, queries)
+        self.history = History(target, tables, queries)
         self.claims = Claims(target, tables, self.tracking, self.history, lease)
         self.loads = Loads(target, tables, self.tracking, self.history, lease)
         self.standing = Standing(target, tables)

@@ -11,7 +11,8 @@ from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, TransientError
 from dropload.identity import is_dead_worker, is_own_worker
-from dropload.journal.history import FILE_GONE, UNFILED, History, progress_values
+from dropload.journal.history import History, progress_values
+from dropload.journal.queries import of_table
 from dropload.journal.tables import JournalTables, in_states, path_key, path_of_key
 from dropload.journal.tracking import (
     CANCELLED_BY_PERSON,
@@ -70,6 +71,7 @@ class Claims:
         self._target = target
         self._tables = tables
         self._loads = tables.loads
+        self._queries = history.queries
         self._tracking = tracking
         self._history = history
         self._lease = lease
@@ -141,12 +143,8 @@ class Claims:
     def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:
         if not drop.force and self._tracking.stays_held(conn, row, drop.version):
             return ClaimRefused(row.reason or "held", held=True)
-        query = sa.select(self._loads).where(
-            self._loads.c.tracking_id == row.id,
-            in_states(self._loads.c.state, UNFILED),
-            self._loads.c.filed_at.is_(None),
-        )
-        for load in self._history.all(conn, query):
+        unfiled = self._history.all(conn, self._queries.unfiled_of_file, of_tracking_id=row.id)
+        for load in unfiled:
             if load.state == State.COMMITTED or load.version == drop.version:
                 return ClaimRefused("it is loaded and only has to be moved", unfiled=True)
         lost = self._find_lost(conn, row) if drop.in_tree and not drop.force else None
@@ -161,11 +159,7 @@ class Claims:
 
     def _find_lost(self, conn: sa.Connection, row: TrackedFile) -> LoadRecord | None:
         """Return the last load of a path, if its file was gone before it could be moved."""
-        own = self._loads.c
-        query = sa.select(self._loads).where(
-            own.tracking_id == row.id, own.state == State.FILED, own.error_category == FILE_GONE
-        )
-        return self._history.first(conn, query.order_by(own.load_id.desc()))
+        return self._history.find(conn, self._queries.lost_of_file, of_tracking_id=row.id)
 
     def _is_replaced_since(self, conn: sa.Connection, lost: LoadRecord) -> bool:
         """Return whether the rows of a load have been replaced: then its file is a new drop."""
@@ -245,15 +239,11 @@ class Claims:
         One that a worker has, of whatever daemon; and, where one of the two replaces all rows, one
         that was put off and whose file still waits: the order decides what the table holds.
         """
-        query = sa.select(self._loads).where(
-            self._loads.c.schema_name == table.schema,
-            self._loads.c.table_name == table.name,
-            self._loads.c.tracking_id != tracking_id,
-            self._loads.c.in_tree == sa.true(),
-            self._history.is_open,
-        )
-        others = (
-            self._history.all(conn, query.order_by(self._loads.c.load_id)) if table.name else []
+        if not table.name:
+            return None
+        named = of_table(table.schema, table.name)
+        others = self._history.all(
+            conn, self._queries.open_of_table, **named, of_tracking_id=tracking_id
         )
         return next((row for row in others if self._comes_first(conn, row, drop)), None)
 
@@ -295,11 +285,7 @@ class Claims:
         return changed.rowcount == 1
 
     def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
-        query = sa.select(self._loads).where(
-            self._loads.c.tracking_id == tracking_id,
-            self._history.is_open,
-        )
-        return self._history.first(conn, query)
+        return self._history.find(conn, self._queries.open_of_file, of_tracking_id=tracking_id)
 
     def is_abandoned(self, conn: sa.Connection, row: LoadRecord) -> bool:
         """Return whether nobody works on a load any more."""
@@ -329,7 +315,7 @@ class Claims:
             "crashes": 0,
             **_drop_values(drop, table),
         }
-        result = conn.execute(sa.insert(self._loads).values(values))
+        result = conn.execute(self._queries.new_load, values)
         assert result.inserted_primary_key is not None  # noqa: S101 - one row was inserted
         return Load(int(result.inserted_primary_key[0]), tracking_id, drop, table, worker)
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.journal.history import is_of_table
+from dropload.journal.queries import of_table
 from dropload.journal.tables import JournalTables, in_states
 from dropload.model import State
 
@@ -48,6 +49,20 @@ class Efforts:
 
     def __init__(self, tables: JournalTables) -> None:
         self._loads = tables.loads
+        own = self._loads.c
+        # Asked after each load: built once, as those of `queries`.
+        self._one = self._query().where(own.load_id == sa.bindparam("of_load_id"))
+        self._before = (
+            self._query()
+            .where(
+                own.schema_name == sa.bindparam("of_schema"),
+                own.table_name == sa.bindparam("of_table"),
+                own.load_type == sa.bindparam("of_load_type"),
+                own.load_id < sa.bindparam("of_load_id"),
+            )
+            .order_by(own.commit_no.desc())
+            .limit(sa.bindparam("most", type_=sa.Integer))
+        )
 
     def since(
         self, conn: sa.Connection, table: str | None, start: datetime | None, limit: int
@@ -62,20 +77,14 @@ class Efforts:
 
     def before(self, conn: sa.Connection, load: LoadEffort, limit: int) -> list[LoadEffort]:
         """Return the loads of the same table and type that were committed before one."""
-        own = self._loads.c
-        query = self._query().where(
-            own.schema_name == load.schema_name,
-            own.table_name == load.table_name,
-            own.load_type == load.load_type,
-            own.load_id < load.load_id,
-        )
-        found = conn.execute(query.order_by(own.commit_no.desc()).limit(limit)).mappings()
+        values = {"of_load_type": load.load_type, "of_load_id": load.load_id, "most": limit}
+        named = of_table(load.schema_name, load.table_name)
+        found = conn.execute(self._before, values | named).mappings()
         return [_effort(row) for row in found][::-1]
 
     def one(self, conn: sa.Connection, load_id: int) -> LoadEffort | None:
         """Return what a load has cost, None where it brought no rows."""
-        query = self._query().where(self._loads.c.load_id == load_id)
-        row = conn.execute(query).mappings().first()
+        row = conn.execute(self._one, {"of_load_id": load_id}).mappings().first()
         return _effort(row) if row else None
 
     def count_company(self, conn: sa.Connection, load_ids: Collection[int]) -> dict[int, int]:

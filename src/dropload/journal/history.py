@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.errors import RefusedError
+from dropload.journal.queries import UNFILED, Queries, of_table
 from dropload.journal.tables import JournalTables, in_states
 from dropload.model import (
     OPEN_STATES,
@@ -22,12 +23,8 @@ from dropload.model import (
 )
 from dropload.targets.base import Target
 
-FILE_GONE = "file_gone"
-"""Category of a load whose file was gone, or another, before it could be moved."""
 LATE_WRITE = "late_write"
 """Category of a load whose file was written to after it had been loaded and moved."""
-UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
-"""Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
 _LAST_LOADS = 5_000
 """More than end in the time that is looked back at; the history of years is not read for it."""
 MAX_LOAD_ID = 2**63 - 1
@@ -39,17 +36,17 @@ _PAST_PLANS = 10
 class History:
     """Reads rows of the load history, always in the caller's transaction."""
 
-    def __init__(self, target: Target, tables: JournalTables) -> None:
+    def __init__(self, target: Target, tables: JournalTables, queries: Queries) -> None:
         self._target = target
         self._tables = tables
         self._loads = tables.loads
+        self.queries = queries
         self.is_open = in_states(tables.loads.c.state, OPEN_STATES)
         """The condition that a load is under way."""
 
     def row(self, conn: sa.Connection, load_id: int) -> LoadRecord | None:
         """Return the whole row of a load."""
-        query = sa.select(self._loads).where(self._loads.c.load_id == load_id)
-        return self.first(conn, query)
+        return self.find(conn, self.queries.load, of_load_id=load_id)
 
     def existing(self, conn: sa.Connection, load_id: int) -> LoadRecord:
         """Return the whole row of a load that a person names; raise RefusedError without one."""
@@ -65,21 +62,14 @@ class History:
         Append: the same bytes were appended and no fullload has replaced the rows since. Fullload:
         the same bytes are what the table holds now, that is, its last load.
         """
-        query = (
-            sa.select(self._loads)
-            .where(
-                self._loads.c.schema_name == load.table.schema,
-                self._loads.c.table_name == load.table.name,
-                in_states(self._loads.c.state, STANDING),
-            )
-            .order_by(self._loads.c.commit_no.desc())
-        )
+        named = of_table(load.table.schema, load.table.name)
         if load.drop.load_type is LoadType.FULLLOAD:
-            last = self.first(conn, query)
+            last = self.find(conn, self.queries.last_commit, **named)
             is_same = last is not None and last.file_hash == file_hash
             is_fullload = last is not None and last.load_type == LoadType.FULLLOAD.value
             return last if is_same and is_fullload else None
-        return self.first(conn, query.where(self._loads.c.once_key == once_key(load, file_hash)))
+        key = once_key(load, file_hash)
+        return self.find(conn, self.queries.last_with_bytes, **named, of_once_key=key)
 
     def past_plans(self, conn: sa.Connection, table: TableName) -> list[str]:
         """Return the plans of the last loads into the table as JSON, the newest first."""
@@ -100,16 +90,10 @@ class History:
 
         Only where one of the two replaces all rows; a fullload before an append.
         """
-        query = sa.select(self._loads).where(
-            self._loads.c.schema_name == load.table.schema,
-            self._loads.c.table_name == load.table.name,
-            self._loads.c.load_id > load.load_id,
-            in_states(self._loads.c.state, STANDING),
-        )
-        replacing = self._loads.c.load_type == LoadType.FULLLOAD.value
-        found = self.first(conn, query.where(replacing))
+        values = of_table(load.table.schema, load.table.name) | {"of_load_id": load.load_id}
+        found = self.find(conn, self.queries.later_fullload, **values)
         if found is None and load.drop.load_type is LoadType.FULLLOAD:
-            found = self.first(conn, query)
+            found = self.find(conn, self.queries.later_commit, **values)
         return found
 
     def unfiled(self, conn: sa.Connection) -> list[LoadRecord]:
@@ -146,16 +130,8 @@ class History:
 
     def backups(self, conn: sa.Connection, table: TableName) -> list[tuple[int, str]]:
         """Return load id and backup of each fullload of a table that has one, newest first."""
-        query = (
-            sa.select(self._loads.c.load_id, self._loads.c.backup_table)
-            .where(
-                self._loads.c.schema_name == table.schema,
-                self._loads.c.table_name == table.name,
-                self._loads.c.backup_table.is_not(None),
-            )
-            .order_by(self._loads.c.commit_no.desc())
-        )
-        return [(row.load_id, row.backup_table) for row in conn.execute(query)]
+        found = conn.execute(self.queries.backups, of_table(table.schema, table.name))
+        return [(row.load_id, row.backup_table) for row in found]
 
     def outcomes(self, conn: sa.Connection, limit: int) -> list[LoadRecord]:
         """Return the latest loads that are over, newest first, without their layouts and plans."""
@@ -225,9 +201,14 @@ class History:
         newest = sa.func.coalesce(sa.func.max(self._loads.c.load_id), 0)
         return sa.select(newest - loads).scalar_subquery()
 
-    def all(self, conn: sa.Connection, query: sa.Select[Any]) -> list[LoadRecord]:
-        """Return every row of a query over the load history."""
-        return [_record(row) for row in conn.execute(query).mappings()]
+    def all(self, conn: sa.Connection, query: sa.Select[Any], **values: Any) -> list[LoadRecord]:
+        """Return every row of a query over the load history; `values` are its parameters."""
+        return [_record(row) for row in conn.execute(query, values).mappings()]
+
+    def find(self, conn: sa.Connection, query: sa.Select[Any], **values: Any) -> LoadRecord | None:
+        """Return the one row of a query of `queries`, None when it has none."""
+        row = conn.execute(query, values).mappings().first()
+        return _record(row) if row else None
 
     def first(self, conn: sa.Connection, query: sa.Select[Any]) -> LoadRecord | None:
         """Return the first row of a query over the load history, None when it has none."""

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from dropload.durable import stored_path_text
 from dropload.error_codes import code_of
 from dropload.errors import ClaimLostError, DroploadError, DuplicateError, HeldError
-from dropload.journal.history import FILE_GONE, LATE_WRITE, History, once_key, progress_values
+from dropload.journal.history import LATE_WRITE, History, once_key, progress_values
+from dropload.journal.queries import FILE_GONE, of_table
 from dropload.journal.tables import JournalTables, path_of_key
 from dropload.journal.tracking import HELD, WAITING, Tracking, layout_values
 from dropload.model import (
@@ -52,6 +53,7 @@ class Loads:
         self._target = target
         self._tables = tables
         self._loads = tables.loads
+        self._queries = history.queries
         self._tracking = tracking
         self._history = history
         self._lease = lease
@@ -71,18 +73,15 @@ class Loads:
         """
         now = self._target.now(conn)
         changed = conn.execute(
-            sa.update(self._loads)
-            .where(
-                self._loads.c.load_id == load.load_id,
-                self._loads.c.worker == load.worker,
-                self._history.is_open,
-            )
-            .values(
-                state=state,
-                lease_until=now + self._lease,
+            self._queries.change_own,
+            {
+                "of_load_id": load.load_id,
+                "of_worker": load.worker,
+                "state": state,
+                "lease_until": now + self._lease,
                 **progress_values(progress, now),
                 **values,
-            )
+            },
         )
         if changed.rowcount != 1:
             raise ClaimLostError(f"Load {load.load_id} was taken over or cancelled.")
@@ -176,16 +175,15 @@ class Loads:
 
     def _next_commit_no(self, conn: sa.Connection, table: TableName) -> int:
         """Return the next number; the caller holds the table's queue."""
-        query = sa.select(sa.func.max(self._loads.c.commit_no)).where(
-            self._loads.c.schema_name == table.schema, self._loads.c.table_name == table.name
-        )
-        return int(conn.execute(query).scalar() or 0) + 1
+        last = conn.execute(self._queries.last_commit_no, of_table(table.schema, table.name))
+        return int(last.scalar() or 0) + 1
 
     def _free_once_key(self, conn: sa.Connection, load: Load, file_hash: str) -> str | None:
+        if load.drop.load_type is not LoadType.APPEND:
+            return None
         key = once_key(load, file_hash)
-        query = sa.select(self._loads).where(self._loads.c.once_key == key)
-        is_append = load.drop.load_type is LoadType.APPEND
-        return key if is_append and self._history.first(conn, query) is None else None
+        taken = conn.execute(self._queries.with_bytes, {"of_once_key": key}).first()
+        return key if taken is None else None
 
     def close(
         self,
@@ -312,12 +310,8 @@ class Loads:
         row = self._history.row(conn, load_id)
         if row is None:
             return
-        tracked = self._tables.tracking
-        conn.execute(
-            sa.update(tracked)
-            .where(tracked.c.id == row.tracking_id, tracked.c.load_id == load_id)
-            .values(status=row.state)
-        )
+        of_file = {"of_tracking_id": row.tracking_id, "of_load_id": load_id}
+        conn.execute(self._queries.tell_file, of_file | {"status": row.state})
 
     def note_late_write(self, conn: sa.Connection, load_id: int, message: str) -> None:
         """Note of a load that is over that its file was written to afterwards."""

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from dropload.durable import stored_path_text
+from dropload.journal.queries import Queries
 from dropload.journal.tables import JournalTables, path_key
 from dropload.model import (
     OPEN_STATES,
@@ -44,9 +45,10 @@ _LONGEST_PAUSE_NS = 600 * 10**9
 class Tracking:
     """Reads and writes rows of the tracking table, always in the caller's transaction."""
 
-    def __init__(self, target: Target, tables: JournalTables) -> None:
+    def __init__(self, target: Target, tables: JournalTables, queries: Queries) -> None:
         self._target = target
         self._table = tables.tracking
+        self._queries = queries
         self._loads = tables.loads
 
     def upsert_waiting(
@@ -152,23 +154,20 @@ class Tracking:
         if row is not None:
             return row
         values = _new_row(text, area, load_type, self._target.now(conn))
-        conn.execute(sa.insert(self._table).values(values | _version_values(version)))
+        conn.execute(self._queries.new_file, values | _version_values(version))
         made = self.find(conn, text)
         assert made is not None  # noqa: S101 - inserted above in the same transaction
         return made
 
     def find(self, conn: sa.Connection, file_path: str) -> TrackedFile | None:
         """Return the row of a path, None when it was never seen."""
-        query = sa.select(self._table).where(self._table.c.file_path == file_path)
-        found = conn.execute(query).mappings().first()
+        found = conn.execute(self._queries.file, {"of_path": file_path}).mappings().first()
         return TrackedFile(**found) if found else None
 
     def set_status(self, conn: sa.Connection, tracking_id: int, status: str, **values: Any) -> bool:
         """Write a new status and whatever else changed with it; return whether the row is there."""
         changed = conn.execute(
-            sa.update(self._table)
-            .where(self._table.c.id == tracking_id)
-            .values(status=status, **values)
+            self._queries.change_file, {"of_tracking_id": tracking_id, "status": status, **values}
         )
         return changed.rowcount == 1
 

@@ -1,0 +1,109 @@
+"""Statements that every load runs, built once: building one takes longer than running it.
+
+What differs from load to load are parameters. Their names begin with `of_`, since a parameter of an
+UPDATE that is named as a column is taken for its new value.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from dropload.journal.tables import JournalTables, in_states
+from dropload.model import OPEN_STATES, STANDING, LoadType, State
+
+FILE_GONE = "file_gone"
+"""Category of a load whose file was gone, or another, before it could be moved."""
+UNFILED = (State.COMMITTED, State.FAILED, State.DUPLICATE)
+"""Over as far as the rows go; the file still has to be moved unless `filed_at` says so."""
+
+_ID: sa.BindParameter[int] = sa.bindparam("of_load_id")
+_FILE: sa.BindParameter[int] = sa.bindparam("of_tracking_id")
+_WORKER: sa.BindParameter[str] = sa.bindparam("of_worker")
+_SCHEMA: sa.BindParameter[str] = sa.bindparam("of_schema")
+_TABLE: sa.BindParameter[str] = sa.bindparam("of_table")
+_PATH: sa.BindParameter[str] = sa.bindparam("of_path")
+_KEY: sa.BindParameter[str] = sa.bindparam("of_once_key")
+
+
+def of_table(schema: str, table: str) -> dict[str, Any]:
+    """Return the parameters of statements about the loads of a table."""
+    return {"of_schema": schema, "of_table": table}
+
+
+class Queries:
+    """The statements; each one says which parameters it takes."""
+
+    def __init__(self, tables: JournalTables) -> None:
+        loads, own, tracking = tables.loads, tables.loads.c, tables.tracking
+        rows = sa.select(loads)
+        is_open = in_states(own.state, OPEN_STATES)
+        standing = (
+            own.schema_name == _SCHEMA,
+            own.table_name == _TABLE,
+            in_states(own.state, STANDING),
+        )
+        newest = rows.where(*standing).order_by(own.commit_no.desc()).limit(1)
+
+        self.load = rows.where(own.load_id == _ID).limit(1)
+        """of_load_id"""
+        self.last_commit = newest
+        """of_schema, of_table"""
+        self.last_with_bytes = newest.where(own.once_key == _KEY)
+        """of_schema, of_table, of_once_key"""
+        self.with_bytes = sa.select(own.load_id).where(own.once_key == _KEY)
+        """of_once_key"""
+        self.later_commit = rows.where(*standing, own.load_id > _ID).limit(1)
+        """of_schema, of_table, of_load_id"""
+        self.later_fullload = self.later_commit.where(own.load_type == LoadType.FULLLOAD.value)
+        """of_schema, of_table, of_load_id"""
+        self.last_commit_no = sa.select(sa.func.max(own.commit_no)).where(
+            own.schema_name == _SCHEMA, own.table_name == _TABLE
+        )
+        """of_schema, of_table"""
+        self.backups = (
+            sa.select(own.load_id, own.backup_table)
+            .where(
+                own.schema_name == _SCHEMA,
+                own.table_name == _TABLE,
+                own.backup_table.is_not(None),
+            )
+            .order_by(own.commit_no.desc())
+        )
+        """of_schema, of_table"""
+        self.open_of_table = rows.where(
+            own.schema_name == _SCHEMA,
+            own.table_name == _TABLE,
+            own.tracking_id != _FILE,
+            own.in_tree == sa.true(),
+            is_open,
+        ).order_by(own.load_id)
+        """of_schema, of_table, of_tracking_id"""
+        self.open_of_file = rows.where(own.tracking_id == _FILE, is_open).limit(1)
+        """of_tracking_id"""
+        self.unfiled_of_file = rows.where(
+            own.tracking_id == _FILE, in_states(own.state, UNFILED), own.filed_at.is_(None)
+        )
+        """of_tracking_id"""
+        self.lost_of_file = (
+            rows.where(
+                own.tracking_id == _FILE,
+                own.state == State.FILED,
+                own.error_category == FILE_GONE,
+            )
+            .order_by(own.load_id.desc())
+            .limit(1)
+        )
+        """of_tracking_id"""
+        self.new_load = sa.insert(loads)
+        """The values of its row."""
+        self.change_own = sa.update(loads).where(own.load_id == _ID, own.worker == _WORKER, is_open)
+        """of_load_id, of_worker, and the new values: nothing is changed once the claim is lost."""
+
+        self.new_file = sa.insert(tracking)
+        """The values of its row."""
+        self.file = sa.select(tracking).where(tracking.c.file_path == _PATH)
+        """of_path"""
+        self.change_file = sa.update(tracking).where(tracking.c.id == _FILE)
+        """of_tracking_id, and the new values"""
+        self.tell_file = self.change_file.where(tracking.c.load_id == _ID)
+        """of_tracking_id, of_load_id, and the new values"""
