@@ -235,6 +235,12 @@ class MetricsConfig(Section):
     """So many tables are counted by name, those that come later together as `other`."""
 
 
+class TracingConfig(Section):
+    """Whether the way of each load is told to OpenTelemetry; where to is its environment's."""
+
+    enabled: bool = False
+
+
 class LogConfig(Section):
     """What is logged and how."""
 
@@ -262,6 +268,7 @@ class Config(Section):
     retry: RetryConfig = RetryConfig()
     health: HealthConfig = HealthConfig()
     metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
     notify: NotifyConfig = NotifyConfig()
     expected: ExpectedConfig = ExpectedConfig()
     log: LogConfig = LogConfig()

@@ -188,7 +188,12 @@ class _Voyage:
         outcome = self._run_with_lease()
         if outcome.verdict is Verdict.LOADED and outcome.filed_path is not None:
             self._tell_unusual()
-        return replace(outcome, step_seconds=self._times.seconds, steps_retried=self._retries)
+        return replace(
+            outcome,
+            step_seconds=self._times.seconds,
+            steps_retried=self._retries,
+            spans=self._times.spans,
+        )
 
     def _run_with_lease(self) -> Outcome:
         try:

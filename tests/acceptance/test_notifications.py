@@ -35,7 +35,8 @@ def daemon(tmp_path: Path, site: Site) -> Iterator[Daemon]:
 
 
 def last(site: Site) -> dict[str, Any]:
-    return site.got[-1]
+    message: dict[str, Any] = site.got[-1]
+    return message
 
 
 def test_bad_files_are_one_message_a_missing_file_is_told_once_and_the_recovery_follows(

@@ -12,6 +12,7 @@ from dropload.health import Check, Health, Level, check_health
 from dropload.health.apart import run_apart
 from dropload.logs import configure_logs, mask_secrets
 from dropload.notify import open_services
+from dropload.traces import check_traces
 
 _SLACK_SECONDS = 0.5
 """Beyond the checks' own limit: they end by themselves, unless the whole process is stuck."""
@@ -96,6 +97,7 @@ def config_check(session: Session) -> None:
     """Say whether the configuration is right; every wrong key with what would be right."""
     session.loaded  # noqa: B018 - reading it is the check
     open_services(session.loaded.config.notify)
+    check_traces(session.loaded.config)
     click.echo("The configuration is right.")
     click.echo(f"database   {mask_secrets(session.dock.target.describe())}")
 

@@ -49,6 +49,7 @@ def open_services(settings: NotifyConfig) -> dict[str, Service]:
         raise ConfigError(
             "notify.receivers: the package apprise, which sends the messages, is not installed.",
             hint="Install it: pip install 'dropload[notify]'.",
+            code="extra",
         ) from exc
     return {
         name: AppriseService(

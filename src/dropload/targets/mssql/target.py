@@ -118,6 +118,17 @@ class SQLServerTarget(ServerTarget):
         """Return host and database."""
         return f"{self._settings.host}/{self._settings.name}"
 
+    @property
+    def system_name(self) -> str:
+        """Return what OpenTelemetry calls SQL Server."""
+        return "microsoft.sql_server"
+
+    @property
+    def namespace(self) -> str:
+        """Return the database, with its instance before it where one is named."""
+        names = (self._settings.instance, self._settings.name)
+        return "|".join(name for name in names if name)
+
     def now(self, conn: sa.Connection) -> datetime:
         """Return the server's clock."""
         found: datetime = conn.exec_driver_sql("SELECT SYSUTCDATETIME()").scalar_one()

@@ -145,6 +145,11 @@ class SQLiteTarget(Target):
         return f"file {self._path}"
 
     @property
+    def namespace(self) -> str:
+        """Return the file: it has no server."""
+        return str(self._path)
+
+    @property
     def file(self) -> Path | None:
         """Return the file that holds the rows."""
         return self._path
