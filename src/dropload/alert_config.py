@@ -42,6 +42,7 @@ class Event(StrEnum):
     FILES_NOT_MOVED = "files_not_moved"
     LATE_WRITE = "late_write"
     LOAD_SLOW = "load_slow"
+    LOAD_UNUSUAL = "load_unusual"
 
 
 class NotifyReceiver(Section):

@@ -120,6 +120,23 @@ def test_files_that_fail_are_told_together_and_once_that_their_table_loads_again
     assert night.heard() == []
 
 
+def test_loads_that_are_not_as_usual_are_told_together_with_what_was_different(
+    night: Night,
+) -> None:
+    for n in range(3):
+        unusual = f"{n} rows (usually 5,000): nothing else was different"
+        night.finish(f"sales_{n}.csv", Verdict.LOADED, load_id=50 + n, unusual=unusual)
+    night.finish("sales_4.csv", Verdict.LOADED, load_id=53)
+    night.restart()
+    [message] = night.inbox.got
+    assert message.title.startswith("WARNING: 3 files not as usual (dropload on ")
+    assert message.body.startswith(
+        "3 files not as usual: sales_#.csv (dbo.sales), 02:00.\nThe last, sales_2.csv: "
+        "Load 52 of dbo.sales: 2 rows (usually 5,000): nothing else was different.\n"
+        "dropload stats dbo.sales\n"
+    )
+
+
 def test_a_held_file_is_told_with_the_command_and_not_again_after_a_restart(
     night: Night,
 ) -> None:

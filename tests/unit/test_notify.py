@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -318,6 +319,13 @@ def test_a_message_for_many_things_stays_short_enough_for_every_service() -> Non
     said = words(*notes)
     assert "And 15 more: `dropload status`" in said.body
     assert len(said.body) < 2000
+
+
+def test_the_guide_names_every_event_with_its_severity() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", guide, re.MULTILINE))
+    assert told.keys() == set(Event)
+    assert {one for cell in told.values() for one in cell.split(", ")} <= set(Severity)
 
 
 # --- services

@@ -142,6 +142,16 @@ class Alarms:
             said = f"{table} loads again, {self._after(since)} its first failure"
             self._tell(Event.FILE_FAILED, Severity.ERROR, said, text, table, is_over=True)
         self._close(_key(PAUSED, table), text)
+        if outcome.unusual:
+            self._note_unusual(outcome, table, name)
+
+    def _note_unusual(self, outcome: Outcome, table: str, name: str) -> None:
+        text = (
+            f"Load {outcome.load_id} of {table}: {outcome.unusual}.\n"
+            f"dropload stats {shlex.quote(table)}"
+        )
+        said = f"{name} is not as usual"
+        self._tell(Event.LOAD_UNUSUAL, Severity.WARNING, said, text, table, name)
 
     # --- what lasts
 

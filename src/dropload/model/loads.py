@@ -141,6 +141,8 @@ class Outcome:
     """How long each step of the load took, in the order of the steps; those that it came to."""
     steps_retried: int = 0
     """How often a step was done again within the load, because of trouble that passed."""
+    unusual: str = ""
+    """In what its load was far from those of its table before it; empty where it was as usual."""
     spans: tuple[StepSpan, ...] = ()
     """When each step was under way, in the order in which they began."""
 
