@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dropload.config import Config, known_keys, load_config, parse_address
+from dropload.config import Config, parse_address
+from dropload.config_findings import known_keys
+from dropload.config_reading import load_config
 from dropload.errors import ConfigError
 from dropload.resources import resource_folder
 from dropload.targets import open_target

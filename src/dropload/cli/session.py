@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from dropload.config import Config, LoadedConfig, LogConfig, load_config
+from dropload.config import Config, LogConfig
+from dropload.config_reading import LoadedConfig, load_config
 from dropload.dock import Dock, check_prepared, open_dock
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
