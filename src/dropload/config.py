@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from dropload.alert_config import ExpectedConfig, ExpectedFile, NotifyConfig, NotifyReceiver
-from dropload.config_base import Days, Name, Positive, Seconds, Section, Share
+from dropload.config_base import Days, Name, NamedPath, Positive, Seconds, Section, Share
 
 ALWAYS_IGNORED = (
     ".*",
@@ -31,13 +32,25 @@ NEEDS_RESTART = ("paths", "database", "schemas")
 class PathsConfig(Section):
     """Where the drop tree and the daemon's own files are."""
 
-    dropoff: Path = Path("dropoff")
-    state: Path | None = None
+    dropoff: NamedPath = Path("dropoff")
+    state: NamedPath | None = None
     """Heartbeat and other small files of the daemon; default: `.dropload` inside the drop tree."""
 
 
 DEFAULT_URL = "sqlite:///data/dropload.db"
 """The embedded default: nothing to install."""
+
+
+def _parts_of_url(url: str) -> dict[str, str | None]:
+    """Return what a URL says beside its password; nothing of one that cannot be read."""
+    try:
+        parts = urlsplit(url)
+        port = str(parts.port) if parts.port else None
+    except ValueError:
+        return {}  # said better when it is opened
+    user = unquote(parts.username) if parts.username else None
+    kind = parts.scheme.partition("+")[0] or None
+    return {"type": kind, "host": parts.hostname, "port": port, "user": user}
 
 
 class DatabaseConfig(Section):
@@ -51,7 +64,7 @@ class DatabaseConfig(Section):
     name: str | None = None
     user: str | None = None
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: NamedPath | None = None
     instance: str | None = None
     odbc_driver: str | None = None
     """Name or path of the ODBC driver; default: the best that is registered, else the wheel's."""
@@ -74,6 +87,18 @@ class DatabaseConfig(Section):
     """Connections that a process keeps open to a server."""
     pool_recycle_seconds: Annotated[int, Field(ge=-1)] = 1800
     """Age at which a connection is replaced, before a firewall drops it; -1: never."""
+
+    @model_validator(mode="after")
+    def _check_one_place(self) -> "DatabaseConfig":
+        """Refuse two databases: which of them counts would differ from target to target."""
+        if self.url is None:
+            return self
+        said = _parts_of_url(self.url.get_secret_value())
+        for name, in_url in said.items():
+            beside = getattr(self, name)
+            if beside is not None and in_url is not None and str(beside) != in_url:
+                raise ValueError(f"url and {name} name different ones: leave one of them out")
+        return self
 
 
 class SchemasConfig(Section):
@@ -168,6 +193,15 @@ class RetryConfig(Section):
     """How long a table's queue pauses after an error that the database owner must mend."""
 
 
+_GRAVER = (
+    ("heartbeat_warning_seconds", "heartbeat_critical_seconds"),
+    ("waiting_warning_seconds", "waiting_critical_seconds"),
+    ("failed_warning_share", "failed_critical_share"),
+    ("min_free_critical_mb", "min_free_mb"),
+)
+"""Thresholds of which the first is crossed before the second, or not after it."""
+
+
 class HealthConfig(Section):
     """Thresholds of the health check."""
 
@@ -193,6 +227,16 @@ class HealthConfig(Section):
     repeated_failures: Annotated[int, Field(ge=2)] = 3
     """So many files with names alike that failed for one reason, and none that loaded since."""
     clock_skew_warning_seconds: Seconds = 30
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "HealthConfig":
+        for first, second in _GRAVER:
+            warning, critical = getattr(self, first), getattr(self, second)
+            if warning > critical:
+                raise ValueError(
+                    f"{first} ({warning:g}) must not be more than {second} ({critical:g})"
+                )
+        return self
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -236,10 +280,10 @@ class LogConfig(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
     """`auto`: text for people on a terminal, JSON lines elsewhere."""
-    file: Path | None = None
+    file: NamedPath | None = None
     max_mb: Annotated[int, Field(ge=0)] = 0
     """A log file of this size is put away before its day is over; 0: none is."""
-    audit_file: Path | None = None
+    audit_file: NamedPath | None = None
     """A line of JSON for each action of a person, beside the journal's table; default: none."""
 
 

@@ -1,12 +1,38 @@
 """Say what is wrong with a configuration: key, value, where it was set, what would be right."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from dropload.config import ENTRIES, Config
+
+_WHOLE, _NUMBER, _TEXT = "write a whole number", "write a number", "write text in quotes"
+_TRUTH = "write true or false"
+_RIGHT = {
+    "int_parsing": _WHOLE,
+    "int_parsing_size": _WHOLE,
+    "int_type": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_parsing": _NUMBER,
+    "float_type": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_parsing": _TRUTH,
+    "bool_type": _TRUTH,
+    "string_type": _TEXT,
+    "path_type": _TEXT,
+    "string_too_short": "it must not be empty",
+    "tuple_type": 'write a list, for example ["a", "b"]',
+    "dict_type": "it is a table: write the keys below it",
+    "model_type": "it is a table: write the keys below it",
+    "greater_than": "it must be more than {gt:,g}",
+    "greater_than_equal": "it must be at least {ge:,}",
+    "less_than_equal": "it must be at most {le:,}",
+}
+"""What would be right, by pydantic's name of what is wrong."""
+_SHARES = "it must be at most 1, which is all of it: 0.5 is half"
 
 
 def explain(error: Any, sources: Mapping[str, str]) -> str:
@@ -15,16 +41,35 @@ def explain(error: Any, sources: Mapping[str, str]) -> str:
     origin = _origin_of(key, sources)
     if error["type"] == "extra_forbidden":
         return f"{origin}: there is no key {key!r}.{_nearest(key)}"
-    said = error["msg"].removeprefix("Value error, ")
     if error["type"] == "missing":
         return f"{origin}: {key} is missing."
     if error["loc"][-1] == "[key]":
         return f"{origin}: {key} is no possible name: write a-z, 0-9 and _, a letter first."
-    if isinstance(error["input"], (Mapping, BaseModel)):
-        # Not its text: what it says of others may be a secret.
-        return f"{origin}: {key} is not possible: {said}."
+    # Not the text of a table: what it says of others may be a secret.
+    is_table = isinstance(error["input"], (Mapping, BaseModel))
     shown = "***" if _is_secret(key) else repr(error["input"])
-    return f"{origin}: {key} = {shown} is not possible: {said}."
+    what = key if is_table else f"{key} = {shown}"
+    return f"{origin}: {what} is not possible: {_say_right(key, error)}.{_suggest(error)}"
+
+
+def _say_right(key: str, error: Any) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind in ("literal_error", "enum"):
+        return f"write {context['expected']}"
+    if kind == "less_than_equal" and context["le"] == 1:
+        return _SHARES
+    said = _RIGHT.get(kind)
+    if said is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    unit = " of seconds, without a unit" if said == _NUMBER and key.endswith("_seconds") else ""
+    return said.format(**context) + unit
+
+
+def _suggest(error: Any) -> str:
+    """Return which of the words that are possible was probably meant."""
+    known = re.findall(r"'([^']+)'", error.get("ctx", {}).get("expected", ""))
+    found = difflib.get_close_matches(str(error["input"]).lower(), known, n=1, cutoff=0.6)
+    return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def _key_of(where: tuple[int | str, ...]) -> str:
@@ -44,13 +89,31 @@ def _origin_of(key: str, sources: Mapping[str, str]) -> str:
 
 
 def _nearest(key: str) -> str:
-    known = list(Config.model_fields) if "." not in key else list(known_keys())
-    parent = key.rpartition(".")[0]
+    """Return the key that was probably meant: of the same section, or of that name elsewhere."""
+    parent, _, name = key.rpartition(".")
+    siblings = _keys_below(parent)
+    if found := difflib.get_close_matches(name, siblings, n=1, cutoff=0.5):
+        near = f"{parent}.{found[0]}" if parent else found[0]
+        return f" Did you mean {near!r}?"
+    if elsewhere := keys_named(name):
+        return f" Did you mean {elsewhere[0]!r}?"
+    place = f"[{parent}] has" if parent else "The sections are"
+    return f" {place}: {', '.join(siblings)}."
+
+
+def _keys_below(parent: str) -> list[str]:
     entry = ENTRIES.get(parent.rpartition(".")[0])
     if entry is not None:
-        known = [f"{parent}.{inner}" for inner in entry.model_fields]
-    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+        return list(entry.model_fields)
+    if not parent:
+        return list(Config.model_fields)
+    section = Config.model_fields.get(parent)
+    return list(type(section.default).model_fields) if section else []
+
+
+def keys_named(name: str) -> list[str]:
+    """Return the keys of that name in whatever section."""
+    return [key for key in known_keys() if key.rpartition(".")[2] == name]
 
 
 def known_keys() -> Iterator[str]:

@@ -1,24 +1,29 @@
 """Read, merge and check the configuration: defaults, one TOML file, `.env`, environment."""
 
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import ValidationError
 
 from dropload.config import ENTRIES, Config
-from dropload.config_findings import explain
-from dropload.errors import ConfigError
+from dropload.config_findings import explain, keys_named
+from dropload.config_lines import explain_bytes, explain_syntax, find_lines
+from dropload.errors import ConfigError, WrongValuesError
 
 ENV_PREFIX = "DROPLOAD_"
 CONFIG_VARIABLE = "DROPLOAD_CONFIG"
 DEFAULT_FILES = (Path("config/dropload.toml"), Path("/etc/dropload/dropload.toml"))
 _NOT_KEYS = (CONFIG_VARIABLE, "DROPLOAD_TEST_")
 """Variables with our prefix that are not configuration keys."""
+_KEY = re.compile(r"\w+(\.\w+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,14 @@ class LoadedConfig:
             for name, value in section:
                 for key, one in _flatten(f"{section_name}.{name}", value):
                     yield Setting(key, one, self.sources.get(key, "default"))
+
+    def locate(self, error: ConfigError) -> ConfigError:
+        """Return an error with the origin of the key that it begins with, where there is one."""
+        found = _KEY.match(error.message)
+        origin = self.sources.get(found[0]) if found else None
+        if origin is None:
+            return error
+        return ConfigError(f"{origin}: {error.message}", hint=error.hint, code=error.code)
 
 
 def _flatten(key: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -72,9 +85,9 @@ def load_config(
     sources: dict[str, str] = {}
     file = _config_file(path, environ)
     if file is not None:
-        _merge(values, sources, _read_toml(file), str(file))
-    dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None}
-    for variables, origin in ((dotenv, str(env_file)), (environ, "environment")):
+        _merge_file(values, sources, file)
+    variables_of = ((_read_dotenv(env_file), str(env_file)), (environ, "environment"))
+    for variables, origin in variables_of:
         for name, value in variables.items():
             _merge_variable(values, sources, name, value, origin)
     return LoadedConfig(_validate(values, sources), sources)
@@ -87,33 +100,80 @@ def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     return next((file for file in DEFAULT_FILES if file.is_file()), None)
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def _merge_file(values: dict[str, dict[str, Any]], sources: dict[str, str], file: Path) -> None:
+    text = _read_text(file)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        sections = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        said, advice = explain_syntax(text, str(exc))
+        raise ConfigError(f"{file}: {said}.", hint=advice, code="config_file") from None
+    lines = find_lines(text)
+
+    def origin_of(key: str) -> str:
+        while key and key not in lines:  # a table in one line
+            key = key.rpartition(".")[0]
+        return f"{file}, line {lines[key]}" if key else str(file)
+
+    _merge(values, sources, sections, origin_of)
+
+
+def _read_text(file: Path) -> str:
+    try:
+        content = file.read_bytes()
+        # Editors of Windows put a mark before the first line.
+        return content.decode("utf-8-sig")
     except OSError as exc:
         raise ConfigError(
             f"The configuration file {file} cannot be read: {exc.strerror}.",
-            hint="Name another with --config or DROPLOAD_CONFIG.",
+            hint="Let dropload's user read it, or name another with --config or DROPLOAD_CONFIG.",
             code="config_file",
         ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file} is not valid TOML: {exc}.", code="config_file") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(
+            f"{file}: {explain_bytes(content, exc.start)}.",
+            hint="Save the file as UTF-8.",
+            code="config_file",
+        ) from None
+
+
+def _read_dotenv(file: Path) -> dict[str, str]:
+    """Return the variables of `.env`; those without a value say nothing."""
+    if not file.is_file():
+        return {}
+    text = _read_text(file)
+    for line in parse_stream(StringIO(text)):
+        if line.error and ENV_PREFIX in line.original.string:
+            raise ConfigError(
+                f"{file}, line {line.original.line} cannot be read as NAME=value.",
+                hint="A quote that is opened is closed in the same line.",
+                code="config_file",
+            )
+    found = dotenv_values(stream=StringIO(text))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _merge(
     values: dict[str, dict[str, Any]],
     sources: dict[str, str],
     sections: Mapping[str, Any],
-    origin: str,
+    origin_of: Callable[[str], str],
 ) -> None:
     for section, entries in sections.items():
         if not isinstance(entries, Mapping):
-            raise ConfigError(
-                f"{origin}: {section!r} stands outside a section.",
-                hint="Keys belong below a line such as [paths].",
-                code="config_value",
-            )
-        _put(values.setdefault(section, {}), sources, section, entries, origin)
+            raise _outside(section, origin_of(section))
+        sources[section] = origin_of(section)
+        _put(values.setdefault(section, {}), sources, section, entries, origin_of)
+
+
+def _outside(name: str, origin: str) -> ConfigError:
+    if name in Config.model_fields:
+        said, hint = "is a section", f"Write [{name}] in a line of its own, and its keys below."
+    else:
+        known = keys_named(name)
+        section = known[0].partition(".")[0] if known else "paths"
+        said = "stands outside a section"
+        hint = f"It belongs below [{section}]." if known else "Keys belong below one, as [paths]."
+    return ConfigError(f"{origin}: {name!r} {said}.", hint=hint, code="config_value")
 
 
 def _put(
@@ -121,7 +181,7 @@ def _put(
     sources: dict[str, str],
     key: str,
     entries: Mapping[str, Any],
-    origin: str,
+    origin_of: Callable[[str], str],
 ) -> None:
     """Add entries to those that are there; tables of one name are put together."""
     for name, value in entries.items():
@@ -129,10 +189,10 @@ def _put(
         if isinstance(value, Mapping):
             there = into.get(name)
             into[name] = there if isinstance(there, dict) else {}
-            _put(into[name], sources, inner, value, origin)
+            _put(into[name], sources, inner, value, origin_of)
         else:
             into[name] = value
-            sources[inner] = origin
+            sources[inner] = origin_of(inner)
 
 
 def _merge_variable(
@@ -157,7 +217,7 @@ def _merge_variable(
         parsed = [item.strip() for item in value.split(",") if item.strip()]
     for part in reversed(path):
         parsed = {part: parsed}
-    _merge(values, sources, parsed, f"{origin} {name}")
+    _merge(values, sources, parsed, lambda _key: f"{origin} {name}")
 
 
 def _is_list(path: list[str]) -> bool:
@@ -173,5 +233,5 @@ def _validate(values: dict[str, dict[str, Any]], sources: Mapping[str, str]) -> 
     try:
         return Config.model_validate(values)
     except ValidationError as exc:
-        lines = [explain(error, sources) for error in exc.errors(include_url=False)]
-        raise ConfigError("\n".join(lines), code="config_value") from exc
+        findings = [explain(error, sources) for error in exc.errors(include_url=False)]
+        raise WrongValuesError(findings) from exc

@@ -168,9 +168,10 @@ class Daemon:
             for problem in tree.check():
                 self._log.error("folder_unusable", problem=problem.message)
         except (OSError, DroploadError) as exc:
-            if str(exc) != self._tree_problem:
-                self._log.error("tree_not_made", reason=str(exc))
-            self._tree_problem = str(exc)
+            reason = _explain_refusal(exc) if isinstance(exc, OSError) else str(exc)
+            if reason != self._tree_problem:
+                self._log.error("tree_not_made", reason=reason)
+            self._tree_problem = reason
         else:
             self._tree_problem = ""
 
@@ -551,9 +552,9 @@ class Daemon:
         if self._clock() < self._next_note:
             return
         self._next_note = self._clock() + NOTE_SECONDS
-        if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
-            return  # what is made on a bare mount point would be hidden by its share
         try:
+            if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
+                return  # what is made on a bare mount point would be hidden by its share
             leave_note(self._dock.config)
         except OSError as exc:
             self._log.debug("note_not_left", reason=str(exc))
@@ -605,6 +606,14 @@ class Daemon:
             write_heartbeat(self._dock.config.state_folder, heartbeat)
         except OSError as exc:
             self._log.debug("heartbeat_not_written", reason=str(exc))
+
+
+def _explain_refusal(error: OSError) -> str:
+    """Return which folder the system refuses to make, and what to do."""
+    return (
+        f"The folder {path_text(error.filename or '')} cannot be made: {error.strerror}. Give the "
+        "service's user the right to write there, or name another in [paths]."
+    )
 
 
 def _find_differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:

@@ -221,7 +221,7 @@ def test_thresholds_and_passwords_are_no_part_of_what_is_compared(tmp_path: Path
             tmp_path,
             database={"url": url, "password": password},
             gate={"checks": checks},
-            health={"min_free_mb": len(password)},
+            health={"min_free_mb": 100 + len(password)},
         )
         return digest_sections(config)
 

@@ -63,7 +63,8 @@ def _look_apart(session: Session) -> Health:
     try:
         config = session.read_config()
     except ConfigError as exc:
-        return Health((Check(exc.category, Level.CRITICAL, f"{exc} [{exc.dl_code}]"),))
+        said = " ".join(str(exc).split())  # in one line
+        return Health((Check(exc.category, Level.CRITICAL, f"{said} [{exc.dl_code}]"),))
     limit = config.health.check_timeout_seconds + _SLACK_SECONDS
     said = f"the check itself gave no answer within {limit:g} s: something blocks its process"
     return run_apart(lambda: check_health(config), limit) or Health(

@@ -12,7 +12,7 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import DroploadError, LockedError, TargetError, TransientError
+from dropload.errors import ConfigError, DroploadError, LockedError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql import columns, owned
@@ -64,6 +64,13 @@ class SQLServerTarget(ServerTarget):
     def create_engine(self) -> sa.Engine:
         """Return an engine over the server that `database.url` or the parts name."""
         self._settings = settings_of(self.database)
+        if not self._settings.host:
+            raise ConfigError(
+                "database.host is missing.",
+                hint="Write database.host, or all in one: "
+                "database.url = mssql://user:password@host:1433/name.",
+                code="database_url",
+            )
         self.driver: Driver = find_driver(self._settings.odbc_driver)
         password = database_password(self._settings)
         self._bulk = BulkWriter(self._settings, password)
