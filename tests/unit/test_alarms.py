@@ -232,6 +232,19 @@ def test_an_error_rate_past_its_threshold_is_told_when_it_rises_and_when_it_is_o
     assert night.heard() == ["Loads no longer fail as often after 5 min, 02:05."]
 
 
+def test_one_senders_failures_stay_one_trouble_although_a_name_leads_to_another_table(
+    yard: Yard,
+) -> None:
+    night = Night(yard, receivers={"sales": {"tables": ["sales"], "events": ["repeated_failures"]}})
+    for n in range(3):
+        yard.drop(f"sales_2026110{n + 1}.csv", "id,name\n1\n")
+    night.alarms.look_at_journal(ExpectedFiles(night.dock))
+    assert night.heard() == ["sales_########.csv fails again and again (dbo.sales), 02:00."]
+    yard.drop("sales_20261199.csv", "id,name\n1\n")
+    night.alarms.look_at_journal(ExpectedFiles(night.dock))
+    assert night.heard() == []
+
+
 def test_files_that_wait_for_too_long_and_one_senders_failures_are_told(
     yard: Yard, night: Night
 ) -> None:

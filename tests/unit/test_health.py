@@ -116,7 +116,21 @@ def test_a_senders_files_that_keep_failing_are_a_warning_with_the_last_reason(ya
     assert check.level is Level.WARNING
     assert "3 files like sales_#.csv failed since " in check.message
     assert "the last, load 3: 1 row cannot be loaded" in check.message
-    assert check.subject == ":sales_#.csv"
+    assert (check.subject, check.table) == ("sales_#.csv", ""), "they lead to three tables"
+
+
+def test_many_failures_of_one_sender_are_named_as_such(yard: Yard) -> None:
+    beat(yard)
+    for n in range(1, 4):
+        yard.drop(f"prices_{n}.csv", f"id\n{n}\n")
+        yard.drop(f"sales_2026112{n}.csv", "id,name\n1\n")
+    assert look(yard)["failures"].message == (
+        "3 of 6 loads failed in the last hour, all like sales_########.csv: see "
+        "`dropload history --errors`"
+    )
+    assert look(yard)["repeated failures"].table == "dbo.sales"
+    yard.drop("other.csv", "id,name\n1\n")
+    assert "4 of 7 loads failed in the last hour, 3 of them like" in look(yard)["failures"].message
 
 
 # --- the daemon

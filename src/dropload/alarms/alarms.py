@@ -181,7 +181,9 @@ class Alarms:
             if kind is None or check.level is Level.OK:
                 continue
             severity = severity_of(kind, check.level)
-            found.add(self._open(kind, severity, check.message, subject=check.subject))
+            found.add(
+                self._open(kind, severity, check.message, table=check.table, subject=check.subject)
+            )
         events = {kind.event for kind in kinds.values()}
         for key, trouble in list(self._memory.open.items()):
             if trouble.event in events and key not in found:
@@ -223,8 +225,8 @@ class Alarms:
         before = self._memory.open.get(key)
         if before is not None and before.severity.rank >= severity.rank:
             return key
-        headline = kind.headline.format(about or subject.rpartition(":")[2])
-        over = kind.over.format(about or subject.rpartition(":")[2])
+        headline = kind.headline.format(about or subject)
+        over = kind.over.format(about or subject)
         since = before.since if before else self._now()
         self._memory.open[key] = Open(
             kind.event, severity, headline, over, text, since, table, subject
