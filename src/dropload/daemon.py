@@ -27,7 +27,7 @@ from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
-from dropload.rivals import NOTE_SECONDS, find_rivals, leave_note, remove_note
+from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
 from dropload.telling import Problems, PutOffDrop, make_heartbeat
 from dropload.traces import check_traces, open_traces
@@ -559,6 +559,7 @@ class Daemon:
         except OSError as exc:
             self._log.debug("note_not_left", reason=str(exc))
             return
+        self._alarms.company = find_company(self._dock.config)
         found = tuple(find_rivals(self._dock.config))
         for rival in found:
             if rival not in self._rivals:

@@ -21,6 +21,7 @@ from dropload.heartbeat import Heartbeat
 from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
 from dropload.notify import Service
 from dropload.notify.message import Message
+from dropload.rivals import Company
 from tests.conftest import Yard, make_config
 from tests.http_receiver import Site
 from tests.unit.test_daemon import Clock
@@ -230,6 +231,24 @@ def test_an_error_rate_past_its_threshold_is_told_when_it_rises_and_when_it_is_o
     night.wall.go(5)
     night.alarms.look_at_journal(expected)
     assert night.heard() == ["Loads no longer fail as often after 5 min, 02:05."]
+
+
+def test_of_two_daemons_one_tells_what_both_see(yard: Yard) -> None:
+    first, second = Night(yard), Night(yard)
+    for n in range(3):
+        yard.drop(f"sales_2026110{n + 1}.csv", "id,name\n1\n")
+    first.alarms.company = Company(is_alone=False, is_first=True)
+    second.alarms.company = Company(is_alone=False, is_first=False)
+    for night in (first, second):
+        night.alarms.look_at_journal(ExpectedFiles(night.dock))
+    first.finish("prices.csv", Verdict.HELD, load_id=7)
+    second.finish("prices.csv", Verdict.HELD)
+    second.alarms.close()
+    assert second.inbox.got == []
+    assert first.heard() == [
+        "sales_########.csv fails again and again (dbo.sales), 02:00.",
+        "prices.csv is held (dbo.sales), 02:00.",
+    ]
 
 
 def test_one_senders_failures_stay_one_trouble_although_a_name_leads_to_another_table(

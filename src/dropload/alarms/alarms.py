@@ -22,6 +22,7 @@ from dropload.model import Outcome, Verdict
 from dropload.notify import Note, Place, Post, Service, open_services
 from dropload.reasons import span
 from dropload.reports import count_of
+from dropload.rivals import Company
 
 _PATIENCE_SECONDS = 5.0
 """What a stop waits for messages; those that are left are sent after the next start."""
@@ -41,6 +42,8 @@ class Alarms:
     ) -> None:
         """Raise ConfigError when a receiver of the configuration cannot be used."""
         self._dock = dock
+        self.company = Company()
+        """Which other daemons of this tree tell the same people."""
         self._now = now
         self._open_post = open_post
         self._memory = Memory()
@@ -105,7 +108,8 @@ class Alarms:
             return
         if outcome.verdict is Verdict.FAILED:
             self._note_failed(finished, outcome)
-        elif outcome.verdict is Verdict.HELD:
+        elif outcome.verdict is Verdict.HELD and (outcome.load_id or self.company.is_alone):
+            # Without a load somebody else has held it before, who tells of it where he can.
             self._note_held(finished, outcome)
         elif outcome.verdict is Verdict.PAUSED:
             text = f"{outcome.message} {outcome.hint}".strip()
@@ -157,7 +161,7 @@ class Alarms:
 
     def look_at_journal(self, expected: ExpectedFiles) -> None:
         """Tell what the journal says of files and loads; raises DroploadError when it is away."""
-        if not self._is_on:
+        if not (self._is_on and self.company.is_first):
             return
         self._tell_missing(expected)
         try:
