@@ -127,9 +127,11 @@ class SQLiteTarget(Target):
                 yield conn
             return
         nothing = sa.create_engine("sqlite://")
-        with nothing.connect() as conn:
-            yield conn
-        nothing.dispose()
+        try:
+            with nothing.connect() as conn:
+                yield conn
+        finally:
+            nothing.dispose()
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLite's result codes by who must act."""
