@@ -8,7 +8,6 @@ import time
 from contextlib import suppress
 
 import pyarrow as pa
-
 from structlog.contextvars import bound_contextvars
 
 from dropload.config import Config, LogConfig
