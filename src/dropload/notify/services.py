@@ -177,6 +177,8 @@ class AppriseService:
             reason = said.get(timeout=self._timeout_seconds)
         except Empty:
             raise late from None
+        # It has answered, although the system may take a moment to end it.
+        self._hanging = None
         if reason:
             raise TransientError(reason)
 
