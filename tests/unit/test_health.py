@@ -36,6 +36,9 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
     made.dock.target.close()
 
 
+PATIENCE_SECONDS = 60.0
+
+
 def beat(yard: Yard, age_seconds: float = 0, **values: Any) -> None:
     """Leave a daemon's sign of life, of this living process."""
     scanned = datetime.now(UTC) - timedelta(seconds=age_seconds)
@@ -457,6 +460,9 @@ def released() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("check of "):
+            thread.join(PATIENCE_SECONDS)  # it closes what it has opened
 
 
 def test_a_server_that_accepts_and_never_answers_is_named(tmp_path: Path) -> None:
