@@ -155,6 +155,22 @@ def logs() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def close_targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what a test leaves open; from 3.13 on Python warns of it, in whatever test is next."""
+    opened: list[Target] = []
+    make = Target.__init__
+
+    def make_and_note(target: Target, *arguments: Any) -> None:
+        make(target, *arguments)
+        opened.append(target)
+
+    monkeypatch.setattr(Target, "__init__", make_and_note)
+    yield
+    for target in opened:
+        target.close()
+
+
 POSTGRESQL_VARIABLE = "DROPLOAD_TEST_POSTGRESQL_URL"
 """Names a server for tests in the place of the wheel's, by a URL of a database that is there, with
 a superuser: postgresql://postgres:password@host/postgres"""

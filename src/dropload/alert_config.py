@@ -1,12 +1,20 @@
 """The sections of the configuration that say who is told what, and which files are expected."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from dropload.config_base import EntryName, Name, Positive, Seconds, Section, TimeOfDay, ZoneName
+from dropload.config_base import (
+    EntryName,
+    Name,
+    NamedPath,
+    Positive,
+    Seconds,
+    Section,
+    TimeOfDay,
+    ZoneName,
+)
 
 
 class Severity(StrEnum):
@@ -42,13 +50,14 @@ class Event(StrEnum):
     FILES_NOT_MOVED = "files_not_moved"
     LATE_WRITE = "late_write"
     LOAD_SLOW = "load_slow"
+    LOAD_UNUSUAL = "load_unusual"
 
 
 class NotifyReceiver(Section):
     """One place that is told, by a URL of Apprise, and what it wants to hear."""
 
     url: SecretStr | None = None
-    url_file: Path | None = None
+    url_file: NamedPath | None = None
     """A file that holds the URL; default: the systemd credential `notify_NAME`."""
     min_severity: Severity = Severity.WARNING
     tables: tuple[Name, ...] = ()

@@ -1,25 +1,15 @@
-"""Read, merge and check the configuration: defaults, one TOML file, `.env`, environment."""
+"""The configuration: its sections, their keys, defaults and ranges."""
 
-import difflib
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
 
-from dotenv import dotenv_values
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 
 from dropload.alert_config import ExpectedConfig, ExpectedFile, NotifyConfig, NotifyReceiver
-from dropload.config_base import Days, Name, Positive, Seconds, Section, Share
-from dropload.errors import ConfigError
-
-ENV_PREFIX = "DROPLOAD_"
-CONFIG_VARIABLE = "DROPLOAD_CONFIG"
-DEFAULT_FILES = (Path("config/dropload.toml"), Path("/etc/dropload/dropload.toml"))
-_NOT_KEYS = (CONFIG_VARIABLE, "DROPLOAD_TEST_")
-"""Variables with our prefix that are not configuration keys."""
+from dropload.config_base import Days, Name, NamedPath, Positive, Seconds, Section, Share
 
 ALWAYS_IGNORED = (
     ".*",
@@ -42,13 +32,25 @@ NEEDS_RESTART = ("paths", "database", "schemas")
 class PathsConfig(Section):
     """Where the drop tree and the daemon's own files are."""
 
-    dropoff: Path = Path("dropoff")
-    state: Path | None = None
+    dropoff: NamedPath = Path("dropoff")
+    state: NamedPath | None = None
     """Heartbeat and other small files of the daemon; default: `.dropload` inside the drop tree."""
 
 
 DEFAULT_URL = "sqlite:///data/dropload.db"
 """The embedded default: nothing to install."""
+
+
+def _parts_of_url(url: str) -> dict[str, str | None]:
+    """Return what a URL says beside its password; nothing of one that cannot be read."""
+    try:
+        parts = urlsplit(url)
+        port = str(parts.port) if parts.port else None
+    except ValueError:
+        return {}  # said better when it is opened
+    user = unquote(parts.username) if parts.username else None
+    kind = parts.scheme.partition("+")[0] or None
+    return {"type": kind, "host": parts.hostname, "port": port, "user": user}
 
 
 class DatabaseConfig(Section):
@@ -62,7 +64,7 @@ class DatabaseConfig(Section):
     name: str | None = None
     user: str | None = None
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: NamedPath | None = None
     instance: str | None = None
     odbc_driver: str | None = None
     """Name or path of the ODBC driver; default: the best that is registered, else the wheel's."""
@@ -85,6 +87,18 @@ class DatabaseConfig(Section):
     """Connections that a process keeps open to a server."""
     pool_recycle_seconds: Annotated[int, Field(ge=-1)] = 1800
     """Age at which a connection is replaced, before a firewall drops it; -1: never."""
+
+    @model_validator(mode="after")
+    def _check_one_place(self) -> "DatabaseConfig":
+        """Refuse two databases: which of them counts would differ from target to target."""
+        if self.url is None:
+            return self
+        said = _parts_of_url(self.url.get_secret_value())
+        for name, in_url in said.items():
+            beside = getattr(self, name)
+            if beside is not None and in_url is not None and str(beside) != in_url:
+                raise ValueError(f"url and {name} name different ones: leave one of them out")
+        return self
 
 
 class SchemasConfig(Section):
@@ -179,6 +193,15 @@ class RetryConfig(Section):
     """How long a table's queue pauses after an error that the database owner must mend."""
 
 
+_GRAVER = (
+    ("heartbeat_warning_seconds", "heartbeat_critical_seconds"),
+    ("waiting_warning_seconds", "waiting_critical_seconds"),
+    ("failed_warning_share", "failed_critical_share"),
+    ("min_free_critical_mb", "min_free_mb"),
+)
+"""Thresholds of which the first is crossed before the second, or not after it."""
+
+
 class HealthConfig(Section):
     """Thresholds of the health check."""
 
@@ -204,6 +227,16 @@ class HealthConfig(Section):
     repeated_failures: Annotated[int, Field(ge=2)] = 3
     """So many files with names alike that failed for one reason, and none that loaded since."""
     clock_skew_warning_seconds: Seconds = 30
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "HealthConfig":
+        for first, second in _GRAVER:
+            warning, critical = getattr(self, first), getattr(self, second)
+            if warning > critical:
+                raise ValueError(
+                    f"{first} ({warning:g}) must not be more than {second} ({critical:g})"
+                )
+        return self
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -235,16 +268,22 @@ class MetricsConfig(Section):
     """So many tables are counted by name, those that come later together as `other`."""
 
 
+class TracingConfig(Section):
+    """Whether the way of each load is told to OpenTelemetry; where to is its environment's."""
+
+    enabled: bool = False
+
+
 class LogConfig(Section):
     """What is logged and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "text", "json"] = "auto"
     """`auto`: text for people on a terminal, JSON lines elsewhere."""
-    file: Path | None = None
+    file: NamedPath | None = None
     max_mb: Annotated[int, Field(ge=0)] = 0
     """A log file of this size is put away before its day is over; 0: none is."""
-    audit_file: Path | None = None
+    audit_file: NamedPath | None = None
     """A line of JSON for each action of a person, beside the journal's table; default: none."""
 
 
@@ -262,6 +301,7 @@ class Config(Section):
     retry: RetryConfig = RetryConfig()
     health: HealthConfig = HealthConfig()
     metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
     notify: NotifyConfig = NotifyConfig()
     expected: ExpectedConfig = ExpectedConfig()
     log: LogConfig = LogConfig()
@@ -272,225 +312,8 @@ class Config(Section):
         return self.paths.state or self.paths.dropoff / ".dropload"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key with the value in force and where it came from."""
-
-    key: str
-    value: Any
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedConfig:
-    """A configuration and the origin of every value in it."""
-
-    config: Config
-    sources: Mapping[str, str]
-    """Dotted key to the file or variable that set it; keys left out hold their default."""
-
-    def settings(self) -> Iterator[Setting]:
-        """Yield every key in the order of the configuration file; secrets stay masked."""
-        for section_name, section in self.config:
-            for name, value in section:
-                for key, one in _flatten(f"{section_name}.{name}", value):
-                    yield Setting(key, one, self.sources.get(key, "default"))
-
-
-_ENTRIES: Mapping[str, type[BaseModel]] = {
+ENTRIES: Mapping[str, type[BaseModel]] = {
     "notify.receivers": NotifyReceiver,
     "expected.files": ExpectedFile,
 }
 """Keys below which people name tables of their own, each with the keys of a class."""
-
-
-def _flatten(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the keys below one that holds tables with names of their own, else itself."""
-    if key not in _ENTRIES:
-        yield key, value
-        return
-    for name, entry in value.items():
-        for inner, one in entry:
-            yield f"{key}.{name}.{inner}", one
-
-
-def load_config(
-    path: Path | None = None,
-    environ: Mapping[str, str] | None = None,
-    env_file: Path = Path(".env"),
-) -> LoadedConfig:
-    """Return the configuration in force.
-
-    Later sources win: defaults, the TOML file, `.env`, the environment. `path` None means: the file
-    that `DROPLOAD_CONFIG` names, else the first of `DEFAULT_FILES` that exists, else no file.
-    Raises ConfigError with key, value and origin when anything is unknown or out of range.
-    """
-    environ = os.environ if environ is None else environ
-    values: dict[str, dict[str, Any]] = {}
-    sources: dict[str, str] = {}
-    file = _config_file(path, environ)
-    if file is not None:
-        _merge(values, sources, _read_toml(file), str(file))
-    dotenv = {k: v for k, v in dotenv_values(env_file).items() if v is not None}
-    for variables, origin in ((dotenv, str(env_file)), (environ, "environment")):
-        for name, value in variables.items():
-            _merge_variable(values, sources, name, value, origin)
-    return LoadedConfig(_validate(values, sources), sources)
-
-
-def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
-    named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
-    if named is not None:
-        return named
-    return next((file for file in DEFAULT_FILES if file.is_file()), None)
-
-
-def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise ConfigError(
-            f"The configuration file {file} cannot be read: {exc.strerror}.",
-            hint="Name another with --config or DROPLOAD_CONFIG.",
-            code="config_file",
-        ) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{file} is not valid TOML: {exc}.", code="config_file") from exc
-
-
-def _merge(
-    values: dict[str, dict[str, Any]],
-    sources: dict[str, str],
-    sections: Mapping[str, Any],
-    origin: str,
-) -> None:
-    for section, entries in sections.items():
-        if not isinstance(entries, Mapping):
-            raise ConfigError(
-                f"{origin}: {section!r} stands outside a section.",
-                hint="Keys belong below a line such as [paths].",
-                code="config_value",
-            )
-        _put(values.setdefault(section, {}), sources, section, entries, origin)
-
-
-def _put(
-    into: dict[str, Any],
-    sources: dict[str, str],
-    key: str,
-    entries: Mapping[str, Any],
-    origin: str,
-) -> None:
-    """Add entries to those that are there; tables of one name are put together."""
-    for name, value in entries.items():
-        inner = f"{key}.{name}"
-        if isinstance(value, Mapping):
-            there = into.get(name)
-            into[name] = there if isinstance(there, dict) else {}
-            _put(into[name], sources, inner, value, origin)
-        else:
-            into[name] = value
-            sources[inner] = origin
-
-
-def _merge_variable(
-    values: dict[str, dict[str, Any]],
-    sources: dict[str, str],
-    name: str,
-    value: str,
-    origin: str,
-) -> None:
-    if not name.startswith(ENV_PREFIX) or name.startswith(_NOT_KEYS):
-        return
-    section, _, key = name.removeprefix(ENV_PREFIX).lower().partition("__")
-    if not key:
-        raise ConfigError(
-            f"The variable {name} ({origin}) names no key.",
-            hint=f"Write {ENV_PREFIX}SECTION__KEY, for example DROPLOAD_PATHS__DROPOFF.",
-            code="config_value",
-        )
-    path = [section, *key.split("__")]
-    parsed: Any = value
-    if _is_list(path):
-        parsed = [item.strip() for item in value.split(",") if item.strip()]
-    for part in reversed(path):
-        parsed = {part: parsed}
-    _merge(values, sources, parsed, f"{origin} {name}")
-
-
-def _is_list(path: list[str]) -> bool:
-    entry = _ENTRIES.get(".".join(path[:2]))
-    if entry is not None:
-        field = entry.model_fields.get(path[-1])
-        return field is not None and isinstance(field.default, tuple)
-    section = Config.model_fields.get(path[0])
-    return section is not None and isinstance(getattr(section.default, path[1], None), tuple)
-
-
-def _validate(values: dict[str, dict[str, Any]], sources: Mapping[str, str]) -> Config:
-    try:
-        return Config.model_validate(values)
-    except ValidationError as exc:
-        lines = [_explain(error, sources) for error in exc.errors(include_url=False)]
-        raise ConfigError("\n".join(lines), code="config_value") from exc
-
-
-def _explain(error: Any, sources: Mapping[str, str]) -> str:
-    """Return one sentence for one finding of pydantic: key, value, origin, what would be right."""
-    key = _key_of(error["loc"])
-    origin = _origin_of(key, sources)
-    if error["type"] == "extra_forbidden":
-        return f"{origin}: there is no key {key!r}.{_nearest(key)}"
-    said = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{origin}: {key} is missing."
-    if error["loc"][-1] == "[key]":
-        return f"{origin}: {key} is no possible name: write a-z, 0-9 and _, a letter first."
-    if isinstance(error["input"], (Mapping, BaseModel)):
-        # Not its text: what it says of others may be a secret.
-        return f"{origin}: {key} is not possible: {said}."
-    shown = "***" if _is_secret(key) else repr(error["input"])
-    return f"{origin}: {key} = {shown} is not possible: {said}."
-
-
-def _key_of(where: tuple[int | str, ...]) -> str:
-    parts = [str(part) for part in where]
-    depth = 4 if ".".join(parts[:2]) in _ENTRIES else 2
-    return ".".join(part for part in parts[:depth] if part != "[key]")
-
-
-def _origin_of(key: str, sources: Mapping[str, str]) -> str:
-    """Return what set a key, or the first of those below it, or of those beside it."""
-    while key:
-        below = (where for name, where in sources.items() if name.startswith(f"{key}."))
-        if origin := sources.get(key) or next(below, None):
-            return origin
-        key = key.rpartition(".")[0]
-    return "configuration"
-
-
-def _nearest(key: str) -> str:
-    known = list(Config.model_fields) if "." not in key else list(known_keys())
-    parent = key.rpartition(".")[0]
-    entry = _ENTRIES.get(parent.rpartition(".")[0])
-    if entry is not None:
-        known = [f"{parent}.{inner}" for inner in entry.model_fields]
-    matches = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
-
-
-def known_keys() -> Iterator[str]:
-    """Yield every dotted key there is, but those below names that people give."""
-    for section, field in Config.model_fields.items():
-        for name in type(field.default).model_fields:
-            if f"{section}.{name}" not in _ENTRIES:
-                yield f"{section}.{name}"
-
-
-def _is_secret(key: str) -> bool:
-    if key in ("database.url", "database.password"):
-        return True
-    parts = key.split(".")
-    # Also what was written in the place of a receiver's table: it may be the URL.
-    is_receiver = parts[:2] == ["notify", "receivers"]
-    return is_receiver and (len(parts) < 4 or parts[3] == "url")

@@ -1,6 +1,7 @@
 """What every section of the configuration is made of."""
 
 from datetime import time
+from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -11,6 +12,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(ge=1)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+def _refuse_empty(path: Any) -> Any:
+    if path == "":
+        raise ValueError("it is empty: name a path, or leave the key out")
+    return path
+
+
+NamedPath = Annotated[Path, BeforeValidator(_refuse_empty)]
+"""A path that is named; an empty one would be the folder in which the service happens to start."""
 
 
 class Section(BaseModel):

@@ -27,9 +27,10 @@ from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
-from dropload.rivals import NOTE_SECONDS, find_rivals, leave_note, remove_note
+from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
 from dropload.telling import Problems, PutOffDrop, make_heartbeat
+from dropload.traces import check_traces, open_traces
 from dropload.watcher import Scan, Watcher, scan_inboxes
 
 RECOVERY_SECONDS = 30.0
@@ -45,6 +46,8 @@ MOST_QUIET_SECONDS = 180.0
 MIN_SCAN_GAP_SECONDS = 0.1
 TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
+TRACES_PATIENCE_SECONDS = 5.0
+"""What a stop waits for traces to be sent."""
 MIN_BEAT_GAP_SECONDS = 1.0
 """The heartbeat follows every scan; in between, it tells of loads that began or ended."""
 
@@ -73,6 +76,7 @@ class Daemon:
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
         self._metrics = open_metrics(config)
+        self._traces = open_traces(config, dock.target)
         self._said_ready = False
         self._tree_problem = ""
         """Why the tree is not whole; tried again until it is."""
@@ -164,9 +168,10 @@ class Daemon:
             for problem in tree.check():
                 self._log.error("folder_unusable", problem=problem.message)
         except (OSError, DroploadError) as exc:
-            if str(exc) != self._tree_problem:
-                self._log.error("tree_not_made", reason=str(exc))
-            self._tree_problem = str(exc)
+            reason = _explain_refusal(exc) if isinstance(exc, OSError) else str(exc)
+            if reason != self._tree_problem:
+                self._log.error("tree_not_made", reason=reason)
+            self._tree_problem = reason
         else:
             self._tree_problem = ""
 
@@ -180,6 +185,7 @@ class Daemon:
         remove_heartbeat(self._dock.config.state_folder)
         remove_note(self._dock.config)
         self._metrics.close()
+        self._traces.close(TRACES_PATIENCE_SECONDS)
         self._log.info("daemon_stopped")
 
     def _take_configuration(self) -> None:
@@ -205,6 +211,7 @@ class Daemon:
         try:
             configure_logs(config.log)
             self._alarms.check(config)
+            check_traces(config)
             AuditLines(config.log).check()
         except ConfigError as exc:
             self._refuse(exc)
@@ -226,6 +233,9 @@ class Daemon:
         if config.metrics != self._dock.config.metrics:
             self._metrics.close()
             self._metrics = open_metrics(config)
+        if config.tracing != self._dock.config.tracing:
+            self._traces.close(0.0)  # it goes on by itself
+            self._traces = open_traces(config, self._dock.target)
         self._dock = replace(self._dock, config=config)
         self._dock.target.audit_lines = AuditLines(config.log)
         self._next_note = float("-inf")
@@ -367,6 +377,7 @@ class Daemon:
 
     def _settle(self, finished: Finished) -> None:
         self._metrics.note_finished(finished, self._clock())
+        self._traces.note_finished(finished, self._clock())
         self._alarms.note_finished(finished)
         if finished.outcome is None:
             self._settle_crash(finished)
@@ -541,13 +552,14 @@ class Daemon:
         if self._clock() < self._next_note:
             return
         self._next_note = self._clock() + NOTE_SECONDS
-        if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
-            return  # what is made on a bare mount point would be hidden by its share
         try:
+            if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
+                return  # what is made on a bare mount point would be hidden by its share
             leave_note(self._dock.config)
         except OSError as exc:
             self._log.debug("note_not_left", reason=str(exc))
             return
+        self._alarms.company = find_company(self._dock.config)
         found = tuple(find_rivals(self._dock.config))
         for rival in found:
             if rival not in self._rivals:
@@ -595,6 +607,14 @@ class Daemon:
             write_heartbeat(self._dock.config.state_folder, heartbeat)
         except OSError as exc:
             self._log.debug("heartbeat_not_written", reason=str(exc))
+
+
+def _explain_refusal(error: OSError) -> str:
+    """Return which folder the system refuses to make, and what to do."""
+    return (
+        f"The folder {path_text(error.filename or '')} cannot be made: {error.strerror}. Give the "
+        "service's user the right to write there, or name another in [paths]."
+    )
 
 
 def _find_differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:

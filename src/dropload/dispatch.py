@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import secrets
 import threading
 import time
 from collections import OrderedDict, deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -41,6 +43,8 @@ class Finished:
     """How the worker ended when there is no outcome; empty when it was cut off by us."""
     timed_out: bool = False
     """It was ended because its load took longer than a load may."""
+    trace_id: str = ""
+    """By which its log lines are found from its trace; empty where there is none."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class _Running(NamedTuple):
     drop: Drop
     future: "Future[Outcome]"
     started_at: float
+    trace_id: str
 
 
 class Dispatcher:
@@ -148,14 +153,16 @@ class Dispatcher:
                 self._queues.move_to_end(table)
 
     def _start(self, table: str, drop: Drop) -> None:
+        # Chosen here: its log lines are written before its trace is.
+        trace_id = secrets.token_hex(16) if self._config.tracing.enabled else ""
         try:
-            future = self._schedule(work, args=[drop])
+            future = self._schedule(work, args=[drop, trace_id])
         except RuntimeError as exc:
             self._queues[table].drops.appendleft(drop)
             self._rest(str(exc))
             return
         self.problem = ""
-        self._running[table] = _Running(drop, future, self._clock())
+        self._running[table] = _Running(drop, future, self._clock(), trace_id)
         future.add_done_callback(lambda _: self._wake())
 
     def _schedule(self, task: Callable[..., _T], **arguments: Any) -> "Future[_T]":
@@ -208,19 +215,20 @@ class Dispatcher:
             threading.Thread(target=self._retired.pop().join, daemon=True).start()
 
     def _finish(self, table: str) -> Finished:
-        drop, future, started_at = self._running.pop(table)
+        drop, future, started_at, trace_id = self._running.pop(table)
         self._known.discard(drop.path)
+        ended = partial(Finished, drop, table, started_at=started_at, trace_id=trace_id)
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or isinstance(error, (BrokenProcessPool, CancelledError)):
-            return Finished(drop, table, None, started_at)
+            return ended(None)
         if error is None:
             self._replacements = 0
-            return Finished(drop, table, future.result(), started_at)
+            return ended(future.result())
         if isinstance(error, TimeoutError):
             limit = self._config.workers.load_timeout_seconds
             said = f"it took longer than {limit:,.0f} s"
-            return Finished(drop, table, None, started_at, said, True)
-        return Finished(drop, table, None, started_at, f"{type(error).__name__}: {error}")
+            return ended(None, crash=said, timed_out=True)
+        return ended(None, crash=f"{type(error).__name__}: {error}")
 
     # --- moving files late
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from dropload.dock import Dock
+from dropload.errors import FileError
 from dropload.journal import Trouble
 from dropload.naming import file_pattern
 
 _MOST = 5000
 """Failures that are looked at, the latest: the health check has no time for more."""
+_REPEATED_WITHIN = timedelta(days=7)
+"""Senders of one file a day are to be noticed, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,14 @@ class ErrorGroup:
     last_load_id: int
     last_file_name: str
     last_message: str
+
+    @property
+    def repeated(self) -> str:
+        """Return how often it happened, of a group that `find_repeated_failures` found."""
+        return (
+            f"{self.count} files like {self.file_pattern} failed since "
+            f"{self.first_at:%Y-%m-%d %H:%M} UTC and none has loaded since"
+        )
 
 
 def find_error_groups(
@@ -51,21 +62,31 @@ def _with_messages(
     return [replace(group, last_message=messages.get(group.last_load_id, "")) for group in groups]
 
 
-def find_repeated_failures(
-    dock: Dock, conn: sa.Connection, category: str, since: datetime, least: int
-) -> list[ErrorGroup]:
-    """Return the groups of at least so many files of which none has loaded since the last one.
+def find_repeated_failures(dock: Dock, conn: sa.Connection, now: datetime) -> list[ErrorGroup]:
+    """Return who sends what fails again and again: groups of which none has loaded since.
 
     Here files named alike are one group although numbers in their names lead to several tables.
     """
-    merged: dict[str, ErrorGroup] = {}
-    for group in _group(dock.journal.listings.troubles(conn, None, since, _MOST)):
-        if group.category == category:
-            before = merged.get(group.file_pattern)
-            merged[group.file_pattern] = _merge(before, group) if before else group
-    often = [group for group in merged.values() if group.count >= least]
+    least = dock.config.health.repeated_failures
+    found = _by_pattern(dock, conn, now - _REPEATED_WITHIN)
+    often = [group for group in found if group.count >= least]
     lasting = [group for group in often if not _has_loaded_since(dock, conn, group)]
     return _with_messages(dock, conn, lasting)
+
+
+def find_worst_sender(dock: Dock, conn: sa.Connection, since: datetime) -> ErrorGroup | None:
+    """Return whose files failed most often since a time, without the message."""
+    return max(_by_pattern(dock, conn, since), key=lambda group: group.count, default=None)
+
+
+def _by_pattern(dock: Dock, conn: sa.Connection, since: datetime) -> list[ErrorGroup]:
+    """Return whose files failed, grouped by their names alone."""
+    merged: dict[str, ErrorGroup] = {}
+    for group in _group(dock.journal.listings.troubles(conn, None, since, _MOST)):
+        if group.category == FileError.category:
+            before = merged.get(group.file_pattern)
+            merged[group.file_pattern] = _merge(before, group) if before else group
+    return list(merged.values())
 
 
 def _merge(one: ErrorGroup, other: ErrorGroup) -> ErrorGroup:

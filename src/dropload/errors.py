@@ -60,6 +60,19 @@ class ConfigError(DroploadError):
     default_code = "config"
 
 
+class WrongValuesError(ConfigError):
+    """Keys or values of the configuration are wrong: a line for each."""
+
+    default_code = "config_value"
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        lines = [path_text(finding) for finding in findings]
+        if len(lines) > 1:
+            lines = [f"{len(lines)} keys of the configuration are wrong:", *lines]
+        super().__init__(lines[0])
+        self.message = "\n  ".join(lines)
+
+
 class TransientError(DroploadError):
     """Nobody must act: the file stays where it is and is tried again."""
 

@@ -1,5 +1,6 @@
 """The daemon's sign of life: one small file that is replaced after every scan."""
 
+import contextlib
 import json
 import os
 import socket
@@ -151,4 +152,6 @@ def _known(kind: type, entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]
 
 def remove_heartbeat(folder: Path) -> None:
     """Take the file away at a clean stop, so that nobody waits for a daemon that was stopped."""
-    (folder / FILE_NAME).unlink(missing_ok=True)
+    # A folder that cannot be used has none.
+    with contextlib.suppress(OSError):
+        (folder / FILE_NAME).unlink()

@@ -187,8 +187,13 @@ class _Voyage:
         """Walk the steps; turn each kind of error into what it means for the file."""
         outcome = self._run_with_lease()
         if outcome.verdict is Verdict.LOADED and outcome.filed_path is not None:
-            self._tell_unusual()
-        return replace(outcome, step_seconds=self._times.seconds, steps_retried=self._retries)
+            outcome = replace(outcome, unusual=self._tell_unusual())
+        return replace(
+            outcome,
+            step_seconds=self._times.seconds,
+            steps_retried=self._retries,
+            spans=self._times.spans,
+        )
 
     def _run_with_lease(self) -> Outcome:
         try:
@@ -472,8 +477,10 @@ class _Voyage:
             return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
 
-    def _tell_unusual(self) -> None:
+    def _tell_unusual(self) -> str:
         """Log a load that took far longer than usual, or brought far more or fewer rows.
+
+        Returns what was unusual; empty where nothing was.
 
         The load is over: trouble with looking back is none of its own.
         """
@@ -482,9 +489,11 @@ class _Voyage:
                 found = find_unusual(self._dock.journal, conn, self._load.load_id)
         except NOT_THE_FILES_FAULT as exc:
             self._log.debug("not_compared", reason=str(exc))
-            return
-        if found is not None:
-            self._log.warning("load_unusual", seconds=found.seconds, what=found.text)
+            return ""
+        if found is None:
+            return ""
+        self._log.warning("load_unusual", seconds=found.seconds, what=found.text)
+        return found.text
 
     # --- small things
 

@@ -5,10 +5,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dropload.model import LoadRecord, Progress, State, Step
+from dropload.model import LoadRecord, Progress, State, Step, StepSpan
 
 STEPS = (
     *("detecting", "profiling", "checking", "planning", "staging", "publishing", "filing"),
@@ -80,10 +80,12 @@ class StepTimes:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seconds: dict[str, float] = {}
-        self._under_way: list[str] = []
-        """The steps that are being taken, each within the one before."""
+        self._under_way: list[int] = []
+        """Places, among the spans, of the steps being taken, each within the one before."""
         self._since = 0.0
         """When the time of the innermost of them was counted last."""
+        self._to_wall_ns = time.time_ns() - round(clock() * 1e9)
+        self._spans: list[StepSpan] = []
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -101,17 +103,38 @@ class StepTimes:
         A step within another one has its time for itself: the sum is the whole time.
         """
         self._count()
-        self._under_way.append(step)
+        self._begin(step)
+        broke_off = True
         try:
             yield
+            broke_off = False
         finally:
             self._count()
-            self._under_way.pop()
+            self._end(broke_off=broke_off)
+
+    @property
+    def spans(self) -> tuple[StepSpan, ...]:
+        """Return when each step was under way, in the order in which they began."""
+        return tuple(self._spans)
+
+    def _begin(self, step: str) -> None:
+        now, within = self._now_ns(), self._under_way[-1] if self._under_way else None
+        self._under_way.append(len(self._spans))
+        self._spans.append(StepSpan(step, now, now, within))
+
+    def _end(self, *, broke_off: bool) -> None:
+        place = self._under_way.pop()
+        ended = replace(self._spans[place], ended_ns=self._now_ns(), broke_off=broke_off)
+        self._spans[place] = ended
+
+    def _now_ns(self) -> int:
+        # Not the wall clock itself, which may be set back in the middle of a step.
+        return self._to_wall_ns + round(self._clock() * 1e9)
 
     def _count(self) -> None:
         now = self._clock()
         if self._under_way:
-            step = self._under_way[-1]
+            step = self._spans[self._under_way[-1]].step
             self._seconds[step] = self._seconds.get(step, 0.0) + now - self._since
         self._since = now
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ _STALE_SECONDS = 10 * NOTE_SECONDS
 RULES = ("schemas", "gate", "watch", "load", "retention")
 """Sections that decide, beside the database, what becomes of a file."""
 _PATTERN = "daemon-*.json"
+_SINCE = time.time()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class Note:
     pid: int = field(default_factory=os.getpid)
     user: str = field(default_factory=person_name)
     host: str = field(default_factory=socket.gethostname)
+    tells: str = ""
+    """Digest of whom it tells of trouble, and how; empty where it tells nobody."""
+    since: float = _SINCE
+    """When it began, in seconds since 1970."""
 
 
 def leave_note(config: Config) -> None:
@@ -47,7 +53,7 @@ def leave_note(config: Config) -> None:
     # Not its parents: a drop tree that was taken away must not come back as an empty folder.
     path.parent.mkdir(mode=0o750, exist_ok=True)
     temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(asdict(Note(_digest_rules(config)))), encoding="utf-8")
+    temporary.write_text(json.dumps(asdict(_note_of(config))), encoding="utf-8")
     temporary.replace(path)
 
 
@@ -62,6 +68,37 @@ def find_rivals(config: Config) -> Iterator[str]:
 
     Notes of daemons that are certainly gone are removed.
     """
+    rules = _digest_rules(config)
+    for note in _living(config):
+        differing = [name for name in rules if rules[name] != note.rules.get(name)]
+        if differing:
+            yield _describe(note, config, differing)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Whether other daemons of this tree tell the same people the same things."""
+
+    is_alone: bool = True
+    is_first: bool = True
+    """It has run longest: what all of them see is for it to tell."""
+
+
+def find_company(config: Config) -> Company:
+    """Return this daemon's place among those that tell the same receivers."""
+    own = _note_of(config)
+    others = [note for note in _living(config) if note.tells == own.tells]
+    first = min([own, *others], key=lambda note: (note.since, note.process))
+    return Company(is_alone=not others, is_first=first == own)
+
+
+def _note_of(config: Config) -> Note:
+    receivers = config.notify.model_dump(mode="json") if config.notify.receivers else None
+    return Note(_digest_rules(config), tells=_digest(receivers) if receivers else "")
+
+
+def _living(config: Config) -> Iterator[Note]:
+    """Yield the notes of other daemons that have not gone; remove those of others."""
     own = _own_path(config)
     try:
         # The clock that dates both notes is that of the file system, whoever wrote them.
@@ -77,10 +114,7 @@ def find_rivals(config: Config) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 path.unlink()
             continue
-        rules = _digest_rules(config)
-        differing = [name for name in rules if rules[name] != note.rules.get(name)]
-        if differing:
-            yield _describe(note, config, differing)
+        yield note
 
 
 def _describe(note: Note, config: Config, differing: list[str]) -> str:
@@ -116,10 +150,11 @@ def _is_stale(path: Path, newest: float) -> bool:
 def _digest_rules(config: Config) -> dict[str, str]:
     sections = {name: getattr(config, name).model_dump(mode="json") for name in RULES}
     rules = {"database": _database_of(config.database), **sections}
-    return {
-        name: hashlib.sha256(json.dumps(rule, sort_keys=True).encode()).hexdigest()[:16]
-        for name, rule in rules.items()
-    }
+    return {name: _digest(rule) for name, rule in rules.items()}
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _database_of(settings: DatabaseConfig) -> object:

@@ -4,6 +4,7 @@ import heapq
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from dropload.config import ALWAYS_IGNORED
 from dropload.dock import Dock
 from dropload.durable import path_text
+from dropload.error_groups import find_repeated_failures
 from dropload.errors import DroploadError, TransientError
 from dropload.heartbeat import Heartbeat, read_heartbeat
 from dropload.journal import HELD, RELEASED, WAITING, path_key, pending_scripts
@@ -32,6 +34,8 @@ from dropload.times import clock_time
 from dropload.watcher import Scan, scan_inboxes
 
 _SHOWN_LAST = 10
+_REPEATED_SECONDS = 30.0
+"""How often it is looked up whose files fail again and again."""
 DATABASE_SECONDS = 5.0
 """So long the database may take to answer before the rest is told without it."""
 
@@ -86,6 +90,8 @@ class Status:
     database_problem: str = ""
     held_total: int = 0
     """More than `files` has where only the first ones were asked for."""
+    repeated_failures: tuple[str, ...] = ()
+    """Whose files fail again and again, a sentence each."""
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong, the worst first."""
@@ -99,6 +105,7 @@ class Status:
             yield f"database away: {self.database_problem}"
         for pause in self.paused:
             yield f"{pause.table} is paused until {clock_time(pause.until)}: {pause.reason}"
+        yield from self.repeated_failures
         for path in self.lonely_companions:
             yield f"no file for the companion {path}"
 
@@ -131,6 +138,7 @@ class _Answer:
     problem: str = ""
     held: frozenset[str] = frozenset()
     """Keys of the paths that wait for a person."""
+    repeated_failures: tuple[str, ...] = ()
 
 
 class StatusReader:
@@ -141,6 +149,8 @@ class StatusReader:
         self._dock = dock
         self._most_files = most_files
         self._asking: threading.Thread | None = None
+        self._repeated: tuple[str, ...] = ()
+        self._next_repeated = float("-inf")
 
     def read(self) -> Status:
         """Look at tree, heartbeat and journal; works, with less to tell, without a database."""
@@ -175,6 +185,7 @@ class StatusReader:
             paused=() if problem else _paused_tables(heartbeat),
             database_problem=answer.problem,
             held_total=_count_held(scan, files, answer.held),
+            repeated_failures=answer.repeated_failures,
         )
 
     def _folder_problems(self, scan: Scan) -> tuple[str, ...]:
@@ -235,7 +246,22 @@ class StatusReader:
             chosen = self._choose(scan, situation, special)
             tracked = dock.journal.tracking.at_paths(conn, [seen.path for seen in chosen])
             last = tuple(dock.journal.history.outcomes(conn, _SHOWN_LAST))
-        return chosen, _Answer(now, tracked, loads, last, held=frozenset(held))
+            repeated = self._find_repeated(conn, now)
+        held_paths = frozenset(held)
+        return chosen, _Answer(
+            now, tracked, loads, last, held=held_paths, repeated_failures=repeated
+        )
+
+    def _find_repeated(self, conn: sa.Connection, now: datetime) -> tuple[str, ...]:
+        """Return whose files fail again and again; not looked up anew at every look."""
+        if time.monotonic() >= self._next_repeated:
+            groups = find_repeated_failures(self._dock, conn, now)
+            self._repeated = tuple(
+                f"{group.repeated}: `dropload show {group.last_load_id}` says why the last"
+                for group in groups
+            )
+            self._next_repeated = time.monotonic() + _REPEATED_SECONDS
+        return self._repeated
 
     def _find_special(self, conn: sa.Connection) -> set[str]:
         """Return the paths that somebody has to look at."""

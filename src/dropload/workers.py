@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 
 import pyarrow as pa
+from structlog.contextvars import bound_contextvars
 
 from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock
@@ -61,16 +62,20 @@ def _configure_logs(settings: LogConfig) -> None:
         get_logger().error("log_file_unusable", reason=str(exc))
 
 
-def work(drop: Drop) -> Outcome:
-    """Load one drop; called in a worker process that `start_worker` has prepared."""
+def work(drop: Drop, trace_id: str = "") -> Outcome:
+    """Load one drop; called in a worker process that `start_worker` has prepared.
+
+    Its log lines carry the `trace_id`, where there is one.
+    """
     if _dock is None:
         raise WorkerError("the worker was not started")
-    try:
-        return process_drop(_dock, drop, worker_name())
-    except Exception as exc:  # noqa: BLE001 - everything must come back in words
-        # Told in words: not every exception survives the way back through a pipe.
-        get_logger().exception("load_broke_off", file=path_text(drop.path.name))
-        raise WorkerError(f"{type(exc).__name__}: {exc}") from None
+    with bound_contextvars(**({"trace_id": trace_id} if trace_id else {})):
+        try:
+            return process_drop(_dock, drop, worker_name())
+        except Exception as exc:  # noqa: BLE001 - everything must come back in words
+            # Told in words: not every exception survives the way back through a pipe.
+            get_logger().exception("load_broke_off", file=path_text(drop.path.name))
+            raise WorkerError(f"{type(exc).__name__}: {exc}") from None
 
 
 def file_late_here(*, in_short: bool) -> Recovered:

@@ -102,7 +102,7 @@ def test_a_worker_that_dies_is_counted_and_its_file_is_loaded_all_the_same(daemo
     daemon.start()
     rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(200_000))
     (daemon.inbox() / "big.csv").write_text(rows)
-    daemon.wait_for(lambda: "staging" in daemon.states())
+    daemon.wait_for(lambda: bool({"claimed", "staging"} & set(daemon.states())))
     worker = daemon.loads()[0].worker
     assert worker is not None
     os.kill(int(worker.split("#")[1]), signal.SIGKILL)

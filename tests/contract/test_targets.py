@@ -107,6 +107,8 @@ def rows_of(target: Target, table: TableName, *names: str) -> list[tuple[object,
 def test_it_says_what_it_is(target: Target) -> None:
     assert target.describe()
     assert target.schema_of(Area.REFERENCE) == "ref"
+    assert target.system_name in ("sqlite", "postgresql", "microsoft.sql_server")
+    assert target.namespace in target.place
 
 
 def test_a_missing_table_reflects_as_none(target: Target) -> None:

@@ -21,6 +21,7 @@ from dropload.heartbeat import Heartbeat
 from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
 from dropload.notify import Service
 from dropload.notify.message import Message
+from dropload.rivals import Company
 from tests.conftest import Yard, make_config
 from tests.http_receiver import Site
 from tests.unit.test_daemon import Clock
@@ -120,6 +121,23 @@ def test_files_that_fail_are_told_together_and_once_that_their_table_loads_again
     assert night.heard() == []
 
 
+def test_loads_that_are_not_as_usual_are_told_together_with_what_was_different(
+    night: Night,
+) -> None:
+    for n in range(3):
+        unusual = f"{n} rows (usually 5,000): nothing else was different"
+        night.finish(f"sales_{n}.csv", Verdict.LOADED, load_id=50 + n, unusual=unusual)
+    night.finish("sales_4.csv", Verdict.LOADED, load_id=53)
+    night.restart()
+    [message] = night.inbox.got
+    assert message.title.startswith("WARNING: 3 files not as usual (dropload on ")
+    assert message.body.startswith(
+        "3 files not as usual: sales_#.csv (dbo.sales), 02:00.\nThe last, sales_2.csv: "
+        "Load 52 of dbo.sales: 2 rows (usually 5,000): nothing else was different.\n"
+        "dropload stats dbo.sales\n"
+    )
+
+
 def test_a_held_file_is_told_with_the_command_and_not_again_after_a_restart(
     night: Night,
 ) -> None:
@@ -213,6 +231,37 @@ def test_an_error_rate_past_its_threshold_is_told_when_it_rises_and_when_it_is_o
     night.wall.go(5)
     night.alarms.look_at_journal(expected)
     assert night.heard() == ["Loads no longer fail as often after 5 min, 02:05."]
+
+
+def test_of_two_daemons_one_tells_what_both_see(yard: Yard) -> None:
+    first, second = Night(yard), Night(yard)
+    for n in range(3):
+        yard.drop(f"sales_2026110{n + 1}.csv", "id,name\n1\n")
+    first.alarms.company = Company(is_alone=False, is_first=True)
+    second.alarms.company = Company(is_alone=False, is_first=False)
+    for night in (first, second):
+        night.alarms.look_at_journal(ExpectedFiles(night.dock))
+    first.finish("prices.csv", Verdict.HELD, load_id=7)
+    second.finish("prices.csv", Verdict.HELD)
+    second.alarms.close()
+    assert second.inbox.got == []
+    assert first.heard() == [
+        "sales_########.csv fails again and again (dbo.sales), 02:00.",
+        "prices.csv is held (dbo.sales), 02:00.",
+    ]
+
+
+def test_one_senders_failures_stay_one_trouble_although_a_name_leads_to_another_table(
+    yard: Yard,
+) -> None:
+    night = Night(yard, receivers={"sales": {"tables": ["sales"], "events": ["repeated_failures"]}})
+    for n in range(3):
+        yard.drop(f"sales_2026110{n + 1}.csv", "id,name\n1\n")
+    night.alarms.look_at_journal(ExpectedFiles(night.dock))
+    assert night.heard() == ["sales_########.csv fails again and again (dbo.sales), 02:00."]
+    yard.drop("sales_20261199.csv", "id,name\n1\n")
+    night.alarms.look_at_journal(ExpectedFiles(night.dock))
+    assert night.heard() == []
 
 
 def test_files_that_wait_for_too_long_and_one_senders_failures_are_told(

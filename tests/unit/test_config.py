@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dropload.config import Config, known_keys, load_config, parse_address
+from dropload.config import Config, parse_address
+from dropload.config_findings import known_keys
+from dropload.config_reading import load_config
 from dropload.errors import ConfigError
 from dropload.resources import resource_folder
 from dropload.targets import open_target
@@ -44,7 +46,7 @@ def test_a_list_from_the_environment_is_split_at_commas(tmp_path: Path) -> None:
         ("[gate]\nchekcs = 3", {}, ["own.toml", "gate.chekcs", "Did you mean 'gate.checks'?"]),
         ("[gates]\nchecks = 3", {}, ["own.toml", "gates", "Did you mean 'gate'?"]),
         ("", {"DROPLOAD_GATE__INTERVAL": "3"}, ["DROPLOAD_GATE__INTERVAL", "interval_seconds"]),
-        ("[gate]\nchecks = 0", {}, ["own.toml", "gate.checks", "0", "greater than or equal to 1"]),
+        ("[gate]\nchecks = 0", {}, ["own.toml", "gate.checks", "0", "at least 1"]),
         ("", {"DROPLOAD_GATE__INTERVAL_SECONDS": "soon"}, ["gate.interval_seconds", "'soon'"]),
         ("[load]\nhash_algorithm = 'crc'", {}, ["load.hash_algorithm", "sha256"]),
         ("[metrics]\nlisten = '9000'", {}, ["metrics.listen", "write HOST:PORT"]),
@@ -53,16 +55,20 @@ def test_a_list_from_the_environment_is_split_at_commas(tmp_path: Path) -> None:
         ("[metrics]\nlisten = '::1:9000'", {}, ["an IPv6 address in brackets: [::1]:10187"]),
         ("[notify]\nreceivers.a.urll = 'x'", {}, ["'notify.receivers.a.url'?"]),
         ("[notify]\nreceivers.a = 'json://geheim'", {}, ["notify.receivers.a = ***"]),
-        ("[notify]\nreceivers.a.url = 5", {}, ["own.toml: notify.receivers.a.url = ***"]),
+        ("[notify]\nreceivers.a.url = 5", {}, ["own.toml, line 2: notify.receivers.a.url = ***"]),
         ("[notify]\nreceivers.a.events = ['x']", {}, ["receivers.a.events = 'x'", "file_failed"]),
         ("[notify]\nreceivers.A.url = 'x'", {}, ["notify.receivers.A is no possible name"]),
         ("[notify]\nreceivers.a.url = 'x'\nreceivers.a.url_file = 'y'", {}, ["the URL once"]),
         ("", {"DROPLOAD_NOTIFY__RECEIVERS__A__MIN_SEVERITY": "x"}, ["MIN_SEVERITY", "'warning'"]),
-        ("[notify]\nquiet_from = '22:00'", {}, ["own.toml: notify", "quiet_until"]),
+        ("[notify]\nquiet_from = '22:00'", {}, ["own.toml, line 1: notify", "quiet_until"]),
         ("[notify]\nquiet_from = 8\nquiet_until = 9", {}, ["quiet_from = 8", "HH:MM"]),
         ("[notify]\nquiet_from = '8:00'\nquiet_until = '8:00'", {}, ["the same time"]),
         ("[notify]\ntime_zone = 'Mars/Base'", {}, ["'Mars/Base'", "Europe/Berlin"]),
-        ("[expected]\nfiles.a.table = 'x'", {}, ["own.toml: expected.files.a.by is missing"]),
+        (
+            "[expected]\nfiles.a.table = 'x'",
+            {},
+            ["own.toml, line 2: expected.files.a.by is missing"],
+        ),
         ("[expected]\nfiles.a.by = '7:00'", {}, ["expected.files.a", "either table or pattern"]),
         (
             "[expected]\nfiles.a = {by = '7:00', table = 'x', weekdays = []}",
@@ -70,8 +76,43 @@ def test_a_list_from_the_environment_is_split_at_commas(tmp_path: Path) -> None:
             ["at least one weekday"],
         ),
         ("checks = 3", {}, ["own.toml", "outside a section"]),
-        ("[gate", {}, ["own.toml", "not valid TOML"]),
+        ("[gate", {}, ["own.toml: line 1 is no valid TOML: Expected ']'"]),
         ("", {"DROPLOAD_CHECKS": "3"}, ["DROPLOAD_CHECKS", "SECTION__KEY"]),
+        ("\n[gate]\n\nchecks = 'six'", {}, ["own.toml, line 4: gate.checks = 'six'", "whole"]),
+        ("[gate]\nchecks = 2.5", {}, ["line 2: gate.checks = 2.5", "write a whole number"]),
+        ("[gate]\ninterval_seconds = '15s'", {}, ["write a number of seconds, without a unit"]),
+        ("[gate]\ninterval_seconds = -5", {}, ["= -5", "it must be more than 0"]),
+        ("[load]\nmax_shrink = 50", {}, ["at most 1, which is all of it: 0.5 is half"]),
+        ("[database]\nport = 70000", {}, ["database.port = 70000", "at most 65,535"]),
+        ("[watch]\nevents = 'maybe'", {}, ["write true or false"]),
+        ("[watch]\nignore = '*.bak'", {}, ['write a list, for example ["a", "b"]']),
+        ("[log]\nlevel = 'warn'", {}, ["write 'debug', 'info'", " Did you mean 'warning'?"]),
+        ("[log]\nfile = 5", {}, ["log.file = 5", "write text in quotes"]),
+        ("[paths]\ndropoff = ''", {}, ["own.toml, line 2: paths.dropoff = ''", "it is empty"]),
+        ("[load]\nfoo = 6", {}, ["no key 'load.foo'. [load] has: batch_rows, "]),
+        ("[load]\ndropoff = '/srv'", {}, ["Did you mean 'paths.dropoff'?"]),
+        ("[zzz]", {}, ["own.toml, line 1: there is no key 'zzz'. The sections are: paths, "]),
+        ("dropoff = '/srv'", {}, ["line 1: 'dropoff' stands outside", "belongs below [paths]"]),
+        ("gate = 5", {}, ["line 1: 'gate' is a section", "Write [gate] in a line of its own"]),
+        ("[gate]\nchecks = 1\nchecks = 2", {}, ["own.toml: line 3", "The key stands twice"]),
+        ("[gate]\n[load]\n[gate]", {}, ["own.toml: line 3", "The section stands twice"]),
+        ("[log]\nfile = /var/log", {}, ["line 2 is no", "after `file =`", "stands in quotes"]),
+        ("[notify]\nreceivers.a = {urll = 'x'}", {}, ["own.toml, line 2", "receivers.a.url'?"]),
+        (
+            "[health]\nheartbeat_warning_seconds = 900",
+            {},
+            ["heartbeat_warning_seconds (900) must not be more than heartbeat_critical_seconds"],
+        ),
+        (
+            "[database]\nurl = 'sqlite:////srv/x.db'\ntype = 'postgresql'",
+            {},
+            ["database is not possible: url and type name different ones"],
+        ),
+        (
+            "[database]\nurl = 'mssql://u:geheim@here/x'\nhost = 'there'",
+            {},
+            ["url and host name different ones: leave one of them out"],
+        ),
     ],
 )
 def test_a_wrong_key_or_value_names_itself_its_origin_and_the_way_out(
@@ -81,6 +122,80 @@ def test_a_wrong_key_or_value_names_itself_its_origin_and_the_way_out(
         load(tmp_path, toml, **environ)
     for part in expected:
         assert part in str(caught.value)
+
+
+def test_several_findings_stand_in_a_line_each(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "[gate]\nchecks = 0\ninterval_seconds = 0\n")
+    first, *others = caught.value.message.splitlines()
+    assert first == "2 keys of the configuration are wrong:"
+    assert [line.partition(": ")[2].partition(" = ")[0] for line in others] == [
+        *("gate.checks", "gate.interval_seconds")
+    ]
+
+
+def test_a_password_is_not_shown_where_its_line_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "[database]\npassword = geheim\n")
+    assert "line 2 is no valid TOML" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[paths]\ndropoff = '/srv/größe'\n".encode("latin-1"), "line 2 is not UTF-8 (byte 0xf6)"),
+        ("[paths]\n".encode("utf-16"), "it is UTF-16, not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("name", ["own.toml", ".env"])
+def test_a_file_that_is_not_utf_8_is_named_with_the_line(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / "own.toml").write_bytes(b"")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "own.toml", {}, tmp_path / ".env")
+    assert str(caught.value) == f"{tmp_path / name}: {said}. Save the file as UTF-8."
+
+
+@pytest.mark.parametrize("line", ["DROPLOAD_GATE__CHECKS 6", 'DROPLOAD_GATE__CHECKS="6'])
+def test_a_line_of_dotenv_that_cannot_be_read_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"OTHERS=1\nof others alone\n{line}\n")
+    with pytest.raises(ConfigError, match=r"\.env, line 3 cannot be read as NAME=value"):
+        load(tmp_path)
+    (tmp_path / ".env").write_text("of others alone\nDROPLOAD_GATE__CHECKS=4\n")
+    assert load(tmp_path).gate.checks == 4
+
+
+def test_a_mark_before_the_first_line_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_bytes(b"\xef\xbb\xbf[gate]\r\nchecks = 7\r\n")
+    assert load_config(tmp_path / "own.toml", {}, tmp_path / ".env").config.gate.checks == 7
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://u:geheim@h/x", "database.url: there is no target 'mysql'."),
+        ("postgresql://u:gehe@im@h:port/x", "database.url is not a database URL."),
+    ],
+)
+def test_what_is_found_later_names_its_origin_too(tmp_path: Path, url: str, said: str) -> None:
+    (tmp_path / "own.toml").write_text(f"[database]\nurl = '{url}'\n")
+    loaded = load_config(tmp_path / "own.toml", {}, tmp_path / ".env")
+    with pytest.raises(ConfigError) as caught:
+        open_target(loaded.config)
+    located = loaded.locate(caught.value)
+    assert located.message == f"{tmp_path / 'own.toml'}, line 2: {said}"
+    assert (located.hint, located.dl_code) == (caught.value.hint, caught.value.dl_code)
+    assert loaded.locate(ConfigError("The tree is gone.")).message == "The tree is gone."
+
+
+def test_a_server_without_a_host_is_refused() -> None:
+    pytest.importorskip("pyodbc")
+    config = Config.model_validate({"database": {"type": "mssql", "port": 1433}})
+    with pytest.raises(ConfigError, match=r"database\.host is missing"):
+        open_target(config)
 
 
 def test_a_missing_named_file_is_an_error_and_not_a_default(tmp_path: Path) -> None:
@@ -101,7 +216,7 @@ def test_every_key_with_its_source_is_listed_and_passwords_are_masked(tmp_path: 
     loaded = load_config(tmp_path / "own.toml", environ, tmp_path / ".env")
     settings = {setting.key: setting for setting in loaded.settings()}
     assert set(settings) == set(known_keys())
-    assert settings["gate.checks"].source.endswith("own.toml")
+    assert settings["gate.checks"].source.endswith("own.toml, line 2")
     assert settings["load.batch_rows"].source == "default"
     assert "geheim" not in "".join(str(setting.value) for setting in settings.values())
 
@@ -145,7 +260,7 @@ def test_tables_that_people_name_come_from_file_and_environment_together(tmp_pat
     sales = loaded.config.expected.files["sales"]
     assert (sales.by.isoformat("minutes"), sales.weekdays) == ("07:05", ("mon", "fri"))
     shown = {setting.key: setting for setting in loaded.settings()}
-    assert shown["notify.receivers.oncall.min_severity"].source.endswith("own.toml")
+    assert shown["notify.receivers.oncall.min_severity"].source.endswith("own.toml, line 2")
     assert "RECEIVERS__ONCALL__URL" in shown["notify.receivers.oncall.url"].source
     assert "t0ps3cret" not in "".join(str(setting.value) for setting in shown.values())
     assert hash(loaded.config) == hash(load_config(tmp_path / "own.toml", environ).config)

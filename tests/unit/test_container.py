@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from dropload.config import WorkersConfig, load_config
+from dropload.config import WorkersConfig
+from dropload.config_reading import load_config
 from dropload.resources import resource_folder
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,9 @@
 """The daemon's own thread, turn by turn, with a clock that the test sets."""
 
-from collections.abc import Iterator
+import errno
+import io
+import json
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,6 +100,33 @@ def test_a_load_by_command_makes_no_tree_where_its_share_is_not_mounted(yard: Ya
     assert not list(root.iterdir())
     prepare(yard.dock, "ada", anew=True)
     assert all(inbox.path.is_dir() for inbox in yard.dock.tree.inboxes)
+
+
+def test_folders_that_refuse_the_services_user_are_said_and_end_no_daemon(
+    yard: Yard, clock: Clock, logs: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    "A3; as root every folder can be used: it is the system's answer that is replaced"
+
+    def refuse_below_tree(real: Callable[..., object]) -> Callable[..., object]:
+        def refuse(path: Path, *arguments: object, **options: object) -> object:
+            if yard.dock.tree.root in path.parents:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *arguments, **options)
+
+        return refuse
+
+    starting = Daemon(yard.dock, clock=clock)
+    with monkeypatch.context() as patch:
+        for name in ("mkdir", "is_dir", "unlink", "write_text", "touch"):
+            patch.setattr(Path, name, refuse_below_tree(getattr(Path, name)))
+        starting._prepare()
+        starting._beat_when_due()
+        starting._take_turn_safely(woken=True)
+        starting._shut_down()
+    told = [json.loads(line) for line in logs.getvalue().splitlines()]
+    [said] = {line["reason"] for line in told if line["event"] == "tree_not_made"}
+    assert "cannot be made: Permission denied. Give the service's user the right" in said
+    assert told[-1]["event"] == "daemon_stopped"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,9 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
     made.dock.target.close()
 
 
+PATIENCE_SECONDS = 60.0
+
+
 def beat(yard: Yard, age_seconds: float = 0, **values: Any) -> None:
     """Leave a daemon's sign of life, of this living process."""
     scanned = datetime.now(UTC) - timedelta(seconds=age_seconds)
@@ -116,7 +119,21 @@ def test_a_senders_files_that_keep_failing_are_a_warning_with_the_last_reason(ya
     assert check.level is Level.WARNING
     assert "3 files like sales_#.csv failed since " in check.message
     assert "the last, load 3: 1 row cannot be loaded" in check.message
-    assert check.subject == ":sales_#.csv"
+    assert (check.subject, check.table) == ("sales_#.csv", ""), "they lead to three tables"
+
+
+def test_many_failures_of_one_sender_are_named_as_such(yard: Yard) -> None:
+    beat(yard)
+    for n in range(1, 4):
+        yard.drop(f"prices_{n}.csv", f"id\n{n}\n")
+        yard.drop(f"sales_2026112{n}.csv", "id,name\n1\n")
+    assert look(yard)["failures"].message == (
+        "3 of 6 loads failed in the last hour, all like sales_########.csv: see "
+        "`dropload history --errors`"
+    )
+    assert look(yard)["repeated failures"].table == "dbo.sales"
+    yard.drop("other.csv", "id,name\n1\n")
+    assert "4 of 7 loads failed in the last hour, 3 of them like" in look(yard)["failures"].message
 
 
 # --- the daemon
@@ -221,7 +238,7 @@ def test_thresholds_and_passwords_are_no_part_of_what_is_compared(tmp_path: Path
             tmp_path,
             database={"url": url, "password": password},
             gate={"checks": checks},
-            health={"min_free_mb": len(password)},
+            health={"min_free_mb": 100 + len(password)},
         )
         return digest_sections(config)
 
@@ -443,6 +460,9 @@ def released() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("check of "):
+            thread.join(PATIENCE_SECONDS)  # it closes what it has opened
 
 
 def test_a_server_that_accepts_and_never_answers_is_named(tmp_path: Path) -> None:

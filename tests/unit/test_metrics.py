@@ -98,6 +98,13 @@ def test_a_loaded_file_is_counted_with_its_rows_bytes_and_times(counted: Counted
     assert counted.above_zero("retries_total") == {}
 
 
+def test_a_load_that_is_not_as_usual_is_counted(counted: Counted) -> None:
+    counted.figures.count_finished(finished(OUTCOME), 250.0)
+    assert counted("unusual_loads_total") == 0, "there from the start"
+    counted.figures.count_finished(finished(replace(OUTCOME, unusual="3 rows")), 250.0)
+    assert counted("unusual_loads_total") == 1
+
+
 @pytest.mark.parametrize("verdict", [Verdict.DUPLICATE, Verdict.FAILED, Verdict.HELD])
 def test_a_file_that_is_not_loaded_has_no_rows_and_no_lag(
     counted: Counted, verdict: Verdict

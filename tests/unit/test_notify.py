@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from dropload.notify.note import note_from_json
 from dropload.notify.quiet_hours import end_of_quiet
 from dropload.notify.services import secrets_in
 from tests.http_receiver import PATIENCE_SECONDS, Site
+from tests.mail_server import REFUSED, MailServer
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PLACE = Place("loads1", "/srv/dropoff")
@@ -320,6 +322,13 @@ def test_a_message_for_many_things_stays_short_enough_for_every_service() -> Non
     assert len(said.body) < 2000
 
 
+def test_the_guide_names_every_event_with_its_severity() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", guide, re.MULTILINE))
+    assert told.keys() == set(Event)
+    assert {one for cell in told.values() for one in cell.split(", ")} <= set(Severity)
+
+
 # --- services
 
 
@@ -372,6 +381,51 @@ def test_a_service_that_does_not_answer_is_given_up_in_time_and_not_asked_twice(
         with pytest.raises(TransientError, match=r"not answered within 0\.2 s"):
             service.send(words(failed()))
     assert len(site.got) <= 1
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    made = MailServer()
+    yield made
+    made.close()
+
+
+def test_a_mail_is_plain_text_with_its_lines_and_characters(mail: MailServer) -> None:
+    text = "2 rows <b>, in größe_*.csv: 12,50 € & more\n.\ndropload release '/srv/a b/ж.csv'"
+    said = words(failed("größe_ж.csv", text=text))
+    open_services(receiving(mail.url()))["oncall"].send(said)
+    [got] = mail.got
+    assert got["Subject"] == "ERROR: größe_ж.csv failed (dropload on loads1)"
+    assert (got["From"], got["To"]) == ("dropload@example.org", "oncall@example.org")
+    assert got.get_content_type() == "text/plain"
+    assert got.get_content().replace("\r\n", "\n").strip() == said.body
+    assert text in said.body
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ({"password": "wr0ng-passw0rd"}, "(535 5.7.8 Authentication credentials invalid)"),
+        ({"to": REFUSED}, f'Sending email to "{REFUSED}" failed (550 5.1.1 User unknown)'),
+        ({"schema": "mailtos"}, "STARTTLS"),
+        ({"schema": "mailtos", "to": "oncall@example.org&mode=ssl"}, "version number"),
+    ],
+)
+def test_why_a_mail_was_refused_is_said_in_the_servers_words_in_log_and_health(
+    mail: MailServer, logs: io.StringIO, url: dict[str, str], reason: str
+) -> None:
+    config = receiving(mail.url(**url), give_up_seconds=0.01)
+    post = Post(config, open_services(config), PLACE)
+    post.start()
+    post.add(failed())
+    wait_until(lambda: "notifications_lost" in logs.getvalue())
+    post.close(PATIENCE_SECONDS)
+    [lost] = [line for line in logs.getvalue().splitlines() if "notifications_lost" in line]
+    assert reason in json.loads(lost)["reason"]
+    assert reason in post.problem
+    assert "`dropload notify test oncall` tries again" in post.problem
+    assert "passw0rd" not in lost + post.problem
+    assert mail.got == []
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,15 @@ def test_the_outcome_tells_how_long_each_step_took_that_the_load_came_to(yard: Y
         *("detecting", "profiling", "checking", "planning", "staging", "publishing"),
         *("filing", "journal"),
     ]
+    began = [span.began_ns for span in loaded.spans]
+    assert began == sorted(began)
+    assert [span.step for span in loaded.spans if span.within is None] == [
+        *("journal", "detecting", "profiling", "checking", "planning", "staging", "publishing"),
+        "filing",
+    ]
+    assert abs(began[0] - time.time_ns()) < 3600 * 10**9, "on the clock on the wall"
     failed = yard.drop("orders.csv", "id,name\n1,Ada,too many\n")
+    assert [span.step for span in failed.spans if span.broke_off] == ["planning"]
     assert list(failed.step_seconds) == [
         *("detecting", "profiling", "checking", "planning", "filing", "journal")
     ]

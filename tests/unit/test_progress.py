@@ -265,3 +265,15 @@ def test_the_time_of_a_step_within_a_step_is_its_own_and_the_order_is_that_of_th
             raise ZeroDivisionError
     assert times.seconds == {"filing": 10, "journal": 5}
     assert list(times.seconds) == ["filing", "journal"]
+    began = times.spans[0].began_ns
+    told = [
+        ((s.began_ns - began) // 10**9, (s.ended_ns - began) // 10**9, s.within, s.broke_off)
+        for s in times.spans
+    ]
+    assert [s.step for s in times.spans] == ["journal", "filing", "journal", "journal"]
+    assert told == [
+        (0, 1, None, False),
+        (1, 15, None, True),
+        (3, 7, 1, False),
+        (15, 15, 1, True),
+    ]

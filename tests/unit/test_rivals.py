@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,16 @@ from dropload.daemon import Daemon
 from dropload.health.signs import daemon_lane
 from dropload.heartbeat import read_heartbeat
 from dropload.logs import configure_logs
-from dropload.rivals import Note, _digest_rules, find_rivals, leave_note, remove_note
+from dropload.rivals import (
+    Company,
+    Note,
+    _digest_rules,
+    _note_of,
+    find_company,
+    find_rivals,
+    leave_note,
+    remove_note,
+)
 from tests.conftest import Yard, make_config
 from tests.unit.test_daemon import Clock
 
@@ -22,9 +32,10 @@ ELSEWHERE = "machine/12345678@boot.container#4711#99"
 """A worker of another machine: nobody here can say that it is dead."""
 
 
-def other_daemon(config: Config, process: str = ELSEWHERE) -> Path:
+def other_daemon(config: Config, process: str = ELSEWHERE, since: float = 0.0) -> Path:
     """Leave the note that a daemon with this configuration would leave on another machine."""
-    note = Note(_digest_rules(config), process, 4711, "ingest", "loads2")
+    tells = _note_of(config).tells
+    note = Note(_digest_rules(config), process, 4711, "ingest", "loads2", tells, since)
     path = config.paths.dropoff / ".dropload" / "daemon-0123456789abcdef.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(asdict(note)))
@@ -55,6 +66,23 @@ def test_daemons_with_the_same_rules_share_a_tree_in_peace(yard: Yard) -> None:
     leave_note(yard.dock.config)
     other_daemon(make_config(yard.root, workers={"count": 1}, log={"level": "error"}))
     assert list(find_rivals(yard.dock.config)) == []
+
+
+def test_the_longest_running_of_those_who_tell_the_same_people_is_the_first(yard: Yard) -> None:
+    def config(name: str) -> Config:
+        return make_config(yard.root, notify={"receivers": {name: {"url": "json://x"}}})
+
+    own = config("oncall")
+    leave_note(own)
+    assert find_company(own) == Company(is_alone=True, is_first=True)
+    other_daemon(config("oncall"))
+    assert find_company(own) == Company(is_alone=False, is_first=False)
+    other_daemon(config("oncall"), since=time.time() + 3600)
+    assert find_company(own) == Company(is_alone=False, is_first=True)
+    other_daemon(config("somebody_else"))
+    assert find_company(own) == Company(is_alone=True, is_first=True)
+    other_daemon(make_config(yard.root))
+    assert find_company(own) == Company(is_alone=True, is_first=True), "it tells nobody"
 
 
 def test_who_asks_and_how_does_not_make_another_database(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def test_a_load_far_outside_is_logged_when_it_is_over(loaded: Yard) -> None:
     assert [json.loads(line)["event"] for line in lines.getvalue().splitlines()] == [
         "load_committed"
     ]
-    loaded.drop("orders_20260112.csv", rows_of(12, 400))
+    outcome = loaded.drop("orders_20260112.csv", rows_of(12, 400))
     told = json.loads(lines.getvalue().splitlines()[-1])
     assert (told["event"], told["level"], told["load_id"]) == ("load_unusual", "warning", 12)
     assert told["what"].startswith("400 rows (usually 3): 2,696 bytes (usually 18)")
+    assert outcome.unusual == told["what"], "for notifications and metrics"

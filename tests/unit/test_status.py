@@ -210,6 +210,16 @@ def hold(yard: Yard) -> Path:
     return path
 
 
+def test_a_sender_whose_files_keep_failing_is_a_problem(yard: Yard, run: Run) -> None:
+    for n in range(1, 4):
+        yard.drop(f"sales_2026112{n}.csv", "id,name\n1\n")
+    text = run("status")[1]
+    assert "3 files like sales_########.csv failed since " in text
+    assert " UTC and none has loaded since: `dropload show 3` says why the last" in text
+    yard.drop("sales_20261124.csv", "id,name\n1,Ada\n")
+    assert "failed since" not in run("status")[1]
+
+
 def test_of_many_files_those_that_need_somebody_come_first(yard: Yard, run: Run) -> None:
     held = hold(yard)
     for number in range(100):

@@ -1,6 +1,5 @@
 """What a second file does to a table that a first one made, or that somebody else made."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -77,8 +76,7 @@ def load_with(yard: Yard, path: Path, at_staging: str) -> Outcome:
 
     def interfere(step: str, _rows: int) -> None:
         if step == "staging":
-            with sqlite3.connect(yard.root / "dropload.db") as connection:
-                connection.execute(at_staging)
+            yard.execute(at_staging)
 
     return process_drop(yard.dock, drop, worker_name(), interfere)
 

@@ -22,6 +22,7 @@ from dropload.model import Outcome, Verdict
 from dropload.notify import Note, Place, Post, Service, open_services
 from dropload.reasons import span
 from dropload.reports import count_of
+from dropload.rivals import Company
 
 _PATIENCE_SECONDS = 5.0
 """What a stop waits for messages; those that are left are sent after the next start."""
@@ -41,6 +42,8 @@ class Alarms:
     ) -> None:
         """Raise ConfigError when a receiver of the configuration cannot be used."""
         self._dock = dock
+        self.company = Company()
+        """Which other daemons of this tree tell the same people."""
         self._now = now
         self._open_post = open_post
         self._memory = Memory()
@@ -105,7 +108,8 @@ class Alarms:
             return
         if outcome.verdict is Verdict.FAILED:
             self._note_failed(finished, outcome)
-        elif outcome.verdict is Verdict.HELD:
+        elif outcome.verdict is Verdict.HELD and (outcome.load_id or self.company.is_alone):
+            # Without a load somebody else has held it before, who tells of it where he can.
             self._note_held(finished, outcome)
         elif outcome.verdict is Verdict.PAUSED:
             text = f"{outcome.message} {outcome.hint}".strip()
@@ -142,12 +146,22 @@ class Alarms:
             said = f"{table} loads again, {self._after(since)} its first failure"
             self._tell(Event.FILE_FAILED, Severity.ERROR, said, text, table, is_over=True)
         self._close(_key(PAUSED, table), text)
+        if outcome.unusual:
+            self._note_unusual(outcome, table, name)
+
+    def _note_unusual(self, outcome: Outcome, table: str, name: str) -> None:
+        text = (
+            f"Load {outcome.load_id} of {table}: {outcome.unusual}.\n"
+            f"dropload stats {shlex.quote(table)}"
+        )
+        said = f"{name} is not as usual"
+        self._tell(Event.LOAD_UNUSUAL, Severity.WARNING, said, text, table, name)
 
     # --- what lasts
 
     def look_at_journal(self, expected: ExpectedFiles) -> None:
         """Tell what the journal says of files and loads; raises DroploadError when it is away."""
-        if not self._is_on:
+        if not (self._is_on and self.company.is_first):
             return
         self._tell_missing(expected)
         try:
@@ -171,7 +185,9 @@ class Alarms:
             if kind is None or check.level is Level.OK:
                 continue
             severity = severity_of(kind, check.level)
-            found.add(self._open(kind, severity, check.message, subject=check.subject))
+            found.add(
+                self._open(kind, severity, check.message, table=check.table, subject=check.subject)
+            )
         events = {kind.event for kind in kinds.values()}
         for key, trouble in list(self._memory.open.items()):
             if trouble.event in events and key not in found:
@@ -213,8 +229,8 @@ class Alarms:
         before = self._memory.open.get(key)
         if before is not None and before.severity.rank >= severity.rank:
             return key
-        headline = kind.headline.format(about or subject.rpartition(":")[2])
-        over = kind.over.format(about or subject.rpartition(":")[2])
+        headline = kind.headline.format(about or subject)
+        over = kind.over.format(about or subject)
         since = before.since if before else self._now()
         self._memory.open[key] = Open(
             kind.event, severity, headline, over, text, since, table, subject

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self, SupportsIndex, TypeVar
 
 from dropload.api.results import Failure, Result, Success, error_of, make_error
 from dropload.api.wording import in_python, reworded
-from dropload.config import Config, load_config
+from dropload.config import Config
+from dropload.config_reading import load_config
 from dropload.dock import Dock, Prepared, check_prepared, open_dock, prepare
 from dropload.error_codes import code_of
 from dropload.error_groups import ErrorGroup

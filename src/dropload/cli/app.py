@@ -30,10 +30,13 @@ class _Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except DroploadError as exc:
+        except DroploadError as error:
             session = context.obj
-            if not (isinstance(session, Session) and session.as_json):
+            if not isinstance(session, Session):
                 raise
+            exc = session.locate(error)
+            if not session.as_json:
+                raise exc from error
             failure = output.failure_as_json(exc.category, exc.message, exc.advice, exc.dl_code)
             output.print_json(failure)
             return 1
@@ -48,7 +51,7 @@ class _Commands(click.Group):
 @click.option(
     "--config",
     "config_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Configuration file (TOML). Default: $DROPLOAD_CONFIG, else config/dropload.toml here, "
     "else /etc/dropload/dropload.toml, else built-in defaults.",
 )

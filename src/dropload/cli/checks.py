@@ -12,6 +12,7 @@ from dropload.health import Check, Health, Level, check_health
 from dropload.health.apart import run_apart
 from dropload.logs import configure_logs, mask_secrets
 from dropload.notify import open_services
+from dropload.traces import check_traces
 
 _SLACK_SECONDS = 0.5
 """Beyond the checks' own limit: they end by themselves, unless the whole process is stuck."""
@@ -62,7 +63,8 @@ def _look_apart(session: Session) -> Health:
     try:
         config = session.read_config()
     except ConfigError as exc:
-        return Health((Check(exc.category, Level.CRITICAL, f"{exc} [{exc.dl_code}]"),))
+        said = " ".join(str(exc).split())  # in one line
+        return Health((Check(exc.category, Level.CRITICAL, f"{said} [{exc.dl_code}]"),))
     limit = config.health.check_timeout_seconds + _SLACK_SECONDS
     said = f"the check itself gave no answer within {limit:g} s: something blocks its process"
     return run_apart(lambda: check_health(config), limit) or Health(
@@ -96,6 +98,7 @@ def config_check(session: Session) -> None:
     """Say whether the configuration is right; every wrong key with what would be right."""
     session.loaded  # noqa: B018 - reading it is the check
     open_services(session.loaded.config.notify)
+    check_traces(session.loaded.config)
     click.echo("The configuration is right.")
     click.echo(f"database   {mask_secrets(session.dock.target.describe())}")
 

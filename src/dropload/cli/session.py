@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
-from dropload.config import Config, LoadedConfig, LogConfig, load_config
+from dropload.config import Config, LogConfig
+from dropload.config_reading import LoadedConfig, load_config
 from dropload.dock import Dock, check_prepared, open_dock
+from dropload.errors import ConfigError, DroploadError
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType
 
@@ -72,6 +74,12 @@ class Session:
         log = loaded.config.log
         is_asked_for = "log.level" in loaded.sources or log.file is not None
         return log if self.is_service or is_asked_for else log.model_copy(update=_ONLY_TROUBLE)
+
+    def locate(self, error: DroploadError) -> DroploadError:
+        """Return an error of the configuration with where the key was set that it speaks of."""
+        if self._loaded is None or not isinstance(error, ConfigError):
+            return error
+        return self._loaded.locate(error)
 
     def read_config(self) -> Config:
         """Return the configuration as it is now; raise ConfigError when it is wrong."""

@@ -47,6 +47,8 @@ class Check:
     figures: tuple[Figure, ...] = ()
     subject: str = ""
     """What it is about, where several checks have one name: a table, a folder."""
+    table: str = ""
+    """Whose files it is about, where it is those of one table."""
 
 
 @dataclass(frozen=True, slots=True)

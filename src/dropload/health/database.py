@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from dropload.config import Config, HealthConfig
 from dropload.dock import Dock, open_dock
-from dropload.error_groups import find_repeated_failures
-from dropload.errors import FileError, LockedError
+from dropload.error_groups import find_repeated_failures, find_worst_sender
+from dropload.errors import LockedError
 from dropload.health.answer import Check, Figure, Level, graded
 from dropload.health.lanes import Lane, Say
 from dropload.health.places import check_disk
@@ -26,8 +26,6 @@ from dropload.reports import count_of
 _LATE_SHOWN = timedelta(days=1)
 """So long a file that was written to after its load is a warning."""
 _RATE_OVER = timedelta(hours=1)
-_REPEATED_WITHIN = timedelta(days=7)
-"""Senders of one file a day are to be noticed, too."""
 _NAMED = 3
 _LOCK_SHARE = 0.3
 """Share of the time for all that goes into waiting for a lock: a load may hold it."""
@@ -178,30 +176,39 @@ def _check_loads(dock: Dock, conn: sa.Connection, now: datetime) -> Iterator[Che
         said = f"load {long[0].load_id} of {long[0].file_name} under way for {_duration(age)}"
     level = Level.WARNING if long else Level.OK
     yield Check("loads", level, said, (Figure("loading", len(loads)),))
-    yield _check_failures(*dock.journal.history.count_ended(conn, _RATE_OVER), settings)
+    yield _check_failures(dock, conn, now)
 
 
-def _check_failures(ended: int, failed: int, settings: HealthConfig) -> Check:
+def _check_failures(dock: Dock, conn: sa.Connection, now: datetime) -> Check:
+    settings = dock.config.health
+    ended, failed = dock.journal.history.count_ended(conn, _RATE_OVER)
     share = failed / ended if ended >= settings.failed_min_loads else 0.0
     level = graded(share, settings.failed_warning_share, settings.failed_critical_share)
     said = f"{failed} of {ended} loads failed in the last hour"
-    if level is not Level.OK:
-        said += ": see `dropload history`"
+    if failed and level is not Level.OK:
+        worst = find_worst_sender(dock, conn, now - _RATE_OVER)
+        if worst is not None and worst.count > 1:
+            count = "all" if worst.count >= failed else f"{worst.count} of them"
+            said += f", {count} like {worst.file_pattern}"
+        said += ": see `dropload history --errors`"
     figures = (Figure("ended_last_hour", ended), Figure("failed_last_hour", failed))
     return Check("failures", level if failed else Level.OK, said, figures)
 
 
 def _check_repeated(dock: Dock, conn: sa.Connection, now: datetime) -> Iterator[Check]:
     """Yield what one sender does wrong again and again."""
-    since, least = now - _REPEATED_WITHIN, dock.config.health.repeated_failures
-    for group in find_repeated_failures(dock, conn, FileError.category, since, least):
+    for group in find_repeated_failures(dock, conn, now):
         said = (
-            f"{group.count} files like {group.file_pattern} failed since "
-            f"{group.first_at:%Y-%m-%d %H:%M} UTC and none has loaded since; the last, load "
-            f"{group.last_load_id}: {group.last_message} Tell the sender: the format has changed"
+            f"{group.repeated}; the last, load {group.last_load_id}: {group.last_message} "
+            "Tell the sender: the format has changed"
         )
         yield Check(
-            "repeated failures", Level.WARNING, said, subject=f"{group.table}:{group.file_pattern}"
+            "repeated failures",
+            Level.WARNING,
+            said,
+            # Not with the table: the next file's name may lead to another.
+            subject=group.file_pattern,
+            table=group.table,
         )
 
 

@@ -45,7 +45,10 @@ def run_lanes(lanes: Sequence[Lane], limit_seconds: float) -> list[Check]:
 
     A system call on a dead share may never return: its thread is left behind.
     """
-    threads = [threading.Thread(target=lane.run, daemon=True) for lane in lanes]
+    threads = [
+        threading.Thread(target=lane.run, name=f"check of {lane.name}", daemon=True)
+        for lane in lanes
+    ]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + limit_seconds

@@ -141,6 +141,10 @@ class Figures:
         self._crashes = self._counter(
             "dropload_worker_crashes", "Workers that did not come back from a load.", "cause"
         )
+        self._unusual = self._counter(
+            "dropload_unusual_loads",
+            "Loads that took far longer than usual, or brought far more or fewer rows.",
+        )
         self._unmoved = self._counter(
             "dropload_move_failures", "Tries to file a file that its folder refused."
         )
@@ -255,6 +259,7 @@ class Figures:
         if verdict is Verdict.LOADED:
             self._rows_loaded.inc(outcome.rows_loaded)
             self._table_rows.labels(table).inc(outcome.rows_loaded)
+            self._unusual.inc(bool(outcome.unusual))
             if drop.appeared_at is not None:
                 self._lag.observe(now - drop.appeared_at)
 

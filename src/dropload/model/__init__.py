@@ -23,6 +23,7 @@ from dropload.model.loads import (
     Progress,
     State,
     Step,
+    StepSpan,
     Verdict,
 )
 from dropload.model.plans import (
@@ -67,6 +68,7 @@ __all__ = [
     "RejectRecord",
     "State",
     "Step",
+    "StepSpan",
     "TableColumn",
     "TableInfo",
     "TableName",

@@ -101,6 +101,19 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StepSpan:
+    """When one step of a load was under way; in nanoseconds since 1970."""
+
+    step: str
+    began_ns: int
+    ended_ns: int
+    within: int | None = None
+    """Place, among the spans of the load, of the one it was a part of."""
+    broke_off: bool = False
+    """An error ended it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one drop."""
 
@@ -128,6 +141,10 @@ class Outcome:
     """How long each step of the load took, in the order of the steps; those that it came to."""
     steps_retried: int = 0
     """How often a step was done again within the load, because of trouble that passed."""
+    unusual: str = ""
+    """In what its load was far from those of its table before it; empty where it was as usual."""
+    spans: tuple[StepSpan, ...] = ()
+    """When each step was under way, in the order in which they began."""
 
 
 @dataclass(frozen=True, slots=True)

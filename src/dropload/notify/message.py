@@ -17,7 +17,11 @@ from dropload.reports import count_of
 _MOST_ITEMS = 5
 _MOST_CHARACTERS = 360
 """Of one item's text: several services take no message of more than 2,000 in all."""
-_OF_FILES = {Event.FILE_FAILED: "failed", Event.FILE_HELD: "held"}
+_OF_FILES = {
+    Event.FILE_FAILED: "failed",
+    Event.FILE_HELD: "held",
+    Event.LOAD_UNUSUAL: "not as usual",
+}
 _MOST_IN_TITLE = 2
 _OVER = "ok"
 

@@ -23,7 +23,14 @@ _KINDS = {"info": "info", "ok": "success", "warning": "warning"}
 """Apprise's word for ours; all that is graver is a failure to it."""
 _LONG = 20
 """A part of a URL with so many characters is a key, whatever is in it."""
-_SYSTEM_ERROR = re.compile(r"\[Errno -?\d+\] ([\w ,-]+)|(?<=\W)(timed out)")
+_WHY = (
+    re.compile(r"\[Errno -?\d+\] ([\w ,-]+)"),
+    re.compile(r"(?<=\W)(timed out)"),
+    re.compile(r"\((\d{3}), b['\"](.+?)['\"]\)"),
+    re.compile(r"\[SSL: \w+\] ([\w :,-]+)"),
+    re.compile(r"Exception: (.+?)\.?$"),
+)
+"""The system's own words, or the mail server's, in what Apprise writes for its developers."""
 _SHORT = 6
 """What has fewer is found in every text by chance."""
 
@@ -49,6 +56,7 @@ def open_services(settings: NotifyConfig) -> dict[str, Service]:
         raise ConfigError(
             "notify.receivers: the package apprise, which sends the messages, is not installed.",
             hint="Install it: pip install 'dropload[notify]'.",
+            code="extra",
         ) from exc
     return {
         name: AppriseService(
@@ -169,17 +177,25 @@ class AppriseService:
             reason = said.get(timeout=self._timeout_seconds)
         except Empty:
             raise late from None
+        # It has answered, although the system may take a moment to end it.
+        self._hanging = None
         if reason:
             raise TransientError(reason)
 
     def _try(self, message: Message) -> str:
         """Send, and return why it did not arrive; empty when it did."""
+        import apprise  # noqa: PLC0415
+        from apprise.conversion import convert_between  # noqa: PLC0415
+
         with _listening() as heard:
             try:
+                # As plain text, or made of it: else lines run together, and `<` and `*` steer it.
+                form = self._plugin.resolve_format(apprise.NotifyFormat.TEXT)
                 arrived = self._plugin.notify(
-                    body=message.body,
+                    body=convert_between(apprise.NotifyFormat.TEXT, form, message.body),
                     title=message.title,
                     notify_type=_KINDS.get(message.kind, "failure"),
+                    body_format=form,
                 )
             except Exception as exc:  # noqa: BLE001 - whatever a plugin raises, the daemon goes on
                 return mask_secrets(f"{self.name}: {type(exc).__name__}: {exc}")
@@ -217,9 +233,11 @@ class _Ear(logging.Handler):
         text = " ".join(record.getMessage().split())
         if record.levelno >= logging.WARNING:
             self._said = text
-        elif found := _SYSTEM_ERROR.search(text):
-            self._why = found[1] or found[2]
+        elif found := next(filter(None, (pattern.search(text) for pattern in _WHY)), None):
+            self._why = " ".join(found.groups()).strip()
 
     def complaint(self) -> str:
-        """Return the last complaint, with the system's word where there is one."""
-        return f"{self._said} ({self._why})" if self._said and self._why else self._said
+        """Return the last complaint, with what was the reason where that was said."""
+        if not (self._said and self._why):
+            return self._said
+        return f"{self._said.rstrip('.')} ({self._why})"

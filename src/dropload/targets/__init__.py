@@ -19,7 +19,8 @@ def open_target(config: Config) -> Target:
     known = {point.name: point for point in entry_points(group=GROUP)}
     if kind not in known:
         raise ConfigError(
-            f"database: there is no target {kind!r}.",
+            f"{'database.type' if config.database.type else 'database.url'}: there is no target "
+            f"{kind!r}.",
             hint=f"Known: {', '.join(sorted(known))}.",
             code="database_url",
         )
@@ -56,6 +57,8 @@ def _target_name(config: Config) -> str:
         # Not chained: the cause's text repeats parts of the URL, a password among them.
         raise ConfigError(
             "database.url is not a database URL.",
-            hint="Write for example sqlite:////srv/dropload.db (four slashes: absolute path).",
+            hint="Write sqlite:////srv/dropload.db (four slashes: absolute path), or "
+            "postgresql://user:password@host:5432/name, or mssql://user:password@host:1433/name. "
+            "In a user or password, @ is written %40, : is %3A, / is %2F.",
             code="database_url",
         ) from None

@@ -164,6 +164,16 @@ class Target(ABC):
         """Return where the database is, without asking it."""
 
     @property
+    def system_name(self) -> str:
+        """Return what OpenTelemetry calls the product (`db.system.name`)."""
+        return self.name
+
+    @property
+    def namespace(self) -> str:
+        """Return the name of the database on its server."""
+        return self.engine.url.database or ""
+
+    @property
     def file(self) -> Path | None:
         """Return the file on this machine that holds the rows; None for a server."""
         return None

@@ -408,8 +408,9 @@ def database_password(settings: DatabaseConfig) -> str | None:
         password = file.read_text(encoding="utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8 text"
+        what = "database.password_file" if settings.password_file else "The systemd credential"
         raise ConfigError(
-            f"database.password_file {file} cannot be read: {reason}.",
+            f"{what} {file} cannot be read: {reason}.",
             hint="Give dropload's user the right to read it.",
             code="credential",
         ) from exc

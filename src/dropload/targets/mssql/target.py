@@ -12,7 +12,7 @@ import pyodbc
 import sqlalchemy as sa
 
 from dropload import column_types
-from dropload.errors import DroploadError, LockedError, TargetError, TransientError
+from dropload.errors import ConfigError, DroploadError, LockedError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql import columns, owned
@@ -64,6 +64,13 @@ class SQLServerTarget(ServerTarget):
     def create_engine(self) -> sa.Engine:
         """Return an engine over the server that `database.url` or the parts name."""
         self._settings = settings_of(self.database)
+        if not self._settings.host:
+            raise ConfigError(
+                "database.host is missing.",
+                hint="Write database.host, or all in one: "
+                "database.url = mssql://user:password@host:1433/name.",
+                code="database_url",
+            )
         self.driver: Driver = find_driver(self._settings.odbc_driver)
         password = database_password(self._settings)
         self._bulk = BulkWriter(self._settings, password)
@@ -117,6 +124,17 @@ class SQLServerTarget(ServerTarget):
     def place(self) -> str:
         """Return host and database."""
         return f"{self._settings.host}/{self._settings.name}"
+
+    @property
+    def system_name(self) -> str:
+        """Return what OpenTelemetry calls SQL Server."""
+        return "microsoft.sql_server"
+
+    @property
+    def namespace(self) -> str:
+        """Return the database, with its instance before it where one is named."""
+        names = (self._settings.instance, self._settings.name)
+        return "|".join(name for name in names if name)
 
     def now(self, conn: sa.Connection) -> datetime:
         """Return the server's clock."""

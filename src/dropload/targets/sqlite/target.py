@@ -127,9 +127,11 @@ class SQLiteTarget(Target):
                 yield conn
             return
         nothing = sa.create_engine("sqlite://")
-        with nothing.connect() as conn:
-            yield conn
-        nothing.dispose()
+        try:
+            with nothing.connect() as conn:
+                yield conn
+        finally:
+            nothing.dispose()
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLite's result codes by who must act."""
@@ -143,6 +145,11 @@ class SQLiteTarget(Target):
     def place(self) -> str:
         """Return the file."""
         return f"file {self._path}"
+
+    @property
+    def namespace(self) -> str:
+        """Return the file: it has no server."""
+        return str(self._path)
 
     @property
     def file(self) -> Path | None:
