@@ -57,11 +57,11 @@ from dropload.model import (
     Step,
     Verdict,
 )
-from dropload.parsers.base import Parser
+from dropload.parsers.base import Batch, Parser
 from dropload.progress import ProgressMeter, StepTimes
 from dropload.reports import Findings
 from dropload.retries import call_with_retries
-from dropload.staging import RowsInHand, check_version, rows_in_hand, stage_rows
+from dropload.staging import KeptBatches, RowsInHand, check_version, rows_in_hand, stage_rows
 from dropload.staging_ahead import StagingAhead
 from dropload.times import clock_time
 
@@ -232,15 +232,16 @@ class _Voyage:
         measure = self._times.measure
         with measure("detecting"):
             parser, layout = detect_layout(self._dock, self._load.drop)
+        kept = KeptBatches(self._load.drop, layout)
         with closing(StagingAhead(self._dock, self._load, self._meter)) as ahead:
             with measure("profiling"):
-                examined = self._profile(parser, layout, ahead)
+                examined = self._profile(parser, layout, kept, ahead)
             with measure("checking"):
                 examined = self._check(examined)
             with measure("planning"):
                 plan = plan_load(self._dock, self._named, examined)
             with measure("staging"):
-                rows = self._retry(lambda: self._stage(plan, examined.parser, ahead))
+                rows = self._retry(lambda: self._stage(plan, examined.parser, kept, ahead))
         return self._publish(plan, examined, rows)
 
     # --- steps
@@ -254,11 +255,18 @@ class _Voyage:
                 code="worker_died",
             )
 
-    def _profile(self, parser: Parser, layout: Layout, ahead: StagingAhead) -> Examined:
+    def _profile(
+        self, parser: Parser, layout: Layout, kept: KeptBatches, ahead: StagingAhead
+    ) -> Examined:
         ahead.begin(self._named, parser, layout)
+
+        def on_batch(batch: Batch, reader: str) -> None:
+            kept.take(batch, reader)
+            ahead.take(batch, reader)
+
         on_progress = partial(self._note_progress, Step.PROFILING)
         self._examined = examine_in(
-            self._dock, self._load.drop, parser, layout, on_progress, ahead.take
+            self._dock, self._load.drop, parser, layout, on_progress, on_batch
         )
         return self._examined
 
@@ -275,13 +283,15 @@ class _Voyage:
                     self._dock.target, self._dock.journal, conn, self._load, profile.file_hash
                 )
 
-    def _stage(self, plan: Plan, parser: Parser, ahead: StagingAhead) -> RowsInHand | None:
+    def _stage(
+        self, plan: Plan, parser: Parser, kept: KeptBatches, ahead: StagingAhead
+    ) -> RowsInHand | None:
         """Stage the rows; return those of a small file instead, to be staged when published."""
         if ahead.accept(plan):
             return None
         dock, settings = self._dock, self._dock.config.load
         on_progress = partial(self._note_progress, Step.STAGING)
-        rows = rows_in_hand(dock.target, self._load, plan, parser, settings, on_progress)
+        rows = rows_in_hand(dock.target, self._load, plan, parser, settings, kept, on_progress)
         if rows is None:
             stage_rows(
                 dock.target,

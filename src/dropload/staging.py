@@ -12,7 +12,7 @@ from dropload.config import LoadConfig
 from dropload.errors import FileBusyError, FileChangedError
 from dropload.journal import Journal
 from dropload.logs import get_logger
-from dropload.model import FileVersion, Kind, Load, Plan, State
+from dropload.model import Drop, FileVersion, Kind, Layout, Load, Plan, State
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.profiling import open_hashed
 from dropload.progress import ProgressMeter
@@ -40,6 +40,15 @@ def check_version(path: Path, expected: FileVersion) -> None:
         raise FileBusyError(f"{path.name} cannot be looked at: {exc.strerror or exc}.") from exc
     if found != expected:
         raise FileChangedError(f"{path.name} was changed after it had been found complete.")
+
+
+def touched_at(path: Path) -> int:
+    """Return when anything of a file was changed last; unlike its `mtime` nobody can set that back.
+
+    Rows of a single reading count only while it stays: else the file is read again, and the hashes
+    are compared.
+    """
+    return path.stat(follow_symlinks=False).st_ctime_ns
 
 
 def stage_rows(
@@ -104,11 +113,12 @@ def rows_in_hand(
     plan: Plan,
     parser: Parser,
     settings: LoadConfig,
+    kept: "KeptBatches",
     on_progress: Callable[[int, int], None],
 ) -> "RowsInHand | None":
     """Return every good record of a small file, in memory; None when it is to be staged before.
 
-    Raises what `stage_rows` raises.
+    It is read again only when `kept` are not the plan's records. Raises what `stage_rows` raises.
     """
     is_small = plan.profile.size_bytes <= SMALL_BYTES and plan.rows_planned <= SMALL_ROWS
     if not is_small or not target.stages_in_transaction:
@@ -119,7 +129,13 @@ def rows_in_hand(
         rows.add(batch)
         on_progress(rows.count, bytes_read)
 
-    _read_again(target, load, plan, parser, settings, take)
+    batches = kept.batches_of(plan)
+    if batches is None:
+        _read_again(target, load, plan, parser, settings, take)
+        return rows
+    notations = notations_to_rewrite(plan)
+    for batch in batches:
+        take(replace(batch, records=rewrite_columns(batch.records, notations)), kept.size_bytes)
     return rows
 
 
@@ -157,6 +173,38 @@ def notations_to_rewrite(plan: Plan) -> dict[int, str]:
     written = {c.position: plan.profile.columns[c.position].type.notation for c in plan.columns}
     typed = [column.position for column in plan.columns if column.type.kind is not Kind.TEXT]
     return {position: written[position] for position in typed if written[position]}
+
+
+class KeptBatches:
+    """What was read of a small file to profile it, so that it need not be read again."""
+
+    def __init__(self, drop: Drop, layout: Layout) -> None:
+        """To be made before the file is read; `layout` is the one that it is read in."""
+        self.size_bytes = drop.version.size_bytes
+        self._path = drop.path
+        self._touched_at = touched_at(drop.path)
+        self._layout = layout
+        self._reader = ""
+        self._batches: list[Batch] = []
+        self._rows = 0
+
+    def take(self, batch: Batch, reader: str) -> None:
+        """Keep the good records of a batch that `reader` has read."""
+        if self.size_bytes > SMALL_BYTES:
+            return
+        if reader != self._reader:
+            # It has begun again.
+            self._reader, self._batches, self._rows = reader, [], 0
+        self._rows += batch.records.num_rows
+        self._batches = [*self._batches, batch] if self._rows <= SMALL_ROWS else []
+
+    def batches_of(self, plan: Plan) -> list[Batch] | None:
+        """Return all good records of a plan; None when they are others, or not all."""
+        is_same = plan.layout == self._layout and plan.profile.reader == self._reader
+        # With checks some may have been refused when the file was read once more.
+        is_whole = not plan.checks and self._rows == plan.rows_planned <= SMALL_ROWS
+        is_untouched = touched_at(self._path) == self._touched_at
+        return self._batches if is_same and is_whole and is_untouched else None
 
 
 class RowsInHand:

@@ -22,7 +22,7 @@ from dropload.model import ColumnType, Layout, Load, Plan, State
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import ProgressMeter
 from dropload.stage_writer import StageWriter
-from dropload.staging import notations_to_rewrite
+from dropload.staging import notations_to_rewrite, touched_at
 from dropload.targets.base import Target
 from dropload.write_behind import WriteBehind
 
@@ -45,12 +45,14 @@ class StagingAhead:
         """None: nothing is staged, or no more."""
         self._writer: StageWriter | None = None
         self._behind: WriteBehind[Batch] | None = None
+        self._touched_at = 0
 
     def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
         """Make a side table for a large file, unless an earlier try has left one to go on with."""
         if self._load.drop.version.size_bytes < AHEAD_BYTES:
             return
         try:
+            self._touched_at = touched_at(self._load.drop.path)
             plan = plan_beginning(self._dock, named, parser, layout)
             if plan is not None and self._make_stage(plan):
                 self._start(plan)
@@ -82,6 +84,9 @@ class StagingAhead:
             return False
         try:
             self._behind.finish()
+            if touched_at(self._load.drop.path) != self._touched_at:
+                self._give_up("the file was touched while it was read")
+                return False
             if self._writer.rows_taken != plan.rows_planned:
                 self._give_up("other rows are loaded")
                 return False

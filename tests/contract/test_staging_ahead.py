@@ -1,5 +1,6 @@
 """Rows that are staged while their file is read for the first time are those of the file."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -286,3 +287,48 @@ def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Si
     with target.read() as conn:
         found = conn.exec_driver_sql(f"SELECT id, note FROM {table} ORDER BY number").all()
     assert [tuple(row) for row in found] == rows
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_bytes_that_change_without_a_trace_are_found_by_their_hash(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    """B6: same size, same time, same inode."""
+    if small:
+        monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 1 << 40)
+        monkeypatch.setattr(staging, "SMALL_BYTES", 1 << 40)
+    path = site.inbox("append").path / "orders.csv"
+    path.write_text(MANY)
+    stat = path.stat()
+    done: list[str] = []
+
+    def change(step: str, _rows: int) -> None:
+        if step == "profiling" and not done:
+            done.append(step)
+            with path.open("r+") as file:
+                file.write(MANY.replace("x", "y"))
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    outcome = process_drop(site.dock, drop, worker_name(), change)
+    assert done
+    assert readings == ["orders.csv"]
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed")
+    assert not site.exists(site.table("orders"))
+
+
+def test_a_file_that_is_only_touched_is_read_again_and_loaded(
+    site: Site, readings: list[str]
+) -> None:
+    path = site.inbox("append").path / "orders.csv"
+    path.write_text(MANY)
+
+    def touch(step: str, _rows: int) -> None:
+        if step == "profiling":
+            path.chmod(0o600)
+
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    outcome = process_drop(site.dock, drop, worker_name(), touch)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert readings == ["orders.csv"]
+    assert site.texts(site.table("orders")) == EXPECTED

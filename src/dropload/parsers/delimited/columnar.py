@@ -43,8 +43,11 @@ def read_columnar(
     block_bytes = min(block_bytes, max_record_bytes // 2)
     chunks = _skip_head(_utf8_chunks(source, layout, block_bytes), layout, max_record_bytes)
     body = _CheckedBody(_end_line(_drop_ctrl_z(chunks)), layout)
-    if body.is_empty():
+    have = body.fill(block_bytes)
+    if not have:
         return
+    # A block is allocated whole, which takes longer than reading a small file.
+    block_bytes = min(block_bytes, have + 1)
     row = 0
     counted = pa.array([], pa.int64())
     for records in _open(body, layout, block_bytes):
@@ -191,11 +194,17 @@ class _CheckedBody:
         self.error: Exception | None = None
         """What went wrong while pyarrow was reading: it does not hand every exception on."""
 
-    def is_empty(self) -> bool:
-        """Return whether there are no records."""
-        self._rest = next(self._chunks, b"")
-        self._check(self._rest)
-        return not self._rest
+    def fill(self, size: int) -> int:
+        """Take in what comes first; return its bytes, fewer than `size` where that is all."""
+        pieces: list[bytes] = []
+        while sum(map(len, pieces)) < size:
+            chunk = next(self._chunks, None)
+            self._check(chunk)
+            if chunk is None:
+                break
+            pieces.append(chunk)
+        self._rest = b"".join(pieces)
+        return len(self._rest)
 
     def read(self, size: int) -> bytes:
         """Return some `size` bytes unless the end comes first: short blocks hold short records."""
