@@ -7,12 +7,11 @@ already, and the file is not read again: what is hashed and what is loaded are t
 not, the side table is made anew, as if nothing had been tried.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from dropload.column_types import rewrite_columns
-from dropload.config import LoadConfig
 from dropload.dock import Dock
 from dropload.errors import ClaimLostError, DroploadError
 from dropload.examination import plan_beginning
@@ -41,11 +40,9 @@ class StagingAhead:
         self._dock = dock
         self._load = load
         self._meter = meter
-        self._plan: Plan | None = None
-        """None: nothing is staged, or no more."""
-        self._writer: StageWriter | None = None
-        self._behind: WriteBehind[Batch] | None = None
         self._touched_at = 0
+        self._attempt: _Attempt | None = None
+        """None: nothing is staged, or no more."""
 
     def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
         """Make a side table for a large file, unless an earlier try has left one to go on with."""
@@ -55,7 +52,7 @@ class StagingAhead:
             self._touched_at = touched_at(self._load.drop.path)
             plan = plan_beginning(self._dock, named, parser, layout)
             if plan is not None and self._make_stage(plan):
-                self._start(plan)
+                self._attempt = self._start(plan)
         except ClaimLostError:
             raise
         except (DroploadError, OSError, RuntimeError) as exc:
@@ -63,13 +60,14 @@ class StagingAhead:
 
     def take(self, batch: Batch, reader: str) -> None:
         """Have a batch staged that `reader` has read."""
-        if self._plan is None or self._behind is None:
+        attempt = self._attempt
+        if attempt is None:
             return
-        if reader != self._plan.profile.reader:
+        if reader != attempt.plan.profile.reader:
             self._give_up(f"the file is read by {reader}")
             return
         try:
-            self._behind.put(batch)
+            attempt.behind.put(batch)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -77,33 +75,37 @@ class StagingAhead:
 
     def accept(self, plan: Plan) -> bool:
         """Return whether all rows of the plan are staged now, which the journal says then."""
-        if self._plan is None or self._behind is None or self._writer is None:
-            return False
-        if not _stages_alike(self._dock.target, self._plan, plan):
-            self._give_up("the whole file is not as its beginning")
+        if self._attempt is None:
             return False
         try:
-            self._behind.finish()
-            if touched_at(self._load.drop.path) != self._touched_at:
-                self._give_up("the file was touched while it was read")
-                return False
-            if self._writer.rows_taken != plan.rows_planned:
-                self._give_up("other rows are loaded")
-                return False
-            self._writer.finish(lambda conn, rows: self._note_staged(conn, plan, rows))
+            objection = self._finish(self._attempt, plan)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
-            self._give_up(str(exc))
+            objection = str(exc)
+        if objection:
+            self._give_up(objection)
             return False
         self.close()
         return True
 
     def close(self) -> None:
         """Stop writing; what is in the side table is the next one's to drop or to keep."""
-        if self._behind is not None:
-            self._behind.stop()
-        self._plan = self._behind = self._writer = None
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.behind.stop()
+
+    def _finish(self, attempt: "_Attempt", plan: Plan) -> str:
+        """Have the last rows written; return what speaks against them, else nothing."""
+        if not _stages_alike(self._dock.target, attempt.plan, plan):
+            return "the whole file is not as its beginning"
+        attempt.behind.finish()
+        if touched_at(self._load.drop.path) != self._touched_at:
+            return "the file was touched while it was read"
+        if attempt.writer.rows_taken != plan.rows_planned:
+            return "other rows are loaded"
+        attempt.writer.finish(lambda conn, rows: self._note_staged(conn, plan, rows))
+        return ""
 
     def _give_up(self, reason: str) -> None:
         self.close()
@@ -121,13 +123,12 @@ class StagingAhead:
             self._note_rows(conn)
         return True
 
-    def _start(self, plan: Plan) -> None:
-        settings: LoadConfig = self._dock.config.load
+    def _start(self, plan: Plan) -> "_Attempt":
         writer = StageWriter(
             self._dock.target,
             self._load.load_id,
             plan,
-            settings.batch_rows,
+            self._dock.config.load.batch_rows,
             lambda conn, _rows: self._note_rows(conn),
         )
         notations = notations_to_rewrite(plan)
@@ -138,7 +139,7 @@ class StagingAhead:
 
         behind = WriteBehind(write)
         behind.start()
-        self._plan, self._writer, self._behind = plan, writer, behind
+        return _Attempt(plan, writer, behind)
 
     def _note_rows(self, conn: sa.Connection) -> None:
         """Renew the lease, or find out that the claim is gone; a try that fails begins anew."""
@@ -147,6 +148,14 @@ class StagingAhead:
     def _note_staged(self, conn: sa.Connection, plan: Plan, rows: int) -> None:
         journal = self._dock.journal
         journal.loads.record_plan(conn, self._load, plan, self._meter.take(), rows_staged=rows)
+
+
+class _Attempt(NamedTuple):
+    """What is being staged, and by whom."""
+
+    plan: Plan
+    writer: StageWriter
+    behind: WriteBehind[Batch]
 
 
 def _stages_alike(target: Target, one: Plan, other: Plan) -> bool:

@@ -15,7 +15,7 @@ from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
-from dropload.model import Plan, TableName, Verdict
+from dropload.model import TableName, Verdict
 from dropload.parsers.delimited import columnar
 from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
@@ -215,7 +215,7 @@ def test_a_claim_that_is_lost_meanwhile_ends_the_load(
 def test_a_file_that_changes_while_it_is_read_is_not_loaded(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accepted: list[Plan] = []
+    accepted: list[object] = []
     take = staging_ahead.StagingAhead.take
 
     def change(ahead: staging_ahead.StagingAhead, *batch: Any) -> None:
@@ -224,7 +224,7 @@ def test_a_file_that_changes_while_it_is_read_is_not_loaded(
             path = site.inbox("append").path / "orders.csv"
             with path.open("a") as file:
                 file.write("9,9.25,01.01.2024,late\n")
-            accepted.append(ahead._plan)  # type: ignore[arg-type]
+            accepted.append(ahead._attempt)
 
     monkeypatch.setattr(staging_ahead.StagingAhead, "take", change)
     outcome = site.drop("orders.csv", MANY)
