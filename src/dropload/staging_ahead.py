@@ -46,7 +46,8 @@ class StagingAhead:
 
     def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
         """Make a side table for a large file, unless an earlier try has left one to go on with."""
-        if self._load.drop.version.size_bytes < AHEAD_BYTES:
+        # After a death the next try shall be able to go on with what this one stages.
+        if self._load.drop.version.size_bytes < AHEAD_BYTES or self._load.crashes:
             return
         try:
             self._touched_at = touched_at(self._load.drop.path)

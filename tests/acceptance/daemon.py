@@ -123,6 +123,11 @@ class Daemon:
         except DroploadError:
             return []
 
+    def is_staging(self) -> bool:
+        """Return whether rows are in a side table."""
+        names = self.try_query("SELECT name FROM sqlite_master WHERE name LIKE 'stg.%'")
+        return any(self.try_query(f'SELECT 1 FROM "{name}" LIMIT 1') for (name,) in names)
+
     def states(self) -> list[str]:
         return [load.state.value for load in self.loads()]
 

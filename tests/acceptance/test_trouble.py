@@ -1,5 +1,6 @@
 """The real daemon when the machine is in trouble: no room, no descriptors, no folder, no events."""
 
+import gzip
 import json
 import os
 import resource
@@ -231,12 +232,24 @@ def test_counts_agree_in_the_log_the_journal_and_the_report(tmp_path: Path) -> N
 
 def wait_for_a_load_to_stage(daemon: Daemon, rows: int = 200_000) -> Path:
     """Drop a file that takes a moment, and return it while its rows are being staged."""
-    path = daemon.inbox() / "big.csv"
-    text = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(rows))
+    return _drop_and_wait(daemon, "big.csv", _text_of(rows).encode())
+
+
+def wait_for_a_second_reading(daemon: Daemon, rows: int) -> Path:
+    """Do the same with a file that is not staged ahead, being small on the disk."""
+    return _drop_and_wait(daemon, "big.csv.gz", gzip.compress(_text_of(rows).encode()))
+
+
+def _text_of(rows: int) -> str:
+    return "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(rows))
+
+
+def _drop_and_wait(daemon: Daemon, name: str, content: bytes) -> Path:
+    path = daemon.inbox() / name
     part = path.with_suffix(".part")
-    part.write_text(text)
+    part.write_bytes(content)
     part.rename(path)
-    daemon.wait_for(lambda: "staging" in daemon.states(), "for rows to be staged")
+    daemon.wait_for(daemon.is_staging, "for rows to be staged")
     return path
 
 
@@ -255,7 +268,7 @@ def test_a_load_over_its_time_is_ended_and_goes_on_behind_what_it_has_staged(
     daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="12")
     try:
         daemon.start()
-        wait_for_a_load_to_stage(daemon, 400_000)
+        wait_for_a_second_reading(daemon, 400_000)
         staged = 'SELECT 1 FROM "ref.Load_History" WHERE rows_staged > 0'
         daemon.wait_for(lambda: bool(daemon.query(staged)), "for the first rows")
         os.kill(worker_of_the_load(daemon), signal.SIGSTOP)

@@ -289,6 +289,30 @@ def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Si
     assert [tuple(row) for row in found] == rows
 
 
+def test_a_load_whose_worker_died_is_staged_so_that_the_next_can_go_on(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_arguments: object) -> None:
+        raise Died
+
+    path = site.inbox("append").path / "orders.csv"
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr("dropload.pipeline.plan_load", die)
+        site.drop("orders.csv", MANY)
+    assert len(stages(site)) == 1, "it was being staged"
+    with site.dock.target.write() as conn:
+        site.dock.journal.claims.record_crash(conn, path)
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    outcome = process_drop(site.dock, drop, worker_name())
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert readings == ["orders.csv"]
+    assert site.texts(site.table("orders")) == EXPECTED
+    assert stages(site) == []
+
+
 @pytest.mark.parametrize("small", [False, True])
 def test_bytes_that_change_without_a_trace_are_found_by_their_hash(
     site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch, small: bool
