@@ -97,7 +97,15 @@ def _config_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     named = path or (Path(environ[CONFIG_VARIABLE]) if environ.get(CONFIG_VARIABLE) else None)
     if named is not None:
         return named
-    return next((file for file in DEFAULT_FILES if file.is_file()), None)
+    return next((file for file in DEFAULT_FILES if _is_file(file)), None)
+
+
+def _is_file(file: Path) -> bool:
+    """Return whether a file is there; none is in a folder that this user may not enter."""
+    try:
+        return file.is_file()
+    except PermissionError:
+        return False
 
 
 def _merge_file(values: dict[str, dict[str, Any]], sources: dict[str, str], file: Path) -> None:
@@ -138,7 +146,7 @@ def _read_text(file: Path) -> str:
 
 def _read_dotenv(file: Path) -> dict[str, str]:
     """Return the variables of `.env`; those without a value say nothing."""
-    if not file.is_file():
+    if not _is_file(file):
         return {}
     text = _read_text(file)
     for line in parse_stream(StringIO(text)):

@@ -110,6 +110,11 @@ class DropTree:
         """Return in one sentence that the whole tree is not there, empty where some of it is."""
         if any(os.path.lexists(inbox.path) for inbox in self.inboxes):
             return ""
+        if shut := find_shut_folder(self.root):
+            return (
+                f"The drop tree {path_text(self.root)} cannot be looked at: this user may not "
+                f"enter {path_text(shut)}. Ask as the user that dropload runs as."
+            )
         return (
             f"The drop tree {path_text(self.root)} is not there. Make it with `dropload init`, or "
             "mount the share that it is on."
@@ -128,6 +133,12 @@ class DropTree:
     def world_writable(self) -> list[Path]:
         """Return the folders into which everybody on this machine could drop or from which take."""
         return [folder for folder in self.folders() if is_world_writable(folder)]
+
+
+def find_shut_folder(path: Path) -> Path | None:
+    """Return the innermost folder of those down to a path if it may not be entered, else None."""
+    there = next((one for one in (path, *path.parents) if os.path.lexists(one)), None)
+    return there if there and there.is_dir() and not os.access(there, os.X_OK) else None
 
 
 def is_world_writable(folder: Path) -> bool:

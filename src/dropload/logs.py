@@ -89,6 +89,17 @@ def configure_logs(settings: LogConfig, stream: Sink | None = None) -> None:
         before.close()
 
 
+def log_from_environment(environ: Mapping[str, str]) -> None:
+    """Log to standard error where nothing is configured yet, at the level of `DROPLOAD_LOG__LEVEL`.
+
+    What structlog does by itself shows the values of all variables beside a traceback: passwords.
+    """
+    if structlog.is_configured():
+        return
+    named = environ.get("DROPLOAD_LOG__LEVEL", "").lower()
+    configure_logs(LogConfig(level="debug" if named == "debug" else "warning"))
+
+
 def _open_file(settings: LogConfig) -> LogFile | None:
     return open_log(settings.file, "file", settings.max_mb) if settings.file else None
 

@@ -1,6 +1,7 @@
 """The command line as people and scripts see it, run in this process."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from dropload import __version__
 from dropload.api.results import error_of
 from dropload.cli import main
+from dropload.config import LogConfig
 from dropload.errors import TransientError
+from dropload.logs import configure_logs
 from dropload.model import Verdict
 from tests.conftest import Yard, open_yard
 
@@ -802,3 +806,29 @@ def test_load_without_rows_has_timings_all_the_same(run: Run, yard: Yard) -> Non
     assert status == 1
     assert "\ntotal\t" in text
     assert "timings" not in json.loads(run("load", put(yard), "--json")[1])
+
+
+def test_an_error_nobody_foresaw_shows_no_values_of_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A traceback with the values beside it would show passwords from the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DROPLOAD_DATABASE__PASSWORD", "geheim123")
+    monkeypatch.setenv("DROPLOAD_LOG__LEVEL", "debug")
+    monkeypatch.setattr(sys, "argv", ["dropload", "status"])
+    monkeypatch.setattr("dropload.cli.dropload.main", _break)
+    structlog.reset_defaults()
+    try:
+        with pytest.raises(SystemExit):
+            main()
+    finally:
+        configure_logs(LogConfig())
+    said = "".join(capfd.readouterr())
+    assert "internal error: RuntimeError: unforeseen" in said
+    assert "Traceback" in said, "debug shows all of it"
+    assert "geheim123" not in said
+
+
+def _break(**_options: object) -> None:
+    environ = dict(os.environ)
+    raise RuntimeError("unforeseen" + environ.get("NOTHING", ""))

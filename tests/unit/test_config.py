@@ -340,3 +340,15 @@ def test_a_driver_that_is_missing_is_told_from_one_that_lacks_a_library(
         open_target(config)
     assert said in raised.value.message
     assert advice in raised.value.hint
+
+
+def test_a_folder_that_may_not_be_entered_has_no_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when root's shell stands in its own folder, and asks as the service's user."""
+
+    def refuse(_file: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert load_config(environ={}).config == Config()

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from dropload.errors import ConfigError, TargetError, TransientError
 from dropload.identity import person_name
@@ -77,3 +78,26 @@ def test_a_file_system_for_reading_only_is_said(
     fault = find_fault(tmp_path / "x.db")
     assert fault is not None
     assert "for reading only" in fault.message
+
+
+def test_a_file_that_may_be_written_again_needs_no_new_start(yard: Yard) -> None:
+    """A connection that was opened without the right to write keeps none, until it is made anew."""
+    real = sqlite3.connect
+    is_shut = True
+
+    def connect(database: str, **options: object) -> sqlite3.Connection:
+        made = real(database, **options)  # type: ignore[call-overload]
+        made.execute(f"PRAGMA query_only={'ON' if is_shut else 'OFF'}")
+        return made  # type: ignore[no-any-return]
+
+    target = yard.dock.target
+    target.engine.dispose()
+    sa.event.listen(
+        target.engine, "do_connect", lambda _d, _r, args, options: connect(*args, **options)
+    )
+    with pytest.raises(TargetError, match="cannot be written"), target.write() as conn:
+        conn.exec_driver_sql("CREATE TABLE x (a)")
+    is_shut = False
+    with target.write() as conn:
+        conn.exec_driver_sql("CREATE TABLE x (a)")
+    assert "x" in yard.tables()

@@ -121,6 +121,8 @@ class Alarms:
         table, name = _table_of(finished), path_text(finished.drop.path.name)
         self._memory.failing.setdefault(table, self._now())
         text = f"{outcome.message} {outcome.hint}".strip()
+        if outcome.load_id is not None and outcome.code:
+            text += f"\nLoad {outcome.load_id}, {outcome.code}: `dropload help {outcome.code}`"
         if outcome.report_path is not None:
             text += f"\nReport: {path_text(outcome.report_path)}"
         self._tell(Event.FILE_FAILED, Severity.ERROR, f"{name} failed", text, table, name)

@@ -1,12 +1,13 @@
 """The command line: `dropload`, also `python -m dropload`."""
 
+import os
 import sys
 
 import click
 
 from dropload.cli.app import dropload
 from dropload.errors import DroploadError
-from dropload.logs import get_logger, mask_secrets
+from dropload.logs import get_logger, log_from_environment, mask_secrets
 
 
 def main() -> None:
@@ -26,6 +27,7 @@ def main() -> None:
         sys.stdout = None
         sys.exit(0)
     except Exception as exc:  # noqa: BLE001 - the last resort: never a traceback for the person
+        log_from_environment(os.environ)
         get_logger().debug("internal_error", exc_info=exc)
         text = mask_secrets(f"{type(exc).__name__}: {exc}")
         click.echo(f"dropload: internal error: {text} [{DroploadError(text).dl_code}]", err=True)

@@ -97,14 +97,14 @@ def check_content(
         return
     what = _emptiness(profile)
     if request.load_type is LoadType.FULLLOAD:
-        if request.force and info is not None and profile.columns:
-            return
-        if request.force:
+        if info is None:
             raise FileError(
                 f"{what} There is no table {request.table} that it could empty.",
                 hint="Drop a file with rows.",
                 code="empty",
             )
+        if request.force and profile.columns:
+            return
         raise HeldError(
             f"{what} A fullload of it would leave {request.table} without rows.",
             hint="Drop a new version; if the table really is to be emptied, release the file.",

@@ -118,6 +118,7 @@ class _Telling(SpanExporter):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
+        self._address = mask_secrets(str(getattr(exporter, "_endpoint", "")))
         self._is_failing = False
         self._reason = _LastComplaint()
         # What the library says of every try would fill the log.
@@ -129,7 +130,8 @@ class _Telling(SpanExporter):
         result = self._exporter.export(spans)
         is_failing = result is not SpanExportResult.SUCCESS
         if is_failing and not self._is_failing:
-            get_logger().warning("traces_not_sent", reason=mask_secrets(self._reason.text))
+            reason = mask_secrets(self._reason.text)
+            get_logger().warning("traces_not_sent", to=self._address, reason=reason)
         elif self._is_failing and not is_failing:
             get_logger().info("traces_sent_again")
         self._is_failing = is_failing

@@ -35,6 +35,7 @@ def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
     sa.event.listen(engine, "connect", _set_up_connection)
     sa.event.listen(engine, "checkout", _check_same_file)
     sa.event.listen(engine, "begin", _begin)
+    sa.event.listen(engine, "handle_error", _forget_read_only)
     _limit_statements(engine, database.statement_timeout_seconds)
     return engine
 
@@ -74,6 +75,16 @@ def _check_same_file(connection: sqlite3.Connection, record: Any, _proxy: Any) -
     """Reconnect when another file has taken the name: rows would go into one that is deleted."""
     if _file_identity(connection) != record.info[_FILE]:
         raise sa.exc.DisconnectionError("the database file was replaced or removed")
+
+
+def _forget_read_only(context: Any) -> None:
+    """Connect anew the next time: a file that was opened without the right to write stays so.
+
+    Somebody may have given the right since.
+    """
+    code = getattr(context.original_exception, "sqlite_errorcode", 0)
+    if code & 0xFF == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True
 
 
 def _file_identity(connection: sqlite3.Connection) -> tuple[int, int] | None:
