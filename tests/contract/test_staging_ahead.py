@@ -271,22 +271,40 @@ NUMBERS = {
     "postgresql": "number serial",
     "mssql": "number int IDENTITY",
 }
+TEXTS = {"sqlite": "text", "postgresql": "text", "mssql": "varchar(max)"}
 
 
-def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Site) -> None:
+def number_in_order_of_file(site: Site, *statements: str) -> None:
+    """Load rows of very different lengths: short ones may fill gaps that long ones have left."""
     target = site.dock.target
     table = target.quoted(site.table("orders"))
-    site.execute(
-        f"CREATE TABLE {table} "
-        f"({NUMBERS[target.name]}, id integer, a integer, b integer, note varchar(20))"
-    )
-    rows = [(n * 7919 % COUNT, f"x{n}") for n in range(COUNT)]
+    site.execute(*statements)
+    rows = [(n * 7919 % COUNT, "x" * (1 + n * 733 % 1900)) for n in range(COUNT)]
     content = "id,a,b,note\n" + "".join(f"{n},1,2,{note}\n" for n, note in rows)
     outcome = site.drop("orders.csv", content)
     assert outcome.verdict is Verdict.LOADED, outcome
     with target.read() as conn:
-        found = conn.exec_driver_sql(f"SELECT id, note FROM {table} ORDER BY number").all()
+        query = f"SELECT id, note FROM {table} WHERE a = 1 ORDER BY number"
+        found = conn.exec_driver_sql(query).all()
     assert [tuple(row) for row in found] == rows
+
+
+def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Site) -> None:
+    table = site.dock.target.quoted(site.table("orders"))
+    number, text = NUMBERS[site.dock.target.name], TEXTS[site.dock.target.name]
+    columns = f"{number}, id integer, a integer, b integer, note {text}"
+    number_in_order_of_file(site, f"CREATE TABLE {table} ({columns})")
+
+
+def test_a_table_of_ours_that_its_owner_has_number_the_rows_does_so_in_the_order_of_the_file(
+    site: Site,
+) -> None:
+    target = site.dock.target
+    if target.name == "sqlite":
+        pytest.skip("a column that numbers cannot be added there")
+    site.drop("orders.csv", f"id,a,b,note\n1,0,2,{'x' * 1900}\n")
+    table = target.quoted(site.table("orders"))
+    number_in_order_of_file(site, f"ALTER TABLE {table} ADD {NUMBERS[target.name]}")
 
 
 def test_a_load_whose_worker_died_is_staged_so_that_the_next_can_go_on(
