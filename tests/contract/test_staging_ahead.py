@@ -266,6 +266,37 @@ def test_what_another_try_has_staged_is_gone_on_with(
     assert not any("CREATE" in text and "__1" in text for text in made)
 
 
+def test_a_load_that_is_cut_off_again_and_again_gets_further(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    flush, count = StageWriter._flush, 0
+
+    def die_at_third(writer: StageWriter, note_rows: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise Died
+        flush(writer, note_rows)
+
+    path = site.inbox("append").path / "orders.csv"
+    path.write_text(MANY)
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    for _try in range(2):
+        with monkeypatch.context() as patch, pytest.raises(Died):
+            count = 0
+            patch.setattr(StageWriter, "_flush", die_at_third)
+            process_drop(site.dock, drop, worker_name())
+    with capture_logs() as lines:
+        outcome = process_drop(site.dock, drop, worker_name())
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert site.texts(site.table("orders")) == EXPECTED
+    [resumed] = [line["rows"] for line in lines if line["event"] == "staging_resumed"]
+    assert 0 < resumed < COUNT
+
+
 NUMBERS = {
     "sqlite": "number INTEGER PRIMARY KEY",
     "postgresql": "number serial",
