@@ -82,7 +82,7 @@ class StagingAhead:
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
-            objection = str(exc)
+            objection = str(exc) or type(exc).__name__
         if objection:
             self._give_up(objection)
             return False

@@ -19,6 +19,7 @@ from dropload.model import TableName, Verdict
 from dropload.parsers.delimited import columnar
 from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
+from dropload.write_behind import WriteBehind
 from tests.conftest import make_config
 from tests.contract.test_loading import Site
 
@@ -232,6 +233,37 @@ def test_a_file_that_changes_while_it_is_read_is_not_loaded(
     assert outcome.verdict is Verdict.RETRY, outcome
     assert not site.exists(site.table("orders"))
     assert stages(site) == []
+
+
+def test_a_file_that_changes_before_all_rows_are_staged_is_not_loaded(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new version would bring the rows of the old one once more."""
+    finish = WriteBehind.finish
+
+    def change(behind: WriteBehind[Any]) -> None:
+        finish(behind)
+        with (site.inbox("append").path / "orders.csv").open("a") as file:
+            file.write("9,9.25,01.01.2024,late\n")
+
+    monkeypatch.setattr(WriteBehind, "finish", change)
+    outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed"), outcome
+    assert not site.exists(site.table("orders"))
+    assert stages(site) == []
+    assert readings == []
+
+
+def test_trouble_that_says_nothing_is_trouble_all_the_same(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_behind: WriteBehind[Any]) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(WriteBehind, "finish", fail)
+    outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert readings == ["orders.csv"]
 
 
 def test_what_another_try_has_staged_is_gone_on_with(
