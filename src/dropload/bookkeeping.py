@@ -116,7 +116,8 @@ class Bookkeeper:
         if not self._fresh and not self._gone:
             return []
         self._tell_fresh(f"until nothing changes for {gate.checks} checks")
-        self._write([], self._gone)
+        if self._gone:
+            self._write([], self._gone)
         left, self._gone = self._gone, []
         for path in left:
             self.let_go(path)

@@ -91,6 +91,8 @@ class Daemon:
         self._scan: Scan | None = None
         self._scan_seconds = 0.0
         self._last_scan = float("-inf")
+        self._is_asked_to_look = False
+        """Something was told of since the last look, which may have been too early to see it."""
         self._has_news = False
         """Something happened that the heartbeat does not tell yet."""
         self._last_beat = float("-inf")
@@ -293,11 +295,16 @@ class Daemon:
             self._said_ready = True
 
     def _is_scan_due(self, *, woken: bool) -> bool:
+        self._is_asked_to_look = self._is_asked_to_look or woken
         since = self._clock() - self._last_scan
-        gap = max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
         next_check = self._gate.next_due()
         check_due = next_check is not None and next_check <= self._clock()
-        return since >= gap and (woken or check_due or since >= self._seconds_between_scans())
+        asked = self._is_asked_to_look or check_due
+        return since >= self._scan_gap and (asked or since >= self._seconds_between_scans())
+
+    @property
+    def _scan_gap(self) -> float:
+        return max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
 
     def _seconds_between_scans(self) -> float:
         usual = self._seconds_between_turns()
@@ -315,7 +322,7 @@ class Daemon:
         began = self._clock()
         scan = scan_inboxes(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
         accepted = self._gate.observe(scan.observations, began, scan.failed)
-        self._scan, self._last_scan = scan, began
+        self._scan, self._last_scan, self._is_asked_to_look = scan, began, False
         self._scan_seconds = self._clock() - began
         self._metrics.note_scan(self._scan_seconds)
         for observation in accepted:
@@ -345,10 +352,9 @@ class Daemon:
         times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
-        next_check = self._gate.next_due()
-        if next_check is not None:
-            gap = max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
-            times.append(max(next_check, self._last_scan + gap))
+        next_look = now if self._is_asked_to_look else self._gate.next_due()
+        if next_look is not None:
+            times.append(max(next_look, self._last_scan + self._scan_gap))
         return max(0.01, min(times) - now)
 
     def _is_idle(self) -> bool:

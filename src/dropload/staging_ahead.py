@@ -45,9 +45,8 @@ class StagingAhead:
         """None: nothing is staged, or no more."""
 
     def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
-        """Make a side table for a large file, unless an earlier try has left one to go on with."""
-        # After a death the next try shall be able to go on with what this one stages.
-        if self._load.drop.version.size_bytes < AHEAD_BYTES or self._load.crashes:
+        """Make a side table for a large file, when this is the first try."""
+        if self._load.drop.version.size_bytes < AHEAD_BYTES:
             return
         try:
             self._touched_at = touched_at(self._load.drop.path)
@@ -83,7 +82,7 @@ class StagingAhead:
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
-            objection = str(exc)
+            objection = str(exc) or type(exc).__name__
         if objection:
             self._give_up(objection)
             return False
@@ -117,7 +116,9 @@ class StagingAhead:
         stage = target.stage_name(plan.table, load.load_id)
         with target.write() as conn:
             row = journal.history.row(conn, load.load_id)
-            if row is None or row.rows_staged:
+            # The next try must get further than one that was cut off: that goes on behind the rows
+            # of the one before, and waits for the database only when the file is known to be good.
+            if row is None or row.attempts > 1:
                 return False
             target.drop_table(conn, stage)
             target.create_stage(conn, plan, stage)
@@ -143,7 +144,7 @@ class StagingAhead:
         return _Attempt(plan, writer, behind)
 
     def _note_rows(self, conn: sa.Connection) -> None:
-        """Renew the lease, or find out that the claim is gone; a try that fails begins anew."""
+        """Renew the lease, or find out that the claim is gone; no row counts until the end."""
         self._dock.journal.loads.advance(conn, self._load, State.CLAIMED, self._meter.take())
 
     def _note_staged(self, conn: sa.Connection, plan: Plan, rows: int) -> None:

@@ -269,8 +269,11 @@ class Watcher:
 
     @property
     def hears_all(self) -> bool:
-        """Return whether every inbox sends events, as far as is known."""
-        return self._events and len(self._watched) == len(self._tree.inboxes) and not self._said
+        """Return whether every inbox, as it stands there now, sends events."""
+        if not self._events or self._said or not self._is_listening():
+            return False
+        wanted, troubles = self._find_folders()
+        return wanted == self._watched and not troubles
 
     def _find_folders(self) -> tuple[dict[Path, tuple[int, int]], list[str]]:
         """Return the inboxes that can send events, and a sentence for each of the others."""

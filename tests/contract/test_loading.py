@@ -486,3 +486,13 @@ def test_a_renamed_column_is_proposed_and_nothing_is_guessed(site: Site) -> None
     assert record is not None
     assert '"cust_nm\\" of the file looks like \\"customer_name' in (record.plan or "")
     assert site.texts(site.table("customers"))[1] == ("2", None, "y", "z", "x")
+
+
+def test_a_view_that_has_the_name_of_a_table_is_no_fault_of_a_file(site: Site) -> None:
+    target = site.dock.target
+    view = target.quoted(site.table("orders"))
+    site.execute(f"CREATE VIEW {view} AS SELECT 1 AS a, 2 AS b, 3 AS c")
+    outcome = site.drop("orders.csv", ORDERS)
+    assert outcome.verdict is Verdict.PAUSED, outcome
+    with target.read() as conn:
+        assert target.reflect(conn, site.table("orders")) is None

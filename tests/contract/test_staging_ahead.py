@@ -19,6 +19,7 @@ from dropload.model import TableName, Verdict
 from dropload.parsers.delimited import columnar
 from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
+from dropload.write_behind import WriteBehind
 from tests.conftest import make_config
 from tests.contract.test_loading import Site
 
@@ -234,6 +235,37 @@ def test_a_file_that_changes_while_it_is_read_is_not_loaded(
     assert stages(site) == []
 
 
+def test_a_file_that_changes_before_all_rows_are_staged_is_not_loaded(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new version would bring the rows of the old one once more."""
+    finish = WriteBehind.finish
+
+    def change(behind: WriteBehind[Any]) -> None:
+        finish(behind)
+        with (site.inbox("append").path / "orders.csv").open("a") as file:
+            file.write("9,9.25,01.01.2024,late\n")
+
+    monkeypatch.setattr(WriteBehind, "finish", change)
+    outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "file_changed"), outcome
+    assert not site.exists(site.table("orders"))
+    assert stages(site) == []
+    assert readings == []
+
+
+def test_trouble_that_says_nothing_is_trouble_all_the_same(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_behind: WriteBehind[Any]) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(WriteBehind, "finish", fail)
+    outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert readings == ["orders.csv"]
+
+
 def test_what_another_try_has_staged_is_gone_on_with(
     site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,27 +298,76 @@ def test_what_another_try_has_staged_is_gone_on_with(
     assert not any("CREATE" in text and "__1" in text for text in made)
 
 
+def test_a_load_that_is_cut_off_again_and_again_gets_further(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    flush, count = StageWriter._flush, 0
+
+    def die_at_third(writer: StageWriter, note_rows: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise Died
+        flush(writer, note_rows)
+
+    path = site.inbox("append").path / "orders.csv"
+    path.write_text(MANY)
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    for _try in range(2):
+        with monkeypatch.context() as patch, pytest.raises(Died):
+            count = 0
+            patch.setattr(StageWriter, "_flush", die_at_third)
+            process_drop(site.dock, drop, worker_name())
+    with capture_logs() as lines:
+        outcome = process_drop(site.dock, drop, worker_name())
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert site.texts(site.table("orders")) == EXPECTED
+    [resumed] = [line["rows"] for line in lines if line["event"] == "staging_resumed"]
+    assert 0 < resumed < COUNT
+
+
 NUMBERS = {
     "sqlite": "number INTEGER PRIMARY KEY",
     "postgresql": "number serial",
     "mssql": "number int IDENTITY",
 }
+TEXTS = {"sqlite": "text", "postgresql": "text", "mssql": "varchar(max)"}
 
 
-def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Site) -> None:
+def number_in_order_of_file(site: Site, *statements: str) -> None:
+    """Load rows of very different lengths: short ones may fill gaps that long ones have left."""
     target = site.dock.target
     table = target.quoted(site.table("orders"))
-    site.execute(
-        f"CREATE TABLE {table} "
-        f"({NUMBERS[target.name]}, id integer, a integer, b integer, note varchar(20))"
-    )
-    rows = [(n * 7919 % COUNT, f"x{n}") for n in range(COUNT)]
+    site.execute(*statements)
+    rows = [(n * 7919 % COUNT, "x" * (1 + n * 733 % 1900)) for n in range(COUNT)]
     content = "id,a,b,note\n" + "".join(f"{n},1,2,{note}\n" for n, note in rows)
     outcome = site.drop("orders.csv", content)
     assert outcome.verdict is Verdict.LOADED, outcome
     with target.read() as conn:
-        found = conn.exec_driver_sql(f"SELECT id, note FROM {table} ORDER BY number").all()
+        query = f"SELECT id, note FROM {table} WHERE a = 1 ORDER BY number"
+        found = conn.exec_driver_sql(query).all()
     assert [tuple(row) for row in found] == rows
+
+
+def test_a_table_that_numbers_its_rows_does_so_in_the_order_of_the_file(site: Site) -> None:
+    table = site.dock.target.quoted(site.table("orders"))
+    number, text = NUMBERS[site.dock.target.name], TEXTS[site.dock.target.name]
+    columns = f"{number}, id integer, a integer, b integer, note {text}"
+    number_in_order_of_file(site, f"CREATE TABLE {table} ({columns})")
+
+
+def test_a_table_of_ours_that_its_owner_has_number_the_rows_does_so_in_the_order_of_the_file(
+    site: Site,
+) -> None:
+    target = site.dock.target
+    if target.name == "sqlite":
+        pytest.skip("a column that numbers cannot be added there")
+    site.drop("orders.csv", f"id,a,b,note\n1,0,2,{'x' * 1900}\n")
+    table = target.quoted(site.table("orders"))
+    number_in_order_of_file(site, f"ALTER TABLE {table} ADD {NUMBERS[target.name]}")
 
 
 def test_a_load_whose_worker_died_is_staged_so_that_the_next_can_go_on(

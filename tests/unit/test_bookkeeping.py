@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from dropload import bookkeeping
 from dropload.bookkeeping import Bookkeeper
 from dropload.errors import TransientError
 from dropload.gate import Gate
@@ -38,6 +40,21 @@ def test_what_could_not_be_written_is_written_later_as_it_is_by_then(
     look(yard, gate, 30)
     assert books.tell_waiting(gate) == [gone]
     assert states(yard) == {"back.csv": "waiting", "gone.csv": "vanished"}
+
+
+def test_what_came_is_told_in_portions_of_one_transaction_each(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bookkeeping, "_TOLD_AT_ONCE", 2)
+    books, gate = Bookkeeper(yard.dock), Gate(6, 15)
+    for number in range(5):
+        yard.put(f"{number}.csv", "id\n1\n")
+    look(yard, gate, 0)
+    commits: list[object] = []
+    sa.event.listen(yard.dock.target.engine, "commit", commits.append)
+    assert books.tell_waiting(gate) == []
+    assert len(commits) == 3
+    assert len(states(yard)) == 5
 
 
 def fail(*_: object) -> None:

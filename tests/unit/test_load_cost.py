@@ -68,3 +68,11 @@ def test_rows_of_another_table_are_copied_in_the_order_of_the_file(yard: Yard, e
     assert outcome.verdict is Verdict.LOADED, outcome
     rows = yard.query('SELECT id, name, own FROM "dbo.t" ORDER BY rowid')
     assert rows == [(n, f"x{n}", "mine") for n in range(30)]
+
+
+def test_a_column_that_hides_the_row_id_decides_no_order(yard: Yard) -> None:
+    yard.execute('CREATE TABLE "dbo.t" (id INTEGER, name TEXT, more INTEGER, _rowid_ TEXT)')
+    with statements_of(yard) as said:
+        assert yard.drop("t.csv", "id,name,more\n1,x,2\n").verdict is Verdict.LOADED
+    [copy] = [text for text in said if text.startswith('INSERT INTO "dbo.t"')]
+    assert copy.endswith("ORDER BY _source_row")

@@ -355,16 +355,25 @@ class ServerTarget(Target):
         if plan.has_lineage:
             lineage = [self.quoted_column(name) for name in LINEAGE]
             names, values = [*names, *lineage], [*values, *lineage]
+        given = {c.name for c in plan.columns}.union(LINEAGE)
+        is_numbered = any(row["has_value"] and row["name"] not in given for row in rows)
+        shows_order = is_numbered or not plan.has_lineage
+        order = self.order_words if shows_order else self.read_in_any_order(conn)
         with self.accept_numbers(conn, plan.table, [column.name for column in plan.columns]):
             self.change_rows(
                 conn,
                 f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
-                f"SELECT {', '.join(values)} FROM {self.quoted(stage)} {self.staged_order(conn)}",
+                f"SELECT {', '.join(values)} FROM {self.quoted(stage)} {order}",
             )
 
-    def staged_order(self, conn: sa.Connection) -> str:  # noqa: ARG002 - where a setting does it
-        """Return the words that have rows read from a side table in the order of their file."""
+    @property
+    def order_words(self) -> str:
+        """Return what has rows read from a side table in the order of their file."""
         return f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
+
+    def read_in_any_order(self, conn: sa.Connection) -> str:  # noqa: ARG002 - where a setting helps
+        """Return what has them read where each row keeps its number in the file."""
+        return self.order_words
 
     def read_as(
         self, conn: sa.Connection, backup: TableName, column: TableColumn, wanted: ColumnType

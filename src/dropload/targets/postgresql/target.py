@@ -300,12 +300,12 @@ class PostgreSQLTarget(ServerTarget):
 
     # --- stage and publish
 
-    def staged_order(self, conn: sa.Connection) -> str:
-        """Have the side table read from its beginning: rows stand there as they were written.
+    def read_in_any_order(self, conn: sa.Connection) -> str:
+        """Have the side table read as it stands, from its beginning: no rows need be sorted.
 
-        A scan may begin elsewhere, where another one has been, unless that is switched off
-        (https://www.postgresql.org/docs/current/runtime-config-compatible.html); sorting a large
-        file takes longer than copying it.
+        That is nearly as they were written: a short row may fill the gap that a long one has left
+        on an earlier page. A scan may begin elsewhere, where another one has been, unless that is
+        switched off (https://www.postgresql.org/docs/current/runtime-config-compatible.html).
         """
         conn.exec_driver_sql("SET LOCAL synchronize_seqscans = off")
         return ""

@@ -203,7 +203,12 @@ class SQLiteTarget(Target):
 
     def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         """Return the columns with the types they were declared with."""
-        found = conn.exec_driver_sql(f"PRAGMA table_xinfo({self.quoted(table)})").all()
+        # No view: rows cannot be put there.
+        query = sa.text(
+            "SELECT * FROM pragma_table_xinfo(:t) WHERE EXISTS"
+            " (SELECT 1 FROM sqlite_master WHERE type='table' AND lower(name)=:n)"
+        )
+        found = conn.execute(query, {"t": str(table), "n": str(table).lower()}).all()
         if not found:
             return None
         computed = tuple(row.name for row in found if row.hidden)
@@ -431,8 +436,9 @@ class SQLiteTarget(Target):
             return f"INSERT INTO {table} SELECT * FROM {source}"  # noqa: S608 - quoted by the dialect
         names = [c.name for c in plan.columns] + (list(LINEAGE) if plan.has_lineage else [])
         columns = ", ".join(self.quoted_column(name) for name in names)
-        # A column of that name hides the row id.
-        order = SOURCE_ROW if _ROW_ID in map(str.lower, names) else _ROW_ID
+        # A column of that name hides the row id, also one that the file does not fill.
+        is_hidden = any(c.name.lower() == _ROW_ID for c in plan.table_columns)
+        order = SOURCE_ROW if is_hidden else _ROW_ID
         return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {source} ORDER BY {order}"  # noqa: S608
 
     def _declared(self, conn: sa.Connection, table: TableName) -> list[tuple[Any, ...]]:
