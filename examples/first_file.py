@@ -74,6 +74,8 @@ def _show_last_load(environment: dict[str, str]) -> None:
         f"\nLoad {load['load_id']}: {load['state']}, {load['rows_loaded']} rows in {load['table']}"
     )
     print(f"Filed as {load['filed_path']}\n")
+    if load["state"] == "duplicate":
+        print("Its rows are there from before; `rm -rf data dropoff` begins anew.\n")
     query = (
         f'SELECT iata, name, city, country, elevation, lat, _source_row FROM "{load["table"]}" '
         "ORDER BY _source_row LIMIT 5"

@@ -12,6 +12,7 @@ import yaml
 from dropload.alert_config import Event
 from dropload.cli.pages import find_topic, named_topics
 from dropload.config import Config
+from dropload.errors import ConfigError
 from dropload.model import State, Verdict
 from tests.conftest import Yard
 from tests.documents import (
@@ -199,7 +200,8 @@ def test_every_alert_check_and_notification_has_its_section() -> None:
     )
     assert alerts == {rule["alert"] for rule in rules()}
     assert len(checks_of_health()) > 20
-    assert checks == checks_of_health()
+    # Where it cannot be read, health has nothing else to say.
+    assert checks == checks_of_health() | {ConfigError.category}
     assert events == {event.value for event in Event}
 
 
@@ -234,6 +236,43 @@ def test_help_explains_whatever_has_a_name(run: Run) -> None:
     assert "A gauge by `state`." in run("help", "dropload_inbox_files")[1]
     assert "operators" in run("help", "topics")[1].splitlines()
     assert "Did you mean gate.checks?" in run("help", "gate.check")[2]
+
+
+@pytest.mark.parametrize(
+    ("topic", "begin"),
+    [
+        ("expected", "## [expected]\n"),
+        ("[load]", "## [load]\n"),
+        ("alerts", "## Alerts\n"),
+        ("a file failed", "### A file failed\n"),
+        ("watching", "## 6. Watching\n"),
+        ("notify.receivers.oncall.url", "# notify.receivers.oncall.url\n"),
+        ("expected.files.sales.by", "# expected.files.sales.by\n"),
+    ],
+)
+def test_help_knows_sections_headings_and_names_of_ones_own(
+    run: Run, topic: str, begin: str
+) -> None:
+    status, text, _ = run("help", *topic.split())
+    assert status == 0
+    assert text.startswith(begin)
+
+
+def test_help_has_whatever_a_name_stands_for(run: Run) -> None:
+    text = run("help", "database")[1]
+    assert text.startswith("### DroploadDatabaseDown\n")
+    assert "## [database]\n" in text
+    text = run("help", "undo it all")[1]
+    assert {"More: `dropload help postgresql`.", "More: `dropload help sqlserver`."} <= set(
+        text.splitlines()
+    )
+    variable = "DROPLOAD_NOTIFY__RECEIVERS__ONCALL__URL"
+    assert variable in run("help", "notify.receivers.oncall.url")[1]
+
+
+def test_help_takes_no_comment_of_an_example_for_a_heading(run: Run) -> None:
+    assert "systemctl enable --now dropload@sales" in run("help", "several trees on one machine")[1]
+    assert run("help", "systemctl daemon-reload")[0] == 1
 
 
 def test_help_says_in_words_what_pictures_show_and_leaves_links_out(run: Run) -> None:

@@ -56,9 +56,10 @@ def explain(context: click.Context, topic: tuple[str, ...]) -> None:
     \b
       undo, config show           a command
       DL-310                      an error code, as it stands in a message or a report
-      gate.checks                 a key of the configuration
+      gate.checks, expected       a key, a section of the configuration
       DroploadSlow, late writers  an alert, a check of `health`, a notification: what to do
       dropload_inbox_files        a metric
+      alerts, 'a file failed'     a heading of a page
       operators                   one page for who drops files
       database-owners             for the owner of the database
       administrators              for who runs the machine

@@ -23,6 +23,12 @@ _PICTURE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 _NAME = re.compile(r"`([^`\"]+)`")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+_EXAMPLE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
+_NUMBER = re.compile(r"^\d+\. ")
+_NAME_OF_YOURS = "NAME"
+"""Stands in a key for the name that whoever configures chooses."""
+_WITHOUT_HEADINGS = ("commands", "errors")
+"""Pages whose headings are topics by themselves: commands, error codes."""
 _KEPT_LINES = "\b"
 """With it click marks a paragraph that keeps its lines."""
 
@@ -41,13 +47,18 @@ def read_page(name: str) -> str:
 def find_topic(topic: str) -> str | None:
     """Return what the documents say of a topic in Markdown, None where it is nothing of theirs.
 
-    A page; an alert, a check of `health` or a notification (its section of the runbook); a key of
-    the configuration; a metric.
+    A page; an alert, a check of `health` or a notification (its section of the runbook); a section
+    or a key of the configuration; a metric; a heading of a page.
     """
-    is_page = topic in page_names()
-    text = read_page(topic) if is_page else _find_in_runbook(topic)
-    text = text or _find_key(topic) or _find_metric(topic)
-    return _without_links(_PICTURE.sub(_in_words, text)) if text is not None else None
+    page = read_page(topic) if topic in page_names() else _find_by_name(topic)
+    text = page or _find_key(topic) or _find_metric(topic) or _find_heading(topic)
+    return _without_links(_PICTURE.sub(_in_words, text)) if text else None
+
+
+def _find_by_name(topic: str) -> str:
+    """Return what to do and what can be set: `database` is a check, and a section, too."""
+    found = (_find_in_runbook(topic), _find_config_section(topic))
+    return "\n\n".join(text for text in found if text is not None)
 
 
 def _in_words(picture: re.Match[str]) -> str:
@@ -70,6 +81,8 @@ def named_topics() -> Iterator[str]:
     for page in ("configuration", "monitoring"):
         for row in _rows(read_page(page)):
             yield from row.names if row.is_described else ()
+    for _, heading in _all_headings():
+        yield _plain(heading[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +125,7 @@ def _find_in_runbook(topic: str) -> str | None:
 
 def _section(page: str, title: str) -> str | None:
     """Return a heading with what stands below it, as far as the next one of its rank."""
-    headings = list(_HEADING.finditer(page))
+    headings = _headings(page)
     for place, heading in enumerate(headings):
         if heading[2] == title:
             after = (one for one in headings[place + 1 :] if len(one[1]) <= len(heading[1]))
@@ -121,9 +134,53 @@ def _section(page: str, title: str) -> str | None:
     return None
 
 
+def _headings(page: str) -> list[re.Match[str]]:
+    """Return the headings of a page; `# systemctl` in an example is none."""
+    examples = [range(*example.span()) for example in _EXAMPLE.finditer(page)]
+    return [
+        heading
+        for heading in _HEADING.finditer(page)
+        if not any(heading.start() in example for example in examples)
+    ]
+
+
+def _find_config_section(topic: str) -> str | None:
+    return _section(read_page("configuration"), f"[{topic}]")
+
+
+def _find_heading(topic: str) -> str | None:
+    """Return the sections of that heading, however its letters are; of several pages all."""
+    found = [
+        f"{_section(read_page(name), heading[2])}\n\nMore: `dropload help {name}`."
+        for name, heading in _all_headings()
+        if _plain(heading[2]).casefold() == _plain(topic).casefold()
+    ]
+    return "\n\n".join(found) or None
+
+
+def _all_headings() -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield the headings of all pages, each with its page's name."""
+    for name in page_names():
+        if name not in _WITHOUT_HEADINGS:
+            yield from ((name, heading) for heading in _headings(read_page(name)))
+
+
+def _plain(heading: str) -> str:
+    """Return a heading as people type it: without its number, without brackets and backticks."""
+    return _NUMBER.sub("", heading).replace("`", "").strip("[]")
+
+
+def _is_named(topic: str, key: str) -> bool:
+    """Return whether a topic is a key, of which a part may be a name that somebody chose."""
+    said, parts = topic.split("."), key.split(".")
+    return len(said) == len(parts) and all(
+        part in (word, _NAME_OF_YOURS) for word, part in zip(said, parts, strict=True)
+    )
+
+
 def _find_key(topic: str) -> str | None:
     for row in _rows(read_page("configuration")):
-        if topic in row.names and row.is_described:
+        if row.is_described and any(_is_named(topic, name) for name in row.names):
             _, default, values, meaning = row.cells
             variable = f"DROPLOAD_{topic.replace('.', '__').upper()}"
             return (
