@@ -35,7 +35,7 @@ def explain_os_error(folder: Path, exc: OSError) -> str:
     if exc.errno in (errno.ENOENT, errno.ESTALE):
         return (
             f"The folder {shown} is not there. "
-            "Mount or restore it, or make it with setup_directories.py."
+            "Mount or restore it, or make it with `dropload init`."
         )
     advice = {
         errno.ENOTDIR: "Something else has its name: move that away.",

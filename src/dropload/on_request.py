@@ -52,9 +52,10 @@ def inspect_file(dock: Dock, path: Path) -> Inspection:
     """Say how a file is written and what is in it; raises nothing, touches no database."""
     found = Inspection(path)
     try:
-        drop = drop_of_path(
-            path, dock.tree, Area.NON_REFERENCE, LoadType.APPEND, force=False, requested_by=""
-        )
+        is_in_inbox = dock.tree.inbox_of(path.absolute()) is not None
+        # Where it would go makes no difference here; elsewhere it would have to be said.
+        place = (None, None) if is_in_inbox else (Area.NON_REFERENCE, LoadType.APPEND)
+        drop = drop_of_path(path, dock.tree, *place, force=False, requested_by="")
         # How it is written is worth knowing of a file that cannot be read to its end, too.
         parser, layout = find_layout(drop.path)
         found = replace(found, layout=layout)

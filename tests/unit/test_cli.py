@@ -832,3 +832,12 @@ def test_an_error_nobody_foresaw_shows_no_values_of_variables(
 def _break(**_options: object) -> None:
     environ = dict(os.environ)
     raise RuntimeError("unforeseen" + environ.get("NOTHING", ""))
+
+
+@pytest.mark.parametrize("area", ["reference", "non-reference"])
+@pytest.mark.parametrize("load_type", ["fullload", "append"])
+def test_a_file_in_any_inbox_is_inspected(yard: Yard, run: Run, area: str, load_type: str) -> None:
+    path = yard.put("orders.csv", ORDERS, area, load_type)
+    status, out, errors = run("inspect", str(path), "--json")
+    assert (status, errors) == (0, "")
+    assert json.loads(out)["column_names"] == ["id", "name", "amount"]
