@@ -210,7 +210,7 @@ def test_the_check_names_each_folder_that_is_missing_and_what_to_do(tmp_path: Pa
     [problem] = tree.check()
     assert problem.folder == gone
     assert str(gone) in problem.message
-    assert "setup_directories.py" in problem.message
+    assert "dropload init" in problem.message
 
 
 def test_the_check_names_each_folder_that_refuses_to_be_written_or_read(shared: Path) -> None:
