@@ -22,7 +22,7 @@ def find_lines(text: str) -> dict[str, int]:
     """Return the line, from 1, of each section and dotted key; the first where one comes twice."""
     lines: dict[str, int] = {}
     section = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if found := _SECTION.match(line):
             section = _plain(found[1])
             lines.setdefault(section, number)

@@ -42,7 +42,7 @@ SCAN_SHARE = 0.2
 QUIET_SHARE = 0.005
 """At most this share goes into looks that nothing has asked for, where every inbox sends events."""
 MOST_QUIET_SECONDS = 180.0
-"""What no event has told of is found after so long at the latest."""
+"""Between two such looks, unless the configuration names more."""
 MIN_SCAN_GAP_SECONDS = 0.1
 TABLE_WAIT_SECONDS = 2.0
 """So long until a table is asked for again that another daemon was loading."""
@@ -310,7 +310,8 @@ class Daemon:
         usual = self._seconds_between_turns()
         if not self._watcher.hears_all:
             return usual
-        # Such a look only finds what an event has been missed of: with 100,000 files it is dear.
+        # Such a look finds what no event tells of: what was taken away, or missed. With 100,000
+        # files it is dear.
         return max(usual, min(self._scan_seconds / QUIET_SHARE, MOST_QUIET_SECONDS))
 
     def _seconds_between_turns(self) -> float:
@@ -383,7 +384,7 @@ class Daemon:
 
     def _settle(self, finished: Finished) -> None:
         self._metrics.note_finished(finished, self._clock())
-        self._traces.note_finished(finished, self._clock())
+        self._trace(finished)
         self._alarms.note_finished(finished)
         if finished.outcome is None:
             self._settle_crash(finished)
@@ -411,6 +412,13 @@ class Daemon:
             self._dispatcher.add(drop, finished.table, first=True)
         else:
             self._settle_retry(drop, finished.table, outcome)
+
+    def _trace(self, finished: Finished) -> None:
+        """Hand over the trace of a load; trouble with that is none of the load's."""
+        try:
+            self._traces.note_finished(finished, self._clock())
+        except Exception as exc:  # noqa: BLE001 - see above
+            self._log.exception("trace_not_made", reason=str(exc))
 
     def _settle_retry(self, drop: Drop, table: str, outcome: Outcome) -> None:
         if outcome.category == "file_changed":

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from dropload.alert_config import NotifyReceiver
 from dropload.config import DEFAULT_URL, Config, DatabaseConfig
 from dropload.durable import path_text
 from dropload.error_codes import code_of
@@ -93,8 +94,27 @@ def find_company(config: Config) -> Company:
 
 
 def _note_of(config: Config) -> Note:
-    receivers = config.notify.model_dump(mode="json") if config.notify.receivers else None
-    return Note(_digest_rules(config), tells=_digest(receivers) if receivers else "")
+    return Note(_digest_rules(config), tells=_digest_receivers(config))
+
+
+def _digest_receivers(config: Config) -> str:
+    """Return what stands for whom a daemon tells; a slow hash, for addresses are secret."""
+    notify = config.notify
+    if not notify.receivers:
+        return ""
+    told = [notify.model_dump(mode="json"), [_address_of(one) for one in notify.receivers.values()]]
+    salt = str(config.paths.dropoff.absolute()).encode()
+    text = json.dumps(told, sort_keys=True).encode()
+    return hashlib.scrypt(text, salt=salt, n=1 << 12, r=8, p=1, dklen=8).hex()
+
+
+def _address_of(receiver: NotifyReceiver) -> str:
+    if receiver.url is not None:
+        return receiver.url.get_secret_value()
+    try:
+        return receiver.url_file.read_text(encoding="utf-8") if receiver.url_file else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _living(config: Config) -> Iterator[Note]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from dropload.column_types import rewrite_columns
 from dropload.dock import Dock
-from dropload.errors import ClaimLostError, DroploadError
+from dropload.errors import ClaimLostError
 from dropload.examination import plan_beginning
 from dropload.intake import NamedDrop
 from dropload.logs import get_logger
@@ -55,7 +55,7 @@ class StagingAhead:
                 self._attempt = self._start(plan)
         except ClaimLostError:
             raise
-        except (DroploadError, OSError, RuntimeError) as exc:
+        except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
             self._give_up(str(exc))
 
     def take(self, batch: Batch, reader: str) -> None:

@@ -691,3 +691,11 @@ def test_a_packed_file_of_many_rows_is_not_taken_for_a_small_one(
     assert kept == []
     assert yard.drop("others.csv.gz", gzip.compress(b"id\n1\n")).rows_loaded == 1
     assert kept == [1]
+
+
+def test_an_empty_fullload_advises_a_release_only_of_a_table_that_is_there(yard: Yard) -> None:
+    held = yard.drop("orders.csv", "id\n", load_type="fullload")
+    assert held.verdict is Verdict.HELD
+    assert "no such table yet" in held.hint
+    yard.drop("prices_1.csv", "id\n1\n", load_type="fullload")
+    assert "release the file" in yard.drop("prices_2.csv", "id\n", load_type="fullload").hint

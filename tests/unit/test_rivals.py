@@ -69,8 +69,8 @@ def test_daemons_with_the_same_rules_share_a_tree_in_peace(yard: Yard) -> None:
 
 
 def test_the_longest_running_of_those_who_tell_the_same_people_is_the_first(yard: Yard) -> None:
-    def config(name: str) -> Config:
-        return make_config(yard.root, notify={"receivers": {name: {"url": "json://x"}}})
+    def config(name: str, url: str = "json://x") -> Config:
+        return make_config(yard.root, notify={"receivers": {name: {"url": url}}})
 
     own = config("oncall")
     leave_note(own)
@@ -79,6 +79,8 @@ def test_the_longest_running_of_those_who_tell_the_same_people_is_the_first(yard
     assert find_company(own) == Company(is_alone=False, is_first=False)
     other_daemon(config("oncall"), since=time.time() + 3600)
     assert find_company(own) == Company(is_alone=False, is_first=True)
+    other_daemon(config("oncall", "json://elsewhere"))
+    assert find_company(own) == Company(is_alone=True, is_first=True), "other people"
     other_daemon(config("somebody_else"))
     assert find_company(own) == Company(is_alone=True, is_first=True)
     other_daemon(make_config(yard.root))

@@ -1,5 +1,6 @@
 """Traces: which spans a load has, when nobody takes them, and that off means off."""
 
+import io
 import logging
 import subprocess
 import sys
@@ -289,3 +290,25 @@ def test_a_reload_switches_traces_on_and_off_and_refuses_what_is_wrong(
         kinds.append(type(daemon._traces))
     daemon._shut_down()
     assert kinds == [Traces, Export, Traces], "refused, on, off"
+
+
+def test_the_variable_for_traces_comes_before_that_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+    check_traces(make_config(tmp_path, tracing={"enabled": True}))
+
+
+def test_neither_tokens_nor_passwords_of_the_variables_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: io.StringIO
+) -> None:
+    config = make_config(tmp_path, tracing={"enabled": True})
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer tok3n-of-mine")
+    check_traces(config)
+    assert "tok3n-of-mine" not in logs.getvalue()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "user:s3cret@host:4318")
+    with pytest.raises(ConfigError) as refused:
+        check_traces(config)
+    assert "s3cret" not in str(refused.value)
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" in refused.value.message

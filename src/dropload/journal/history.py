@@ -212,8 +212,7 @@ class History:
 
     def first(self, conn: sa.Connection, query: sa.Select[Any]) -> LoadRecord | None:
         """Return the first row of a query over the load history, None when it has none."""
-        row = conn.execute(query.limit(1)).mappings().first()
-        return _record(row) if row else None
+        return self.find(conn, query.limit(1))
 
 
 def _record(row: sa.RowMapping) -> LoadRecord:

@@ -97,17 +97,19 @@ def check_content(
         return
     what = _emptiness(profile)
     if request.load_type is LoadType.FULLLOAD:
-        if info is None:
+        if request.force and info is not None and profile.columns:
+            return
+        if request.force:
             raise FileError(
                 f"{what} There is no table {request.table} that it could empty.",
                 hint="Drop a file with rows.",
                 code="empty",
             )
-        if request.force and profile.columns:
-            return
         raise HeldError(
             f"{what} A fullload of it would leave {request.table} without rows.",
-            hint="Drop a new version; if the table really is to be emptied, release the file.",
+            hint="Drop a new version; if the table really is to be emptied, release the file."
+            if info is not None
+            else "Drop a version with rows: there is no such table yet that it could empty.",
             code="would_empty",
         )
     if not profile.columns or info is None:

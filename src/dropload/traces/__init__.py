@@ -2,14 +2,17 @@
 
 import os
 from importlib.util import find_spec
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dropload.config import Config
 from dropload.errors import ConfigError
+from dropload.logs import keep_secret
 from dropload.targets.base import Target
 from dropload.traces.base import Traces
 
 _PROTOCOL = "http/protobuf"
+_SCHEMES = ("bearer", "basic", "token")
+"""Words before a token that are no secret."""
 
 
 def open_traces(config: Config, target: Target) -> Traces:
@@ -34,6 +37,7 @@ def check_traces(config: Config) -> None:
             hint="Install them: pip install 'dropload[opentelemetry]'.",
             code="extra",
         )
+    _hide_headers()
     _check_environment()
     from dropload.traces.export import make_exporter  # noqa: PLC0415
 
@@ -49,14 +53,30 @@ def _is_installed(*modules: str) -> bool:
 
 def _check_environment() -> None:
     """Refuse what the SDK would find out with the first trace, or not at all."""
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        protocol = os.environ.get(name, "").strip() or _PROTOCOL
-        if protocol != _PROTOCOL:
-            raise _wrong(name, protocol, f"traces are sent by {_PROTOCOL} only")
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
-        endpoint = os.environ.get(name, "")
-        if endpoint and not _is_http(endpoint):
-            raise _wrong(name, endpoint, "write a URL, for example http://localhost:4318")
+    name, protocol = _find_variable("PROTOCOL")
+    if protocol not in ("", _PROTOCOL):
+        raise _wrong(f"{name} = {protocol!r}", f"traces are sent by {_PROTOCOL} only")
+    name, endpoint = _find_variable("ENDPOINT")
+    if endpoint and not _is_http(endpoint):
+        # Not its value, which may hold a password.
+        raise _wrong(name, "write a URL, for example http://localhost:4318")
+
+
+def _find_variable(kind: str) -> tuple[str, str]:
+    """Return name and value of a variable; that for traces alone comes before that for all."""
+    names = (f"OTEL_EXPORTER_OTLP_TRACES_{kind}", f"OTEL_EXPORTER_OTLP_{kind}")
+    found = ((name, os.environ.get(name, "").strip()) for name in names)
+    return next((one for one in found if one[1]), (names[-1], ""))
+
+
+def _hide_headers() -> None:
+    """Have tokens masked that are sent along; the SDK quotes what it cannot read."""
+    for kind in ("TRACES_HEADERS", "HEADERS"):
+        text = unquote(os.environ.get(f"OTEL_EXPORTER_OTLP_{kind}", ""))
+        values = [part.partition("=")[2] or part for part in text.split(",")]
+        words = [word for value in values for word in value.split()]
+        for secret in (text, *values, *(word for word in words if word.lower() not in _SCHEMES)):
+            keep_secret(secret.strip())
 
 
 def _is_http(url: str) -> bool:
@@ -67,8 +87,8 @@ def _is_http(url: str) -> bool:
         return False
 
 
-def _wrong(name: str, value: str, said: str) -> ConfigError:
-    return ConfigError(f"environment: {name} = {value!r} is not possible: {said}.")
+def _wrong(what: str, said: str) -> ConfigError:
+    return ConfigError(f"environment: {what} is not possible: {said}.")
 
 
 __all__ = ["Traces", "check_traces", "open_traces"]
