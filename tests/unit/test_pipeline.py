@@ -697,5 +697,5 @@ def test_an_empty_fullload_advises_a_release_only_of_a_table_that_is_there(yard:
     held = yard.drop("orders.csv", "id\n", load_type="fullload")
     assert held.verdict is Verdict.HELD
     assert "no such table yet" in held.hint
-    yard.drop("prices_1.csv", "id\n1\n", load_type="fullload")
-    assert "release the file" in yard.drop("prices_2.csv", "id\n", load_type="fullload").hint
+    yard.drop("prices_20240101.csv", "id\n1\n", load_type="fullload")
+    assert "release the file" in yard.drop("prices_20240102.csv", "id\n", load_type="fullload").hint
