@@ -205,7 +205,7 @@ _GRAVER = (
 class HealthConfig(Section):
     """Thresholds of the health check."""
 
-    check_timeout_seconds: Seconds = 1
+    check_timeout_seconds: Seconds = 0.75
     """A database or a folder that has not answered by then is CRITICAL."""
     heartbeat_warning_seconds: Seconds = 60
     heartbeat_critical_seconds: Seconds = 300
