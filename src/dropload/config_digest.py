@@ -25,8 +25,12 @@ def _digest(section: Any) -> str:
     values = section.model_dump(mode="json", exclude={"password"})
     if isinstance(section, DatabaseConfig):
         values["url"] = _without_password(section.url)
-    text = json.dumps(values, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(values)
+
+
+def digest(values: object) -> str:
+    """Return what tells values apart that JSON can hold; enough of it that none pass for others."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _without_password(url: SecretStr | None) -> str:

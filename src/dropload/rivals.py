@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from dropload.alert_config import NotifyReceiver
 from dropload.config import DEFAULT_URL, Config, DatabaseConfig
+from dropload.config_digest import digest
 from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.identity import is_dead_worker, person_name, worker_name
@@ -170,11 +171,7 @@ def _is_stale(path: Path, newest: float) -> bool:
 def _digest_rules(config: Config) -> dict[str, str]:
     sections = {name: getattr(config, name).model_dump(mode="json") for name in RULES}
     rules = {"database": _database_of(config.database), **sections}
-    return {name: _digest(rule) for name, rule in rules.items()}
-
-
-def _digest(values: object) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+    return {name: digest(rule) for name, rule in rules.items()}
 
 
 def _database_of(settings: DatabaseConfig) -> object:

@@ -70,19 +70,7 @@ def stage_rows(
     Raises FileChangedError when the bytes read now are not those that were profiled.
     """
     check_version(load.drop.path, load.drop.version)
-    stage = target.stage_name(plan.table, load.load_id)
-    with target.write() as conn:
-        staged = journal.loads.staged_rows(conn, load, plan)
-        last_row = target.trim_stage(conn, stage, staged)
-        if last_row is None:
-            staged = 0
-            target.drop_table(conn, stage)
-            target.create_stage(conn, plan, stage)
-            journal.loads.record_plan(conn, load, plan)
-        else:
-            journal.loads.advance(conn, load, State.STAGING)
-    if staged:
-        get_logger().info("staging_resumed", rows=staged)
+    last_row = _open_stage(target, journal, load, plan)
 
     def note_rows(conn: sa.Connection, rows: int) -> None:
         journal.loads.advance(conn, load, State.STAGING, meter.take(), rows_staged=rows)
@@ -97,7 +85,7 @@ def stage_rows(
             staged_at=target.now(conn),
         )
 
-    writer = StageWriter(target, load.load_id, plan, settings.batch_rows, note_rows, last_row or 0)
+    writer = StageWriter(target, load.load_id, plan, settings.batch_rows, note_rows, last_row)
 
     def take(batch: Batch, bytes_read: int) -> None:
         writer.add(batch)
@@ -105,6 +93,23 @@ def stage_rows(
 
     _read_again(target, load, plan, parser, settings, take)
     writer.finish(note_all_rows)
+
+
+def _open_stage(target: Target, journal: Journal, load: Load, plan: Plan) -> int:
+    """Return the last record of the file that an earlier try has staged; 0 in a side table anew."""
+    stage = target.stage_name(plan.table, load.load_id)
+    with target.write() as conn:
+        staged = journal.loads.staged_rows(conn, load, plan)
+        last_row = target.trim_stage(conn, stage, staged)
+        if last_row is None:
+            target.drop_table(conn, stage)
+            target.create_stage(conn, plan, stage)
+            journal.loads.record_plan(conn, load, plan)
+            return 0
+        journal.loads.advance(conn, load, State.STAGING)
+    if staged:
+        get_logger().info("staging_resumed", rows=staged)
+    return last_row
 
 
 def rows_in_hand(

@@ -34,76 +34,68 @@ class Queries:
     """The statements; each one says which parameters it takes."""
 
     def __init__(self, tables: JournalTables) -> None:
-        loads, own, tracking = tables.loads, tables.loads.c, tables.tracking
-        rows = sa.select(loads)
-        is_open = in_states(own.state, OPEN_STATES)
-        standing = (
-            own.schema_name == _SCHEMA,
-            own.table_name == _TABLE,
-            in_states(own.state, STANDING),
-        )
-        newest = rows.where(*standing).order_by(own.commit_no.desc()).limit(1)
+        self._ask_about_tables(tables.loads)
+        self._ask_about_files(tables.loads)
+        self._write(tables.loads, tables.tracking)
 
-        self.load = rows.where(own.load_id == _ID).limit(1)
-        """of_load_id"""
-        self.last_commit = newest
+    def _ask_about_tables(self, loads: sa.Table) -> None:
+        own, rows = loads.c, sa.select(loads)
+        of_table = (own.schema_name == _SCHEMA, own.table_name == _TABLE)
+        standing = rows.where(*of_table, in_states(own.state, STANDING))
+        backups = sa.select(own.load_id, own.backup_table)
+
+        self.last_commit = standing.order_by(own.commit_no.desc()).limit(1)
         """of_schema, of_table"""
-        self.last_with_bytes = newest.where(own.once_key == _KEY)
+        self.last_with_bytes = self.last_commit.where(own.once_key == _KEY)
         """of_schema, of_table, of_once_key"""
         self.with_bytes = sa.select(own.load_id).where(own.once_key == _KEY)
         """of_once_key"""
-        self.later_commit = rows.where(*standing, own.load_id > _ID).limit(1)
+        self.later_commit = standing.where(own.load_id > _ID).limit(1)
         """of_schema, of_table, of_load_id"""
         self.later_fullload = self.later_commit.where(own.load_type == LoadType.FULLLOAD.value)
         """of_schema, of_table, of_load_id"""
-        self.last_commit_no = sa.select(sa.func.max(own.commit_no)).where(
-            own.schema_name == _SCHEMA, own.table_name == _TABLE
-        )
+        self.last_commit_no = sa.select(sa.func.max(own.commit_no)).where(*of_table)
         """of_schema, of_table"""
-        self.backups = (
-            sa.select(own.load_id, own.backup_table)
-            .where(
-                own.schema_name == _SCHEMA,
-                own.table_name == _TABLE,
-                own.backup_table.is_not(None),
-            )
-            .order_by(own.commit_no.desc())
+        self.backups = backups.where(*of_table, own.backup_table.is_not(None)).order_by(
+            own.commit_no.desc()
         )
         """of_schema, of_table"""
         self.open_of_table = rows.where(
-            own.schema_name == _SCHEMA,
-            own.table_name == _TABLE,
+            *of_table,
             own.tracking_id != _FILE,
             own.in_tree == sa.true(),
-            is_open,
+            in_states(own.state, OPEN_STATES),
         ).order_by(own.load_id)
         """of_schema, of_table, of_tracking_id"""
-        self.open_of_file = rows.where(own.tracking_id == _FILE, is_open).limit(1)
+
+    def _ask_about_files(self, loads: sa.Table) -> None:
+        own = loads.c
+        of_file = sa.select(loads).where(own.tracking_id == _FILE)
+        lost = of_file.where(own.state == State.FILED, own.error_category == FILE_GONE)
+
+        self.load = sa.select(loads).where(own.load_id == _ID).limit(1)
+        """of_load_id"""
+        self.open_of_file = of_file.where(in_states(own.state, OPEN_STATES)).limit(1)
         """of_tracking_id"""
-        self.unfiled_of_file = rows.where(
-            own.tracking_id == _FILE, in_states(own.state, UNFILED), own.filed_at.is_(None)
-        )
+        self.unfiled_of_file = of_file.where(in_states(own.state, UNFILED), own.filed_at.is_(None))
         """of_tracking_id"""
-        self.lost_of_file = (
-            rows.where(
-                own.tracking_id == _FILE,
-                own.state == State.FILED,
-                own.error_category == FILE_GONE,
-            )
-            .order_by(own.load_id.desc())
-            .limit(1)
-        )
+        self.lost_of_file = lost.order_by(own.load_id.desc()).limit(1)
         """of_tracking_id"""
+
+    def _write(self, loads: sa.Table, tracking: sa.Table) -> None:
+        own, file = loads.c, tracking.c
+
         self.new_load = sa.insert(loads)
         """The values of its row."""
-        self.change_own = sa.update(loads).where(own.load_id == _ID, own.worker == _WORKER, is_open)
+        self.change_own = sa.update(loads).where(
+            own.load_id == _ID, own.worker == _WORKER, in_states(own.state, OPEN_STATES)
+        )
         """of_load_id, of_worker, and the new values: nothing is changed once the claim is lost."""
-
         self.new_file = sa.insert(tracking)
         """The values of its row."""
-        self.file = sa.select(tracking).where(tracking.c.file_path == _PATH)
+        self.file = sa.select(tracking).where(file.file_path == _PATH)
         """of_path"""
-        self.change_file = sa.update(tracking).where(tracking.c.id == _FILE)
+        self.change_file = sa.update(tracking).where(file.id == _FILE)
         """of_tracking_id, and the new values"""
-        self.tell_file = self.change_file.where(tracking.c.load_id == _ID)
+        self.tell_file = self.change_file.where(file.load_id == _ID)
         """of_tracking_id, of_load_id, and the new values"""
