@@ -13,6 +13,7 @@ from dropload.errors import (
 )
 from dropload.journal import Journal
 from dropload.model import STANDING, Area, Load, LoadType, Plan
+from dropload.reports import count_of
 from dropload.staging import RowsInHand
 from dropload.targets.base import Published, Target
 from dropload.times import spoken_time
@@ -40,9 +41,8 @@ def publish_rows(
         target.lock_queue(conn, plan.table)
         done = journal.history.row(conn, load.load_id)
         if done is not None and done.state in STANDING:
-            return Published(
-                done.rows_before or 0, done.rows_after or 0, done.rows_loaded or 0, None
-            )
+            loaded = done.rows_loaded or 0
+            return Published(done.rows_before, done.rows_after, loaded, loaded, None)
         if not load.drop.force:
             _check_not_overtaken(journal, conn, load)
         if once:
@@ -114,17 +114,16 @@ def _check_table(target: Target, conn: sa.Connection, plan: Plan) -> None:
 def _check_counts(plan: Plan, published: Published) -> None:
     """Refuse to commit when the database counts other rows than were read."""
     expected = plan.rows_planned
-    before = 0 if plan.replaces_rows else published.rows_before
     if published.rows_loaded != expected:
         # Somebody else wrote there, a worker that was taken for dead perhaps: it is made anew.
         raise TransientError(
             f"The side table of {plan.table} holds {published.rows_loaded:,} rows where "
             f"{expected:,} were staged."
         )
-    if published.rows_after != before + expected:
+    if published.rows_added != expected:
         raise TargetError(
-            f"{plan.table} has {published.rows_after:,} rows after publishing where "
-            f"{before + expected:,} are right; nothing was committed.",
+            f"{plan.table} has taken {count_of(published.rows_added, 'row')} where "
+            f"{expected:,} are right; nothing was committed.",
             hint="Look for triggers or rules on the table that add or drop rows.",
             code="row_count",
         )

@@ -418,6 +418,30 @@ def test_what_a_trigger_says_of_a_row_is_the_files_matter(site: Site) -> None:
     assert site.drop("orders.csv", "n,name\n2,c\n").verdict is Verdict.LOADED
 
 
+def test_a_trigger_that_drops_rows_unseen_is_not_taken_for_success(site: Site) -> None:
+    """H4: the statement itself counts the row that is taken away after it"""
+    target = site.dock.target
+    orders = target.quoted(site.table("orders"))
+    remove = f"DELETE FROM {orders} WHERE n = 0"
+    trigger = {
+        "sqlite": [f"CREATE TRIGGER sweep AFTER INSERT ON {orders} BEGIN {remove}; END"],
+        "postgresql": [
+            (
+                f"CREATE FUNCTION sweep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {remove};"
+                " RETURN NULL; END'"
+            ),
+            f"CREATE TRIGGER sweep AFTER INSERT ON {orders} EXECUTE FUNCTION sweep()",
+        ],
+        "mssql": [f"CREATE TRIGGER dbo.sweep ON {orders} AFTER INSERT AS {remove}"],
+    }[target.name]
+    site.execute(f"CREATE TABLE {orders} (n bigint, name varchar(20))", *trigger)
+    paused = site.drop("orders.csv", "n,name\n1,a\n0,b\n")
+    assert paused.verdict is Verdict.PAUSED, paused
+    assert "has taken 1 row where 2 are right" in paused.message
+    with target.read() as conn:
+        assert target.count_rows(conn, site.table("orders")) == 0
+
+
 def test_types_without_a_word_of_ours_take_what_they_can_read(site: Site) -> None:
     if site.dock.target.name != "postgresql":
         pytest.skip("these types are PostgreSQL's")

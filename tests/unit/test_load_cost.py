@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from dropload import staging
 from dropload.model import Verdict
+from dropload.targets import base
 from tests.conftest import Yard
 
 SMALL = "id,amount,day,name\n" + "".join(
@@ -36,12 +37,30 @@ def statements_of(yard: Yard) -> Iterator[list[str]]:
         sa.event.remove(engine, "commit", note_commit)
 
 
-def test_appending_counts_the_rows_of_the_table_before_and_after_and_no_more(yard: Yard) -> None:
+def _counts(said: list[str]) -> list[str]:
+    return [text for text in said if "count(*)" in text.lower() and '"dbo.t"' in text]
+
+
+def test_appending_counts_the_rows_of_the_table_once(yard: Yard) -> None:
     yard.drop("t_20240101.csv", SMALL)
     with statements_of(yard) as said:
         assert yard.drop("t_20240102.csv", SMALL.replace("x", "y")).verdict is Verdict.LOADED
-    counts = [text for text in said if "count(*)" in text.lower() and '"dbo.t"' in text]
-    assert len(counts) == 2
+    assert len(_counts(said)) == 1
+    assert yard.query('SELECT rows_before, rows_after FROM "ref.Load_History"')[1] == (30, 60)
+
+
+def test_appending_to_a_large_table_costs_what_the_file_costs(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "COUNTED_ROWS", 20)
+    yard.drop("t_20240101.csv", SMALL)
+    with statements_of(yard) as said:
+        yard.drop("t_20240102.csv", "id,amount,day,name\n1,2.25,2024-01-01,a\n")
+    [counted] = _counts(said)
+    assert "LIMIT" in counted, "no further than to 21"
+    history = yard.query('SELECT rows_loaded, rows_before, rows_after FROM "ref.Load_History"')
+    assert history[-1] == (1, None, None)
+    assert len(yard.table("dbo.t")) == 31
 
 
 def test_rows_of_a_table_like_its_stage_are_copied_without_being_looked_into(

@@ -31,6 +31,8 @@ LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
 LINEAGE = (LOAD_ID, SOURCE_ROW)
 """Columns that every table made by dropload carries: which load, which record of its file."""
+COUNTED_ROWS = 100_000
+"""Rows of a table that are counted before a small file is added to them: some milliseconds."""
 
 
 _AFTER_COMMIT = "dropload.after_commit"
@@ -105,9 +107,13 @@ class Rules(Protocol):
 class Published:
     """What a publishing transaction did, by the database's own count."""
 
-    rows_before: int
-    rows_after: int
+    rows_before: int | None
+    """Rows of the table; None where counting them would have taken longer than the load."""
+    rows_after: int | None
     rows_loaded: int
+    """Rows of the side table."""
+    rows_added: int
+    """Those of them that the table has taken."""
     backup: TableName | None
 
 
@@ -459,6 +465,39 @@ class Target(ABC):
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows."""
 
+    def count_up_to(self, conn: sa.Connection, table: TableName, most: int) -> int | None:
+        """Return the number of rows, None when there are more than `most`: it looks no further."""
+        schema, name = self.physical_name(table)
+        rows = sa.table(sa.quoted_name(name, quote=True), schema=schema)
+        one: sa.Label[int] = sa.literal_column("1").label("one")
+        some = sa.select(one).select_from(rows).limit(most + 1)
+        counted = sa.select(sa.func.count()).select_from(some.subquery())
+        found = int(conn.execute(counted).scalar_one())
+        return found if found <= most else None
+
+    @abstractmethod
+    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether a trigger may add rows to a table, or drop some."""
+
+    def add_rows(
+        self, conn: sa.Connection, plan: Plan, staged: int, copy: Callable[[], int]
+    ) -> Published:
+        """Add the staged rows to a table by `copy`, which returns how many the table has taken.
+
+        An append costs what its file costs, not what its table holds: only where a trigger could
+        make that number untrue is the whole table counted, before and after.
+        """
+        table = plan.table
+        if self.has_triggers(conn, table):
+            before = self.count_rows(conn, table)
+            copy()
+            after = self.count_rows(conn, table)
+            return Published(before, after, staged, after - before, None)
+        counted = self.count_up_to(conn, table, max(COUNTED_ROWS, plan.rows_planned))
+        added = copy()
+        now = None if counted is None else counted + added
+        return Published(counted, now, staged, added, None)
+
     @abstractmethod
     def publish(
         self,
@@ -583,9 +622,12 @@ class Target(ABC):
         May give the backup's column that type.
         """
 
-    def change_rows(self, conn: sa.Connection, statement: str) -> None:
-        """Run a statement that changes rows of a target table, and all that hangs on them."""
-        conn.exec_driver_sql(statement)
+    def change_rows(self, conn: sa.Connection, statement: str) -> int:
+        """Run a statement that changes rows of a target table, and all that hangs on them.
+
+        Returns how many of the table's rows it has changed, its triggers' work not counted.
+        """
+        return conn.exec_driver_sql(statement).rowcount
 
     @contextmanager
     def accept_numbers(

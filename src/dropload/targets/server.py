@@ -161,6 +161,10 @@ class ServerTarget(Target):
             tuple(f"{child} ({key}, {action})" for child, key, action in references),
         )
 
+    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
+        """Ask the catalogue."""
+        return conn.execute(self.list_triggers, {"name": self.quoted(table)}).first() is not None
+
     list_triggers: ClassVar[sa.TextClause]
     """Names of the enabled triggers of a table; `:name` is its name as the dialect quotes it."""
     list_references: ClassVar[sa.TextClause]
@@ -249,22 +253,31 @@ class ServerTarget(Target):
     ) -> Published:
         """Copy the staged rows into the table, which is created when it is not there."""
         staged = self.count_rows(conn, stage)
-        created = not self.has_table(conn, plan.table)
-        if created:
-            definition = self._definition(plan.table_columns)
-            conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
-        else:
-            self.lock_table(conn, plan.table)
-        before = 0 if created else self.count_rows(conn, plan.table)
-        backup = None
-        if plan.load_type is LoadType.FULLLOAD and not created:
-            backup = self.backup_name(plan.table, load_id) if keep_backup else None
-            self._take_rows_out(conn, plan.table, backup)
-        if not created:
-            self._change_columns(conn, plan)
+        if not self.has_table(conn, plan.table):
+            self._make_table(conn, plan, stage)
+            after = self.count_rows(conn, plan.table)
+            return Published(0, after, staged, after, None)
+        self.lock_table(conn, plan.table)
+        if plan.load_type is LoadType.APPEND:
+            return self.add_rows(conn, plan, staged, lambda: self._copy_into(conn, plan, stage))
+        before = self.count_rows(conn, plan.table)
+        backup = self.backup_name(plan.table, load_id) if keep_backup else None
+        self._take_rows_out(conn, plan.table, backup)
+        self._copy_into(conn, plan, stage)
+        after = self.count_rows(conn, plan.table)
+        return Published(before, after, staged, after, backup)
+
+    def _make_table(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        definition = self._definition(plan.table_columns)
+        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
         self._copy_rows(conn, plan, stage)
         self.drop_table(conn, stage)
-        return Published(before, self.count_rows(conn, plan.table), staged, backup)
+
+    def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> int:
+        self._change_columns(conn, plan)
+        added = self._copy_rows(conn, plan, stage)
+        self.drop_table(conn, stage)
+        return added
 
     def lock_table(self, conn: sa.Connection, table: TableName) -> None:
         """Keep other writers out until the transaction ends; readers go on.
@@ -348,7 +361,7 @@ class ServerTarget(Target):
     ) -> None:
         """Give a column its new type; old values read as they were written."""
 
-    def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+    def _copy_rows(self, conn: sa.Connection, plan: Plan, stage: TableName) -> int:
         rows = self.read_columns(conn, plan.table)
         names = [self.quoted_column(c.name) for c in plan.columns]
         values = self.staged_values(plan, rows)
@@ -360,7 +373,7 @@ class ServerTarget(Target):
         shows_order = is_numbered or not plan.has_lineage
         order = self.order_words if shows_order else self.read_in_any_order(conn)
         with self.accept_numbers(conn, plan.table, [column.name for column in plan.columns]):
-            self.change_rows(
+            return self.change_rows(
                 conn,
                 f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
                 f"SELECT {', '.join(values)} FROM {self.quoted(stage)} {order}",

@@ -29,6 +29,14 @@ _BATCH_BYTES = 32 * 1024 * 1024
 """Memory that one array of parameters may take: the driver reserves the widest value per row."""
 
 
+_COUNT_CHANGED = (
+    "SET NOCOUNT ON; DECLARE @changed bigint;"
+    " EXEC sp_executesql ?, N'@rows bigint OUTPUT', @rows = @changed OUTPUT;"
+    " SELECT @changed; SET NOCOUNT OFF"
+)
+"""Runs a statement and tells, last of all, how many rows it has changed."""
+
+
 class SQLServerTarget(ServerTarget):
     """A server that speaks TDS and T-SQL, by pyodbc."""
 
@@ -318,13 +326,31 @@ class SQLServerTarget(ServerTarget):
     count_words = "COUNT_BIG(*)"
     """COUNT would fail beyond 2,147,483,647 rows."""
 
-    def change_rows(self, conn: sa.Connection, statement: str) -> None:
+    def change_rows(self, conn: sa.Connection, statement: str) -> int:
         """Run the statement to its end.
 
-        A trigger's own row counts would reach the driver first, and an error after them be missed;
-        NOCOUNT ends with the inner batch.
+        A trigger's own row counts and results would reach the driver first, and an error after
+        them be missed; NOCOUNT ends with the inner batch.
         """
-        conn.exec_driver_sql("EXEC sp_executesql ?", (f"SET NOCOUNT ON; {statement}",))
+        driver = conn.connection.driver_connection
+        assert isinstance(driver, pyodbc.Connection)  # noqa: S101 - the URL names this driver
+        cursor = driver.cursor()
+        try:
+            own = f"SET NOCOUNT ON; {statement}; SET @rows = ROWCOUNT_BIG();"
+            cursor.execute(_COUNT_CHANGED, own)
+            found: Sequence[Any] = []
+            while True:
+                found = cursor.fetchall() if cursor.description else found
+                if not cursor.nextset():
+                    return int(found[0][0])
+        finally:
+            cursor.close()
+
+    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
+        """Ask the table, too: who may only insert into it does not see the triggers themselves."""
+        query = "SELECT OBJECTPROPERTY(OBJECT_ID(?), 'TableHasInsertTrigger')"
+        said = conn.exec_driver_sql(query, (self.quoted(table),)).scalar()
+        return bool(said) or super().has_triggers(conn, table)
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
         """Copy by SELECT INTO."""

@@ -58,6 +58,9 @@ _RULES = re.compile(
     r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|DEFAULT)\b", re.IGNORECASE
 )
 
+_LIST_TRIGGERS = sa.text(
+    "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n ORDER BY name"
+)
 _ADD_COLUMN = re.compile(
     r"""^ALTER TABLE "(?P<table>[^"]+)" ADD COLUMN (?P<column>\w+)""", re.MULTILINE
 )
@@ -229,13 +232,15 @@ class SQLiteTarget(Target):
         """Return the triggers, and one word for rules that its definition has."""
         if not self.has_table(conn, table):
             return TableRules()
-        query = sa.text(
-            "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n"
-            " ORDER BY name"
-        )
-        triggers = conn.execute(query, {"n": str(table).lower()}).scalars()
         rules = (f"the rules of {table}",) if self._has_rules(conn, table) else ()
-        return TableRules(tuple(triggers), rules)
+        return TableRules(tuple(self._triggers(conn, table)), rules)
+
+    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether the schema has a trigger on it."""
+        return bool(self._triggers(conn, table))
+
+    def _triggers(self, conn: sa.Connection, table: TableName) -> Sequence[str]:
+        return conn.execute(_LIST_TRIGGERS, {"n": str(table).lower()}).scalars().all()
 
     def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
         """Ask for all tables whose names begin with the schema's."""
@@ -373,14 +378,14 @@ class SQLiteTarget(Target):
         staged = self.count_rows(conn, stage)
         if not self.has_table(conn, plan.table):
             self._rename(conn, stage, plan.table)
-            return Published(0, staged, staged, None)
-        before = self.count_rows(conn, plan.table)
+            return Published(0, staged, staged, staged, None)
         if plan.load_type is LoadType.APPEND:
-            self._copy_into(conn, plan, stage)
-            return Published(before, self.count_rows(conn, plan.table), staged, None)
+            return self.add_rows(conn, plan, staged, lambda: self._copy_into(conn, plan, stage))
+        before = self.count_rows(conn, plan.table)
         backup = self.backup_name(plan.table, load_id) if keep_backup else None
         self._replace_rows(conn, plan, stage, backup)
-        return Published(before, self.count_rows(conn, plan.table), staged, backup)
+        after = self.count_rows(conn, plan.table)
+        return Published(before, after, staged, after, backup)
 
     def _replace_rows(
         self, conn: sa.Connection, plan: Plan, stage: TableName, backup: TableName | None
@@ -419,10 +424,11 @@ class SQLiteTarget(Target):
     def _rename(self, conn: sa.Connection, old: TableName, new: TableName) -> None:
         conn.exec_driver_sql(f"ALTER TABLE {self.quoted(old)} RENAME TO {self.quoted(new)}")
 
-    def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+    def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> int:
         self._change_columns(conn, plan)
-        conn.exec_driver_sql(self._copy_statement(conn, plan, stage))
+        added = self.change_rows(conn, self._copy_statement(conn, plan, stage))
         self.drop_table(conn, stage)
+        return added
 
     def _copy_statement(self, conn: sa.Connection, plan: Plan, stage: TableName) -> str:
         """Return what copies the rows in the order of their file: that in which they were staged.
