@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.jobs import Job, Load, Loaded, Prepare
 from benchmarks.peers import APPEND, FULLLOAD
+from dropload.arrow_settings import spare_memory
 from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock, prepare
 from dropload.identity import worker_name
@@ -31,6 +32,7 @@ def prepare_fullload(job: Job) -> Load:
 
 
 def _open(job: Job) -> Dock:
+    spare_memory()  # as a worker does
     configure_logs(LogConfig(level="error"))
     tree = {"dropoff": str(job.folder / "dropoff")}
     dock = open_dock(Config.model_validate({"paths": tree, "database": {"url": job.url}}))

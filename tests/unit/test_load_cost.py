@@ -1,7 +1,10 @@
 """What a load may cost: how often it asks, commits and counts. No seconds: machines differ."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +13,7 @@ from dropload import staging
 from dropload.model import Verdict
 from dropload.targets import base
 from tests.conftest import Yard
+from tests.documents import ROOT
 
 SMALL = "id,amount,day,name\n" + "".join(
     f"{n},{n}.25,2024-01-{n % 28 + 1:02d},x{n}\n" for n in range(1, 31)
@@ -95,3 +99,32 @@ def test_a_column_that_hides_the_row_id_decides_no_order(yard: Yard) -> None:
         assert yard.drop("t.csv", "id,name,more\n1,x,2\n").verdict is Verdict.LOADED
     [copy] = [text for text in said if text.startswith('INSERT INTO "dbo.t"')]
     assert copy.endswith("ORDER BY _source_row")
+
+
+_LOAD_IN_A_WORKER = """
+import sys
+from pathlib import Path
+from dropload import staging_ahead
+from dropload.arrow_settings import spare_memory
+from dropload.model import Verdict
+from tests.conftest import open_yard
+
+spare_memory()
+staging_ahead.AHEAD_BYTES = 1000
+yard = open_yard(Path(sys.argv[1]))
+text = "id,name\\n" + "".join(f"{n},x{n}\\n" for n in range(200_000))
+assert yard.drop("t.csv", text).verdict is Verdict.LOADED
+writer = yard.dock.target._bulk._process
+mapped = Path(f"/proc/{writer._popen.pid}/maps").read_text()
+assert "adbc_driver_sqlite" in mapped, "the process that writes columns is at work"
+print("pandas" in sys.modules, "libarrow" in mapped, "numpy" in mapped)
+import pandas
+print(pandas.DataFrame({"a": [1]})["a"].sum())
+"""
+
+
+def test_neither_a_worker_nor_its_writer_carries_what_it_does_not_use(tmp_path: Path) -> None:
+    """Memory of a worker: pandas in it, and pyarrow in the writer, would be 60 and 100 MB."""
+    run = [sys.executable, "-c", _LOAD_IN_A_WORKER, str(tmp_path)]
+    done = subprocess.run(run, check=True, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split()[-4:] == ["False", "False", "False", "1"]

@@ -19,8 +19,7 @@ from dropload.targets.base import slow_statement_error
 from dropload.targets.resting import Resting
 
 LEAST_BYTES = 1 << 20
-"""Less is written by this process sooner than another one starts, which takes a third of a second
-(measured, benchmarks/loading.py)."""
+"""Less is written by this process sooner than another one starts."""
 _PIPE_BYTES = 1 << 20
 """What Linux lets any user have by default (/proc/sys/fs/pipe-max-size)."""
 _PROGRAM = Path(__file__).with_name("ingest_process.py")

@@ -2,8 +2,9 @@
 
 The driver that takes columns brings a copy of SQLite of its own. Two copies in one process break
 each other's locks on one file (https://www.sqlite.org/howtocorrupt.html, section 2.2.1), so it is
-never loaded where dropload's own connections are. Run as a file, with nothing of dropload imported,
-so that it starts quickly.
+never loaded where dropload's own connections are. Run as a file, with nothing of dropload and
+nothing of pyarrow imported, so that it starts in no time and is a tenth as large: batches go from
+the pipe to the driver through Arrow's C interface, which nanoarrow speaks, too.
 
 It reads requests from its input, each a line of JSON and a stream of record batches in Arrow's
 format, and answers each with a line of JSON:
@@ -16,11 +17,13 @@ format, and answers each with a line of JSON:
 import json
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import adbc_driver_sqlite.dbapi
-import pyarrow as pa
+import adbc_driver_sqlite
+from adbc_driver_manager import AdbcConnection, AdbcStatement, StatementOptions
+from nanoarrow.ipc import InputStream
 
 
 def main() -> None:
@@ -44,19 +47,38 @@ def main() -> None:
 def _ingest(request: dict[str, Any], source: BinaryIO) -> int:
     address = f"{Path(request['database']).as_uri()}?mode=rw"
     with (
-        adbc_driver_sqlite.dbapi.connect(address, autocommit=True) as connection,
-        connection.cursor() as cursor,
-        pa.ipc.open_stream(source) as batches,
+        closing(adbc_driver_sqlite.connect(address)) as database,
+        closing(AdbcConnection(database)) as connection,
     ):
         for pragma in (f"busy_timeout={request['busy_timeout_ms']}", "synchronous=FULL"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.execute("BEGIN IMMEDIATE")
-        rows = cursor.adbc_ingest(request["table"], batches, mode="append")
+            _run(connection, f"PRAGMA {pragma}")
+        _run(connection, "BEGIN IMMEDIATE")
+        rows = _add(connection, request["table"], source)
         if rows != request["rows"]:
             # Who sent them ended in the middle.
             raise ValueError(f"{rows} of {request['rows']} rows came")
-        cursor.execute("COMMIT")
-    return int(rows)
+        _run(connection, "COMMIT")
+    return rows
+
+
+def _run(connection: AdbcConnection, words: str) -> None:
+    with closing(AdbcStatement(connection)) as statement:
+        statement.set_sql_query(words)
+        statement.execute_update()
+
+
+def _add(connection: AdbcConnection, table: str, source: BinaryIO) -> int:
+    options = {
+        StatementOptions.INGEST_TARGET_TABLE.value: table,
+        StatementOptions.INGEST_MODE.value: "adbc.ingest.mode.append",
+    }
+    with (
+        closing(AdbcStatement(connection)) as statement,
+        InputStream.from_readable(source) as batches,
+    ):
+        statement.set_options(**options)
+        statement.bind_stream(batches)
+        return int(statement.execute_update())
 
 
 if __name__ == "__main__":
