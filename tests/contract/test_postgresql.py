@@ -1,11 +1,19 @@
-"""What only PostgreSQL has: versions that are too old."""
+"""What only PostgreSQL has: versions that are too old, side tables that become the table."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from dropload.errors import ConfigError
+from dropload.model import Plan, TableName, Verdict
 from dropload.targets.postgresql.target import refuse_old_server
+from tests.conftest import drop_database, make_database
+from tests.contract.test_loading import Site
+from tests.contract.test_owned_tables import opened_site
 
 
 def connection(version: int) -> SimpleNamespace:
@@ -16,3 +24,83 @@ def test_a_server_that_is_too_old_is_refused_by_its_version() -> None:
     with pytest.raises(ConfigError, match="PostgreSQL 11; dropload needs 12 or later"):
         refuse_old_server(connection(110_022), None)
     refuse_old_server(connection(120_000), None)
+
+
+@pytest.fixture
+def site(postgresql_server: str, tmp_path: Path) -> Iterator[Site]:
+    url = make_database(postgresql_server)
+    with opened_site(url, tmp_path) as opened:
+        yield opened
+    drop_database(postgresql_server, url)
+
+
+def copies_of(site: Site, text: str) -> list[str]:
+    """Drop a file; return the statements that copied rows into its table."""
+    said: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        said.append(statement)
+
+    engine = site.dock.target.engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        outcome = site.drop("orders.csv", text)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    table = site.dock.target.quoted(site.table("orders"))
+    return [words for words in said if words.startswith(f"INSERT INTO {table} ")]
+
+
+def ask(site: Site, query: str) -> list[tuple[Any, ...]]:
+    with site.dock.target.read() as conn:
+        return [tuple(row) for row in conn.exec_driver_sql(query)]
+
+
+def test_rows_of_a_new_table_are_written_once_and_its_side_table_moves_in(site: Site) -> None:
+    assert copies_of(site, "id,name\n1,a\n2,\n") == []
+    assert ask(site, 'SELECT * FROM "public"."orders"') == [(1, "a", 1, 1), (2, None, 1, 2)]
+    kind = "SELECT relnamespace::regnamespace::text, relpersistence FROM pg_class"
+    assert ask(site, f"{kind} WHERE relname ~ '^orders'") == [("public", "p")]
+    assert len(copies_of(site, "id,name\n3,c\n")) == 1, "into a table that is there they are copied"
+    assert ask(site, "SELECT id, _load_id FROM orders ORDER BY 1") == [(1, 1), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO PUBLIC",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA stg GRANT SELECT ON TABLES TO PUBLIC",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+        "CREATE EVENT TRIGGER watching ON ddl_command_end EXECUTE FUNCTION noted()",
+        'CREATE TABLE "public"."orders__1" (there integer)',
+    ],
+)
+def test_where_somebody_would_notice_the_rows_are_copied(site: Site, reason: str) -> None:
+    site.execute(
+        "CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'", reason
+    )
+    assert len(copies_of(site, "id,name\n1,a\n")) == 1
+    assert ask(site, "SELECT id, name FROM orders") == [(1, "a")]
+    anybody = ask(site, "SELECT relacl::text FROM pg_class WHERE relname = 'orders'")[0][0] or ""
+    assert ("=r/" in anybody) is ("public GRANT" in reason), "the rights of a table of its schema"
+
+
+def test_what_changes_before_the_rows_are_published_is_seen(site: Site) -> None:
+    target = site.dock.target
+    stage = target.stage_name(site.table("orders"), 1)
+    plans: list[Plan] = []
+    create = target.create_stage
+
+    def create_and_change(conn: sa.Connection, plan: Plan, name: TableName) -> None:
+        create(conn, plan, name)
+        plans.append(plan)
+        conn.exec_driver_sql("CREATE PUBLICATION everything FOR ALL TABLES")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, "create_stage", create_and_change)
+        assert len(copies_of(site, "id,name\n1,a\n")) == 1
+    assert plans[0].creates_table
+    with target.read() as conn:
+        assert not target.has_table(conn, stage)
+    assert ask(site, "SELECT id, name FROM orders") == [(1, "a")]

@@ -230,11 +230,17 @@ class ServerTarget(Target):
     def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         """Create the side table with the columns that the file fills, and lineage."""
         columns = [TableColumn(c.name, c.type) for c in plan.columns]
-        conn.exec_driver_sql(
-            f"{self.create_stage_words} {self.quoted(stage)} ({self._definition(columns)})"
-        )
+        words = self.create_stage_words(conn, plan, stage)
+        conn.exec_driver_sql(f"{words} {self.quoted(stage)} ({self._definition(columns)})")
 
-    create_stage_words = "CREATE TABLE"
+    def create_stage_words(
+        self,
+        conn: sa.Connection,  # noqa: ARG002 - where it depends on what is there
+        plan: Plan,  # noqa: ARG002
+        stage: TableName,  # noqa: ARG002
+    ) -> str:
+        """Return how the statement begins that makes a side table."""
+        return "CREATE TABLE"
 
     def _definition(self, columns: Sequence[TableColumn], *, lineage: bool = True) -> str:
         parts = [f"{self.quoted_column(c.name)} {self.column_ddl(c.type)} NULL" for c in columns]

@@ -1,4 +1,4 @@
-"""PostgreSQL: COPY into an unlogged side table, one transaction to publish."""
+"""PostgreSQL: COPY into a side table, one transaction to publish."""
 
 import io
 import re
@@ -75,6 +75,19 @@ _LIST_PUBLISHING = sa.text(
     "   AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(:name, 0)"
 )
 """Sessions that hold the lock that `lock_queue` takes."""
+_IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")
+"""Whether a crash leaves a table its rows."""
+_IS_UNNOTICED = sa.text(
+    "SELECT to_regclass(:between) IS NULL"
+    " AND NOT EXISTS (SELECT 1 FROM pg_publication)"
+    " AND NOT EXISTS (SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D')"
+    " AND NOT EXISTS (SELECT 1 FROM pg_default_acl a JOIN pg_namespace n"
+    "   ON n.oid = a.defaclnamespace"
+    "   WHERE a.defaclobjtype = 'r' AND n.nspname IN (:stage, :schema))"
+)
+"""Whether nobody sees a difference between a table that is made and one that moves in: no
+subscriber is sent rows of tables, no event trigger waits for new ones, neither schema gives its
+tables rights of its own, and the name that it has in between is free."""
 _DECIMAL_ROOM = 19
 """Digits of a new decimal column; PostgreSQL stores only those that a value has."""
 
@@ -103,9 +116,6 @@ class PostgreSQLTarget(ServerTarget):
         psycopg.Error,
         OSError,
     )
-    # Not written to the log of changes: a stage that a crash loses is staged again.
-    create_stage_words = "CREATE UNLOGGED TABLE"
-
     list_triggers: ClassVar[sa.TextClause] = sa.text(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:name)"
         " AND NOT tgisinternal AND tgenabled IN ('O', 'A') ORDER BY tgname"
@@ -299,6 +309,44 @@ class PostgreSQLTarget(ServerTarget):
         return column_types.canonical_text(value, column_type)
 
     # --- stage and publish
+
+    def create_stage_words(self, conn: sa.Connection, plan: Plan, stage: TableName) -> str:
+        """Keep a side table out of the log of changes, unless it is going to be the table.
+
+        A stage that a crash loses is staged again.
+        """
+        stays = plan.creates_table and self._is_like_its_table(conn, plan, stage)
+        return "CREATE TABLE" if stays else "CREATE UNLOGGED TABLE"
+
+    def _make_table(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Move the side table to where the table is to be, if nobody could tell it from a new one.
+
+        It is read and written no second time.
+        """
+        is_kept = conn.execute(_IS_KEPT, {"stage": self.quoted(stage)}).scalar_one()
+        if not is_kept or not self._is_like_its_table(conn, plan, stage):
+            super()._make_table(conn, plan, stage)
+            return
+        schema, name = self.physical_name(plan.table)
+        moved = TableName(plan.table.schema, stage.name)
+        quote = self.engine.dialect.identifier_preparer.quote_identifier
+        for words in (
+            f"ALTER TABLE {self.quoted(stage)} SET SCHEMA {quote(str(schema))}",
+            f"ALTER TABLE {self.quoted(moved)} RENAME TO {quote(name)}",
+        ):
+            conn.exec_driver_sql(words)
+
+    def _is_like_its_table(self, conn: sa.Connection, plan: Plan, stage: TableName) -> bool:
+        """Return whether a side table can become the table: same columns, rights and followers."""
+        if [c.name for c in plan.columns] != [c.name for c in plan.table_columns]:
+            return False
+        between = TableName(plan.table.schema, stage.name)
+        names = {
+            "stage": stage.schema,
+            "schema": plan.table.schema,
+            "between": self.quoted(between),
+        }
+        return bool(conn.execute(_IS_UNNOTICED, names).scalar_one())
 
     def read_in_any_order(self, conn: sa.Connection) -> str:
         """Have the side table read as it stands, from its beginning: no rows need be sorted.
