@@ -27,7 +27,7 @@ from benchmarks.findings import (
 )
 from benchmarks.goals import DATA
 from benchmarks.jobs import SQLITE
-from benchmarks.peers import APPEND, PEERS, Peer
+from benchmarks.peers import NEW, PEERS, Peer
 from benchmarks.report import render, write_section
 from benchmarks.running import Result, Runner
 from benchmarks.scanning import Scanning
@@ -194,7 +194,7 @@ class Bench:
         if self._is_big:
             files.append(make_big(self._data))
         runner = Runner(self._runs, self._environment, databases)
-        ours = [peer for peer in PEERS if peer.name == APPEND]
+        ours = [peer for peer in PEERS if peer.name == NEW]
         return [
             _comparison(data, SQLITE, runner.compare(data, SQLITE, ours, self._rounds))
             for data in files

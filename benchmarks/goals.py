@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmarks.databases import TITLES
 from benchmarks.findings import Comparison, Findings
 from benchmarks.jobs import POSTGRESQL, SQLITE, SQLSERVER
-from benchmarks.peers import APPEND, FULLLOAD
+from benchmarks.peers import APPEND, FULLLOAD, NEW
 from benchmarks.peers.small_files import DAEMON, SHELL
 from benchmarks.running import Result
 from benchmarks.scanning import FILES
@@ -54,10 +54,11 @@ _RATIOS: tuple[_AtMost | _Faster, ...] = (
     _Faster(SQLITE, "pandas.to_sql", 5),
     _Faster(SQLITE, "dlt", 10),
     _Faster(SQLITE, "sling", 30),
-    _AtMost(SQLSERVER, APPEND, "freebcp", 0.9),
+    _AtMost(SQLSERVER, NEW, "freebcp", 0.9),
     _Faster(SQLSERVER, "pandas.to_sql", 8),
     _Faster(SQLSERVER, "dlt", 20),
     _Faster(SQLSERVER, "sling", 40),
+    _AtMost(POSTGRESQL, NEW, "psql \\copy", 1.8),
     _AtMost(POSTGRESQL, APPEND, "psql \\copy", 1.8),
     _Faster(POSTGRESQL, "sling", 4),
     _Faster(POSTGRESQL, "dlt", 8),
@@ -80,7 +81,7 @@ def judge_goals(findings: Findings) -> list[Judged]:
 
 def _judge_ratio(findings: Findings, goal: _AtMost | _Faster) -> Judged:
     comparison = findings.comparison(DATA, goal.database)
-    name = goal.ours if isinstance(goal, _AtMost) else APPEND
+    name = goal.ours if isinstance(goal, _AtMost) else NEW
     what = f"{TITLES[goal.database]}, {name.removeprefix('dropload ')}"
     ours = comparison.result(name) if comparison else None
     peer = comparison.result(goal.peer) if comparison else None
@@ -101,7 +102,7 @@ def _judge_small(comparison: Comparison | None) -> Iterator[Judged]:
 
 def _judge_growth(growth: list[Comparison]) -> Iterator[Judged]:
     """The files are a tenth of the narrow one, the narrow one, and 1 GB where that was asked."""
-    measured = [(c, c.result(APPEND)) for c in growth]
+    measured = [(c, c.result(NEW)) for c in growth]
     known = [(comparison, result) for comparison, result in measured if result]
     grown_by: float | None = None
     if len(known) > 1:

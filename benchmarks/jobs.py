@@ -76,7 +76,7 @@ class Loaded:
     """Where the rows are now."""
 
     table: str
-    """As SQL names it."""
+    """As SQL names it, or a query of its rows in parentheses."""
     step_seconds: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from benchmarks.databases import TITLES
 from benchmarks.findings import Comparison, Findings
 from benchmarks.goals import judge_goals
-from benchmarks.peers import APPEND
+from benchmarks.peers import NEW
 from benchmarks.peers.small_files import DAEMON
 from benchmarks.running import Result
 from benchmarks.scanning import describe as describe_scanning
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
-_REFERENCES = (APPEND, DAEMON)
+_REFERENCES = (NEW, DAEMON)
 """What the ratios are of."""
 
 
@@ -107,7 +107,7 @@ def _steps(findings: Findings) -> Iterator[str]:
 
 
 def _growth(findings: Findings) -> Iterator[str]:
-    done = [(c, c.result(APPEND)) for c in findings.growth]
+    done = [(c, c.result(NEW)) for c in findings.growth]
     rows = [
         (
             comparison.description,
@@ -119,7 +119,7 @@ def _growth(findings: Findings) -> Iterator[str]:
         if result
     ]
     if rows:
-        yield "\n### Growth: dropload append, SQLite\n"
+        yield "\n### Growth: dropload new table, SQLite\n"
         yield from _table(("", "s", "rows/s", "memory MB"), rows)
 
 

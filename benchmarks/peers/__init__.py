@@ -31,11 +31,12 @@ class Peer:
         return self.name.startswith("dropload")
 
 
-APPEND, FULLLOAD = "dropload append", "dropload fullload"
+NEW, APPEND, FULLLOAD = "dropload new table", "dropload append", "dropload fullload"
 _ODBC = ("pyodbc", "mssql-python", "mssql-python-odbc", "pyarrow")
 _SERVERS = (POSTGRESQL, SQLSERVER)
 
 PEERS = (
+    Peer(NEW, "ours", (SQLITE, *_SERVERS), ()),
     Peer(APPEND, "ours", (SQLITE, *_SERVERS), ()),
     Peer(FULLLOAD, "ours", (SQLITE, *_SERVERS), ()),
     Peer("csv + executemany", "standard", (SQLITE,), (TYPES, HASH, REJECTS)),

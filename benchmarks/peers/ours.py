@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.jobs import Job, Load, Loaded, Prepare
-from benchmarks.peers import APPEND, FULLLOAD
+from benchmarks.peers import APPEND, FULLLOAD, NEW
 from dropload.arrow_settings import spare_memory
 from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock, prepare
@@ -13,21 +13,32 @@ from dropload.intake import drop_of_path
 from dropload.logs import configure_logs
 from dropload.model import Area, LoadType, TableName, Verdict
 from dropload.pipeline import process_drop
+from dropload.targets.base import LOAD_ID
 
 
-def prepare_append(job: Job) -> Load:
+def prepare_new(job: Job) -> Load:
+    """The table is made by the load, as the peers make theirs."""
     dock = _open(job)
     path = _drop(dock, job, LoadType.APPEND)
     return lambda: _load(dock, path)
 
 
+def prepare_append(job: Job) -> Load:
+    """The table has as many rows already: those of a file that lacks a record."""
+    return _prepare_second(job, LoadType.APPEND)
+
+
 def prepare_fullload(job: Job) -> Load:
     """A new version: the table has the rows of the one before, which lacks a record."""
+    return _prepare_second(job, LoadType.FULLLOAD)
+
+
+def _prepare_second(job: Job, load_type: LoadType) -> Load:
     dock = _open(job)
-    path = _drop(dock, job, LoadType.FULLLOAD)
+    path = _drop(dock, job, load_type)
     _cut_last_line(path)
     _load(dock, path)
-    path = _drop(dock, job, LoadType.FULLLOAD)
+    path = _drop(dock, job, load_type)
     return lambda: _load(dock, path)
 
 
@@ -62,7 +73,13 @@ def _load(dock: Dock, path: Path) -> Loaded:
     if outcome.verdict is not Verdict.LOADED:
         raise RuntimeError(f"{outcome.verdict}: {outcome.message}")
     table = TableName(dock.target.schema_of(Area.NON_REFERENCE), path.stem)
-    return Loaded(dock.target.quoted(table), outcome.step_seconds)
+    own = f"{dock.target.quoted_column(LOAD_ID)} = {outcome.load_id}"
+    rows = f"(SELECT * FROM {dock.target.quoted(table)} WHERE {own}) AS loaded"
+    return Loaded(rows, outcome.step_seconds)
 
 
-PEERS: dict[str, Prepare] = {APPEND: prepare_append, FULLLOAD: prepare_fullload}
+PEERS: dict[str, Prepare] = {
+    NEW: prepare_new,
+    APPEND: prepare_append,
+    FULLLOAD: prepare_fullload,
+}
