@@ -1,5 +1,6 @@
 """Write batches to a side table, as much in a transaction as is worth a commit."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from dropload.targets.base import Target
 
 NoteRows = Callable[[sa.Connection, int], None]
 """Writes to the journal, in the transaction of some rows, how many of the file are staged now."""
+NOTE_SECONDS = 1.0
+"""How often the journal is told of rows that were committed before it could know of them: a try
+that is cut off has at most these to do again."""
 
 
 class StageWriter:
@@ -28,6 +32,7 @@ class StageWriter:
         batch_rows: int,
         note_rows: NoteRows,
         last_row: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`last_row`: the rows up to this record of the file are in the side table already."""
         self._target = target
@@ -41,6 +46,8 @@ class StageWriter:
         self._pending_bytes = 0
         self._last_row = last_row
         self._written = 0
+        self._clock = clock
+        self._note_at = clock()
 
     @property
     def rows_taken(self) -> int:
@@ -63,19 +70,21 @@ class StageWriter:
 
     def finish(self, note_rows: NoteRows) -> None:
         """Write what is left; `note_rows` says in the same transaction that these are all."""
-        self._flush(note_rows)
+        self._flush(note_rows, is_last=True)
 
-    def _flush(self, note_rows: NoteRows) -> None:
+    def _flush(self, note_rows: NoteRows, *, is_last: bool = False) -> None:
         """Write and commit what was collected, with the journal's word in the same transaction."""
         staged = self.rows_taken
         with naming_the_value(self._plan.table):
             is_written = self._target.write_ahead(
                 self._plan, self._stage, self._pending, self._load_id
             )
-        with self._target.write() as conn:
-            if not is_written:
-                self._write(conn)
-            note_rows(conn, staged)
+        if is_last or not is_written or self._clock() >= self._note_at:
+            with self._target.write() as conn:
+                if not is_written:
+                    self._write(conn)
+                note_rows(conn, staged)
+            self._note_at = self._clock() + NOTE_SECONDS
         self._written = staged
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 

@@ -160,12 +160,12 @@ def test_trouble_of_the_database_meanwhile_is_no_trouble_of_the_load(
 ) -> None:
     flush, count = StageWriter._flush, 0
 
-    def fail_once(writer: StageWriter, note_rows: Any) -> None:
+    def fail_once(writer: StageWriter, note_rows: Any, **how: Any) -> None:
         nonlocal count
         count += 1
         if count == at + 1:
             raise TransientError("The connection was lost.")
-        flush(writer, note_rows)
+        flush(writer, note_rows, **how)
 
     monkeypatch.setattr(StageWriter, "_flush", fail_once)
     with capture_logs() as lines:
@@ -183,7 +183,7 @@ def test_a_lost_answer_to_the_last_commit_doubles_no_row(
 ) -> None:
     finish = StageWriter.finish
 
-    def lose_answer(writer: StageWriter, note_rows: Any) -> None:
+    def lose_answer(writer: StageWriter, note_rows: Any, **how: Any) -> None:
         finish(writer, note_rows)
         monkeypatch.setattr(StageWriter, "finish", finish)
         raise TransientError("The connection was lost.")
@@ -200,12 +200,12 @@ def test_a_claim_that_is_lost_meanwhile_ends_the_load(
 ) -> None:
     flush = StageWriter._flush
 
-    def lose_claim(writer: StageWriter, note_rows: Any) -> None:
+    def lose_claim(writer: StageWriter, note_rows: Any, **how: Any) -> None:
         site.execute(
             f"UPDATE {site.dock.target.quoted(TableName('ref', 'Load_History'))} "
             "SET worker = 'another'"
         )
-        flush(writer, note_rows)
+        flush(writer, note_rows, **how)
 
     monkeypatch.setattr(StageWriter, "_flush", lose_claim)
     outcome = site.drop("orders.csv", MANY)
@@ -306,12 +306,12 @@ def test_a_load_that_is_cut_off_again_and_again_gets_further(
 
     flush, count = StageWriter._flush, 0
 
-    def die_at_third(writer: StageWriter, note_rows: Any) -> None:
+    def die_at_third(writer: StageWriter, note_rows: Any, **how: Any) -> None:
         nonlocal count
         count += 1
         if count == 3:
             raise Died
-        flush(writer, note_rows)
+        flush(writer, note_rows, **how)
 
     path = site.inbox("append").path / "orders.csv"
     path.write_text(MANY)

@@ -3,14 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from dropload import staging
 from dropload.model import Verdict
+from dropload.parsers.base import Batch
+from dropload.stage_writer import StageWriter
 from dropload.targets import base
 from tests.conftest import Yard
 from tests.documents import ROOT
@@ -101,12 +106,44 @@ def test_a_column_that_hides_the_row_id_decides_no_order(yard: Yard) -> None:
     assert copy.endswith("ORDER BY _source_row")
 
 
+@pytest.mark.parametrize(("is_ahead", "noted"), [(True, [1, 3, 5]), (False, [1, 2, 3, 4, 5])])
+def test_rows_that_are_committed_by_others_are_noted_once_a_second(
+    is_ahead: bool, noted: list[int]
+) -> None:
+    """Each note is a commit, which waits for the disk; what waits for it anyway is noted there"""
+    now, notes = 0.0, list[int]()
+    target: Any = SimpleNamespace(
+        stage_name=lambda *_: None,
+        commit_bytes=1,
+        write_ahead=lambda *_: is_ahead,
+        write=nullcontext,
+        write_batches=lambda *_: None,
+    )
+    writer = StageWriter(
+        target,
+        1,
+        cast("Any", SimpleNamespace(table=None)),
+        990,
+        lambda _conn, rows: notes.append(rows),
+        clock=lambda: now,
+    )
+    for number in range(1, 5):
+        records = pa.record_batch({"a": ["x"]})
+        writer.add(Batch(records, pa.array([number], pa.int64())))
+        now += 0.5
+    writer.add(Batch(pa.record_batch({"a": ["x"]}), pa.array([5], pa.int64())))
+    writer.finish(lambda _conn, rows: notes.append(-rows))
+    assert notes == [*noted, -5]
+
+
 _LOAD_IN_A_WORKER = """
 import sys
 from pathlib import Path
 from dropload import staging_ahead
 from dropload.arrow_settings import spare_memory
 from dropload.model import Verdict
+from dropload.parsers.base import Batch
+from dropload.stage_writer import StageWriter
 from tests.conftest import open_yard
 
 spare_memory()

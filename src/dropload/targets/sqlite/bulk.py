@@ -17,6 +17,7 @@ from dropload.config import DatabaseConfig
 from dropload.errors import LockedError, TransientError
 from dropload.targets.base import slow_statement_error
 from dropload.targets.resting import Resting
+from dropload.targets.sqlite.engine import CHECKPOINT_PAGES
 
 LEAST_BYTES = 1 << 20
 """Less is written by this process sooner than another one starts."""
@@ -78,6 +79,7 @@ class BulkWriter:
             "table": table,
             "rows": sum(batch.num_rows for batch in batches),
             "busy_timeout_ms": round(self._settings.busy_timeout_seconds * _MILLISECONDS),
+            "checkpoint_pages": CHECKPOINT_PAGES,
         }
         try:
             line = process.ask(request, batches, self._settings.statement_timeout_seconds)

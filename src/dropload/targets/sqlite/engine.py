@@ -24,6 +24,10 @@ _SOON_MILLISECONDS = 250
 _STEPS = 100_000
 """Instructions of SQLite's machine between two looks at the clock: some milliseconds."""
 
+CHECKPOINT_PAGES = 4096
+"""Pages (16 MB) that may stand in the log of changes alone, four times SQLite's own default: those
+that load after load changes go into the database once, not each time."""
+
 
 def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
     """Return an engine on the file; raise ConfigError where no database can be."""
@@ -51,6 +55,7 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
         # Some builds (Debian's) write zeros over all pages of a dropped side table, which doubles
         # what is written; FAST does so only where a page is written anyway (pragma.html).
         "secure_delete=FAST",
+        f"wal_autocheckpoint={CHECKPOINT_PAGES}",
         "foreign_keys=OFF",  # a rebuild drops and renames tables; the owner's keys stay declared
         "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
     ):
