@@ -30,9 +30,9 @@ _BATCH_BYTES = 32 * 1024 * 1024
 
 
 _COUNT_CHANGED = (
-    "SET NOCOUNT ON; DECLARE @changed bigint;"
+    "DECLARE @changed bigint;"
     " EXEC sp_executesql ?, N'@rows bigint OUTPUT', @rows = @changed OUTPUT;"
-    " SELECT @changed; SET NOCOUNT OFF"
+    " SELECT @changed"
 )
 """Runs a statement and tells, last of all, how many rows it has changed."""
 
