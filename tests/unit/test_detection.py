@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dropload.detection import detect_layout
+from dropload.detection import detect_layout, scan
 from dropload.detection.codepage import guess_codepage
 from dropload.detection.sample import HEAD_BYTES, read_sample, split_lines
 from dropload.detection.splitting import Dialect, Splitter
@@ -338,3 +338,32 @@ def test_table_written_with_a_delimiter_is_read_with_it(
     csv.writer(out, delimiter=delimiter, quoting=quoting).writerows(row[:width] for row in rows)
     layout = detect_bytes(tmp_path, out.getvalue().encode())
     assert (layout.delimiter, layout.width, layout.skip_lines) == (delimiter, width, 0)
+
+
+GOOD = ["", "abc", 'łó"dź', "日本語,あ", "😀x😀", "a\x1bł", "\U0010ffff\ud7ff"]
+BAD = [
+    *(b"\xed\xa0\x80", b"\xc0\xaf", b"\xe0\x80\x80", b"\xf4\x90\x80\x80", b"\xf8\x88\x80\x80\x80"),
+    *(b"\x80", b"\xbf\xbf\xbf\xbf\xbf", b"\xc5", b"\xe6\x97", b"\xf0\x9f\x98", b"\xff", b"\xc5a"),
+]
+"""Surrogates, longer forms than needed, beyond Unicode, no beginning, no end, no such byte."""
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 5, 1000])
+def test_the_quick_look_at_utf8_says_what_strict_decoding_says(
+    chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "CHUNK_BYTES", chunk_bytes)
+    whole = [text.encode() for text in GOOD]
+    broken = [before + bad + after for bad in BAD for before in whole for after in whole]
+    for data in [*whole, *broken]:
+        try:
+            data.decode()
+            bad_offset = -1
+        except UnicodeDecodeError as error:
+            bad_offset = error.start
+        found = scan.scan_file(io.BytesIO(data), "utf-8")
+        assert found.bad_offset == bad_offset, data
+        if bad_offset < 0:
+            places = data.find(b'"'), data.find(b"\x1b")
+            assert (found.quote_offset, found.escape_offset) == places, data
+            assert found.is_ascii is data.isascii()
