@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from dropload.dock import Dock
 from dropload.errors import RefusedError
 from dropload.identity import worker_name
+from dropload.late_filing import recover
 from dropload.model import Drop, State, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import recover
 from dropload.undo import plan_undo, undo_load
 
 _DURABLE_CALLS = ("replace", "rename", "link", "unlink", "fsync")

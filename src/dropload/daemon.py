@@ -13,7 +13,7 @@ from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher, Finished
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
-from dropload.errors import ConfigError, DroploadError
+from dropload.errors import NOT_THE_FILES_FAULT, TABLE_BUSY, ConfigError, DroploadError
 from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
 from dropload.heartbeat import remove_heartbeat, write_heartbeat
@@ -23,7 +23,6 @@ from dropload.logs import configure_logs, get_logger
 from dropload.metrics import open_metrics
 from dropload.model import Drop, Outcome, Verdict
 from dropload.outage import Outage
-from dropload.pipeline import NOT_THE_FILES_FAULT, TABLE_BUSY
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds

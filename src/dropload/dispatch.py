@@ -23,7 +23,7 @@ from dropload.heartbeat import TableQueue
 from dropload.logs import get_logger
 from dropload.model import Drop, Outcome
 from dropload.recovery import Recovered
-from dropload.workers import file_late_here, start_worker, work
+from dropload.worker_calls import file_late_here, start_worker, work
 
 _T = TypeVar("_T")
 _MAX_REPLACEMENTS = 3

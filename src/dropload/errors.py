@@ -168,3 +168,9 @@ class RefusedError(DroploadError):
 
     category = "refused"
     default_code = "refused"
+
+
+NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
+"""What leaves a file where it is: its tries are not used up."""
+TABLE_BUSY = "table_busy"
+"""Category of a file that another one of its table comes before."""

@@ -17,8 +17,9 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.errors import (
+    NOT_THE_FILES_FAULT,
+    TABLE_BUSY,
     ClaimLostError,
-    ConfigError,
     ConstraintError,
     DroploadError,
     DuplicateError,
@@ -28,7 +29,6 @@ from dropload.errors import (
     HeldError,
     StalePlanError,
     TargetError,
-    TransientError,
 )
 from dropload.examination import (
     Examined,
@@ -67,10 +67,6 @@ from dropload.times import clock_time
 
 T = TypeVar("T")
 
-NOT_THE_FILES_FAULT = (TransientError, TargetError, ConfigError)
-"""What leaves a file where it is: its tries are not used up."""
-TABLE_BUSY = "table_busy"
-"""Category of a file that another one of its table comes before."""
 MAX_CRASHES = 3
 """Worker processes that may die on one file before it is taken for the file's fault."""
 

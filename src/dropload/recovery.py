@@ -6,27 +6,24 @@
 | the same; holder gone, file there             | the claim is freed; the gate offers the file  |
 | the same; holder gone, file gone or replaced  | cancelled, stage dropped                      |
 | the same, of a file outside the tree          | cancelled, stage dropped                      |
-| committed, failed, duplicate; not filed       | the file is moved, then the journal says so   |
+| committed, failed, duplicate; not filed       | the file is moved, then the journal says so:  |
+|                                               | `late_filing`, in a worker                    |
 | a stage whose load is not open                | dropped                                       |
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from dropload.answers import repeat_answer
 from dropload.dock import Dock
 from dropload.durable import path_text
-from dropload.errors import FileChangedError, TargetError
-from dropload.filing import file_away, plan_filing
+from dropload.errors import TargetError
 from dropload.folders import find_path
-from dropload.identity import worker_name
-from dropload.journal import LATE_WRITE, drop_from_record, path_of_key
+from dropload.journal import LATE_WRITE, path_of_key
 from dropload.logs import get_logger
-from dropload.model import OPEN_STATES, Drop, FileVersion, LoadEnd, LoadRecord, State, TableName
+from dropload.model import OPEN_STATES, FileVersion, LoadEnd, LoadRecord, TableName
 
 _LATE = timedelta(minutes=10)
 """So long after it was moved a file is looked at for a writer that had only paused."""
@@ -48,27 +45,13 @@ class Recovered:
         return Recovered(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
-def recover(dock: Dock) -> Recovered:
-    """Do one whole pass over the journal; safe at any time, beside running workers too."""
-    return file_late(dock) + settle_claims(dock)
-
-
 def is_filing_due(dock: Dock) -> bool:
     """Return whether a file stands where it was dropped although its load is over."""
-    return bool(_find_unfiled(dock))
+    return bool(find_unfiled(dock))
 
 
-def file_late(dock: Dock, *, in_short: bool = False) -> Recovered:
-    """Move the files whose loads are over, with their answers.
-
-    That takes as long as reading and copying them does: it is done in a worker. `in_short` no file
-    is read again for its answer.
-    """
-    moved = [_try_filing(dock, row, in_short=in_short) for row in _find_unfiled(dock)]
-    return Recovered(moved=moved.count(True), stuck=moved.count(False))
-
-
-def _find_unfiled(dock: Dock) -> list[LoadRecord]:
+def find_unfiled(dock: Dock) -> list[LoadRecord]:
+    """Return the loads that are over and whose files stand where they were dropped."""
     with dock.target.read() as conn:
         unfiled = dock.journal.history.unfiled(conn)
         return [row for row in unfiled if _is_ours(dock, conn, row)]
@@ -101,55 +84,6 @@ def _each(rows: Sequence[LoadRecord], on_file: Callable[[], None]) -> Iterator[L
     for row in rows:
         yield row
         on_file()
-
-
-def _try_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
-    """Finish one filing; a folder that refuses must not keep the other files from theirs."""
-    try:
-        return _finish_filing(dock, row, in_short=in_short)
-    except Exception as exc:  # noqa: BLE001 - one file must not keep the others from theirs
-        log = get_logger().bind(load_id=row.load_id, file=row.file_name)
-        log.warning("file_not_moved", reason=str(exc))
-        return False
-
-
-def _finish_filing(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
-    """Move a file whose load is over; return whether it is filed now."""
-    with dock.target.write() as conn:
-        if not dock.journal.claims.take_unfiled(conn, row, worker_name("filing")):
-            return True  # another daemon was faster
-    try:
-        return _file_claimed(dock, row, in_short=in_short)
-    finally:
-        with dock.target.write() as conn:
-            dock.journal.claims.leave_unfiled(conn, row.load_id, worker_name("filing"))
-
-
-def _file_claimed(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
-    drop = drop_from_record(row)
-    filed_path = (
-        find_path(row.filed_path) if row.filed_path else _choose_filed_path(dock, row, drop)
-    )
-    report = repeat_answer(dock, row, filed_path, in_short=in_short)
-    log = get_logger().bind(load_id=row.load_id, file=row.file_name)
-    try:
-        moved = file_away(dock.target, dock.journal, row.load_id, drop, filed_path, report)
-    except FileChangedError as exc:
-        # Another version stands there now, or none: the bytes that were loaded are gone.
-        log.warning("file_replaced_before_filing", reason=str(exc))
-        with dock.target.write() as conn:
-            dock.journal.loads.mark_gone(conn, row.load_id, report)
-        return True
-    log.info("file_moved_late", filed_path=str(moved))
-    return True
-
-
-def _choose_filed_path(dock: Dock, row: LoadRecord, drop: Drop) -> Path | None:
-    """Return where a file goes that was gone and is back, None for one outside the tree."""
-    chosen = plan_filing(dock.tree, drop, failed=row.state is State.FAILED)
-    with dock.target.write() as conn:
-        dock.journal.loads.note_filed_path(conn, row.load_id, chosen)
-    return chosen
 
 
 def _settle_open(dock: Dock, row: LoadRecord) -> bool | None:

@@ -8,16 +8,22 @@ import time
 
 from structlog.contextvars import bound_contextvars
 
+# What reads files is imported now: the first file would wait for it.
+import dropload.detection
+import dropload.parsers.delimited.columnar
+import dropload.parsers.delimited.tolerant  # noqa: F401
 from dropload.arrow_settings import spare_memory
 from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock
 from dropload.durable import path_text
 from dropload.errors import ConfigError
 from dropload.identity import worker_name
+from dropload.late_filing import file_late
 from dropload.logs import configure_logs, get_logger
 from dropload.model import Drop, Outcome
+from dropload.parsers import installed_parsers
 from dropload.pipeline import process_drop
-from dropload.recovery import Recovered, file_late
+from dropload.recovery import Recovered
 
 _PARENT_CHECK_SECONDS = 1.0
 
@@ -41,6 +47,7 @@ def start_worker(config: Config) -> None:
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     _configure_logs(config.log)
     _dock = open_dock(config)
+    installed_parsers()
 
 
 def _configure_logs(settings: LogConfig) -> None:

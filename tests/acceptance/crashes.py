@@ -34,10 +34,10 @@ from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_observation
 from dropload.journal import apply_scripts
+from dropload.late_filing import recover
 from dropload.model import OPEN_STATES, State, TableName
 from dropload.parsers import installed_parsers
 from dropload.pipeline import process_drop
-from dropload.recovery import recover
 from dropload.watcher import scan_inboxes
 from tests.conftest import make_config
 

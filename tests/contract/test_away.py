@@ -11,9 +11,9 @@ from dropload.dock import open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
+from dropload.late_filing import recover
 from dropload.model import Area, LoadRecord, LoadType, Outcome, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import recover
 from tests.conftest import address_of_server, make_config, url_through
 from tests.contract.test_loading import Site
 from tests.proxy import CommitAfter, DistantProxy, Says, is_anything, is_commit

@@ -13,9 +13,9 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import Cancelled, cancel_file, cancel_load, release_file, retry_load
 from dropload.journal import apply_scripts, path_key
+from dropload.late_filing import recover
 from dropload.model import Drop, Load, LoadRecord, Outcome, State, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import recover
 from dropload.status import read_status
 from tests.conftest import make_config
 from tests.contract.test_loading import ORDERS, Site

@@ -17,9 +17,10 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.journal import AuditAction, apply_scripts
 from dropload.journal.tables import journal_tables
+from dropload.late_filing import recover
 from dropload.model import State, TableName, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import Recovered, recover
+from dropload.recovery import Recovered
 from tests.conftest import let_audit_be_changed, make_config
 from tests.contract.test_loading import Site
 

@@ -13,6 +13,7 @@ from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import ClaimRefused, apply_scripts, path_key, pending_scripts
+from dropload.late_filing import recover
 from dropload.model import (
     Area,
     FileVersion,
@@ -25,7 +26,7 @@ from dropload.model import (
 )
 from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
-from dropload.recovery import Recovered, recover
+from dropload.recovery import Recovered
 from tests.conftest import make_config
 
 ORDERS = (

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from dropload.dispatch import Dispatcher
-from dropload.recovery import Recovered, file_late
-from dropload.workers import file_late_here
+from dropload.late_filing import file_late
+from dropload.recovery import Recovered
+from dropload.worker_calls import file_late_here
 from tests.conftest import Yard, make_config
 
 

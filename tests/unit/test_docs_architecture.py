@@ -17,8 +17,8 @@ from dropload.errors import (
     TransientError,
 )
 from dropload.interventions import cancel_load
+from dropload.late_filing import file_late
 from dropload.model import State, Step
-from dropload.recovery import file_late
 from dropload.undo import undo_load
 from tests.conftest import Yard
 from tests.documents import DOCS, ROOT, blocks, read, table_rows

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from dropload.journal import FILE_PATH_LENGTH, path_key, path_of_key
+from dropload.late_filing import recover
 from dropload.model import State, Verdict
-from dropload.recovery import Recovered, recover
+from dropload.recovery import Recovered
 from tests.conftest import Yard
 
 ORDERS = "id,name\n1,Ada\n"

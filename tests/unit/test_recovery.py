@@ -15,9 +15,10 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import cancel_load, release_file
 from dropload.journal import ClaimRefused
+from dropload.late_filing import _try_filing, recover
 from dropload.model import Drop, Load, Progress, State, Step, Verdict
 from dropload.pipeline import process_drop
-from dropload.recovery import Recovered, _try_filing, recover, settle_claims
+from dropload.recovery import Recovered, settle_claims
 from tests.conftest import Yard, open_yard
 
 ORDERS = "id,name\n1,Ada\n2,Bob\n"

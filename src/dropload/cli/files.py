@@ -1,7 +1,11 @@
-"""The commands that look at files: inspect, plan."""
+"""The commands that look at files: inspect, plan.
+
+What reads files is imported when it is asked to: other commands need neither its time nor its
+memory.
+"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,12 +14,13 @@ from dropload.cli.session import Session, json_option, pass_session, place_optio
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError, FileBusyError, FileError
-from dropload.examination import Examined
 from dropload.journal import to_json
 from dropload.model import Area, Layout, LoadType, Plan, Profile
-from dropload.on_request import Inspection, inspect_file, plan_file
-from dropload.profiling import first_rows
 from dropload.reports import count_of, describe_layout
+
+if TYPE_CHECKING:
+    from dropload.examination import Examined
+    from dropload.on_request import Inspection
 
 _SHOWN_ROWS = 5
 _SHOWN_COLUMNS = 12
@@ -31,6 +36,8 @@ def inspect(session: Session, files: tuple[Path, ...], as_json: bool) -> int:
 
     Prints one JSON object a line, or tables when a person is looking.
     """
+    from dropload.on_request import inspect_file  # noqa: PLC0415 - see above
+
     failed = 0
     for file in files:
         found = inspect_file(session.dock, file)
@@ -44,7 +51,7 @@ def inspect(session: Session, files: tuple[Path, ...], as_json: bool) -> int:
     return 1 if failed else 0
 
 
-def _inspection_as_json(found: Inspection) -> dict[str, Any]:
+def _inspection_as_json(found: "Inspection") -> dict[str, Any]:
     answer: dict[str, Any] = {"file": path_text(found.path)}
     if found.layout is not None:
         answer |= _layout_as_json(found.layout)
@@ -79,7 +86,7 @@ def _layout_as_json(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _examined_as_json(examined: Examined) -> dict[str, Any]:
+def _examined_as_json(examined: "Examined") -> dict[str, Any]:
     layout, profile = examined.layout, examined.profile
     return {
         "rows": profile.rows,
@@ -120,7 +127,7 @@ def _rejects_as_json(profile: Profile) -> list[dict[str, Any]]:
     ]
 
 
-def _print_examined(session: Session, file: Path, examined: Examined) -> None:
+def _print_examined(session: Session, file: Path, examined: "Examined") -> None:
     profile = examined.profile
     click.echo(f"{path_text(file)}: {describe_layout(examined.layout)}")
     click.echo(
@@ -139,8 +146,10 @@ def _print_examined(session: Session, file: Path, examined: Examined) -> None:
     _print_rejects(profile)
 
 
-def _print_first_rows(session: Session, file: Path, examined: Examined) -> None:
+def _print_first_rows(session: Session, file: Path, examined: "Examined") -> None:
     """Show how the first rows read under their types, as far as the terminal is wide."""
+    from dropload.profiling import first_rows  # noqa: PLC0415 - see above
+
     profile = examined.profile
     rows = first_rows(
         file,
@@ -194,6 +203,8 @@ def plan(
     A file in an inbox, or in its processed/ or error/, needs no options; any other needs --area
     and --load-type.
     """
+    from dropload.on_request import plan_file  # noqa: PLC0415 - see above
+
     dock = session.dock
     place = (Area(area) if area else None, LoadType(load_type) if load_type else None)
     planned = plan_file(dock, file, *place, force=force)

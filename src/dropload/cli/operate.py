@@ -25,7 +25,6 @@ from dropload.durable import path_text
 from dropload.identity import person_name
 from dropload.interventions import release_file
 from dropload.model import Area, LoadType, Outcome, Verdict
-from dropload.on_request import load_file
 from dropload.reports import count_of
 
 
@@ -100,6 +99,9 @@ def load(
     writing it. With --timings a table says where the time went: `journal` are the transactions that
     write to the journal alone; what it writes together with rows counts as theirs.
     """
+    # What reads files is not imported for the other commands.
+    from dropload.on_request import load_file  # noqa: PLC0415
+
     with _Bar(path_text(file.name), shown=not as_json and output.is_terminal()) as bar:
         outcome = load_file(
             session.dock,

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dropload.column_types import plain
+from dropload.column_types import plain, whole_columns
 from dropload.model import ColumnType, Kind
 
 _MOST_DECIMALS = 38
@@ -73,7 +73,7 @@ def _cut_fraction(text: str, seconds_end: int, type_: ColumnType) -> str:
 
 def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
     """Return the converted column, None when some value does not fit."""
-    if not plain.all_match(column, _pattern(type_)):
+    if not whole_columns.all_match(column, _pattern(type_)):
         return None
     if type_.kind is Kind.BOOLEAN:
         return pc.if_else(column.is_valid(), pc.is_in(column, pa.array(["true", "1"])), None)
@@ -110,7 +110,7 @@ def _is_undamaged(column: pa.Array, converted: pa.Array, type_: ColumnType) -> b
     if type_.kind is Kind.FLOAT:
         return _fits_float(column)
     if type_.kind in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMP_OFFSET):
-        first, last = plain.bounds(converted.cast(pa.date32()).cast(pa.int32()))
+        first, last = whole_columns.bounds(converted.cast(pa.date32()).cast(pa.int32()))
         return first is None or (first >= plain.FIRST_DAY and last <= plain.LAST_DAY)
     return True
 
@@ -118,10 +118,10 @@ def _is_undamaged(column: pa.Array, converted: pa.Array, type_: ColumnType) -> b
 def _fits_float(column: pa.Array) -> bool:
     whole = pc.less(pc.find_substring(column, "."), 0)
     numbers = pc.abs(column.cast(pa.float64()))
-    _, most = plain.bounds(pc.if_else(whole, numbers, None))
+    _, most = whole_columns.bounds(pc.if_else(whole, numbers, None))
     if most is not None and most > plain.MAX_WHOLE_FLOAT:
         return False
-    return plain.first_inexact(column) is None
+    return whole_columns.first_inexact(column) is None
 
 
 def _first_unfit(column: pa.Array, type_: ColumnType) -> int:

@@ -9,7 +9,7 @@ from functools import cache, partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dropload.column_types import plain
+from dropload.column_types import plain, whole_columns
 from dropload.column_types.family import TEXT, Decision, Family
 from dropload.column_types.forms import NUMBER
 from dropload.column_types.notations import (
@@ -47,7 +47,7 @@ class DateFamily:
             days = values.texts.cast(pa.date32()).cast(pa.int32())
         except pa.ArrowInvalid:
             return False
-        return bool(plain.bounds(days)[0] >= plain.FIRST_DAY)
+        return bool(whole_columns.bounds(days)[0] >= plain.FIRST_DAY)
 
     def decide(self) -> Decision:
         """See `Family.decide`."""
@@ -101,7 +101,7 @@ class _OneSpelling:
         return Decision(self._type_of(self._first))
 
     def _is_in_range(self, converted: pa.Array) -> bool:
-        first, last = plain.bounds(converted.cast(pa.date32()).cast(pa.int32()))
+        first, last = whole_columns.bounds(converted.cast(pa.date32()).cast(pa.int32()))
         return bool(first >= plain.FIRST_DAY and last <= plain.LAST_DAY)
 
     def _type_of(self, first: str) -> ColumnType:
@@ -114,8 +114,8 @@ class _OneSpelling:
             self._first_shown = values.show(0)
         if self._other:
             return
-        same = plain.all_spelled_as(values.texts, self._first)
-        index = plain.first_true(pc.invert(same))
+        same = whole_columns.all_spelled_as(values.texts, self._first)
+        index = whole_columns.first_true(pc.invert(same))
         self._other = values.show(index) if index >= 0 else ""
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from functools import cache
 
 from dropload.column_types import plain
+from dropload.printable import printable
 
 NUMBER = "a number"
 DATE = "a date"
@@ -186,3 +187,9 @@ def group_pattern(group: str) -> str:
 def _any_form() -> re.Pattern[str]:
     """Return one pattern for all forms: each text is looked at once, not once for each of them."""
     return re.compile("|".join(f"(?P<_{at}>{form.pattern})" for at, form in enumerate(FORMS)))
+
+
+def quote(text: str) -> str:
+    """Return a value as it is shown in notes: in quotes, shortened."""
+    shown = text if len(text) <= 40 else f"{text[:37]}..."
+    return f"'{printable(shown)}'"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 
 from dropload.column_types import forms, plain
-from dropload.column_types.values import quote
+from dropload.column_types.forms import quote
 from dropload.model import ColumnType, Kind
 
 _WHOLE = re.compile(plain.WHOLE)

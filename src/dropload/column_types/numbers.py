@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dropload.column_types import plain
+from dropload.column_types import plain, whole_columns
 from dropload.column_types.family import TEXT, Decision
 from dropload.column_types.notations import POINTED
+from dropload.column_types.ordering import MAX_DECIMAL_DIGITS
 from dropload.column_types.values import Values
 from dropload.model import ColumnType, Kind
-
-MAX_DECIMAL_DIGITS = 38
-"""What the targets and Arrow's decimal128 can hold."""
 
 _SURE_WHOLE_CHARS = 15
 """So many characters of a whole number fit into everything."""
@@ -52,7 +50,7 @@ class NumberFamily:
 
     def _observe_long(self, values: Values, texts: pa.Array) -> None:
         points = pc.find_substring(texts, ".")
-        least, most = plain.bounds(points)
+        least, most = whole_columns.bounds(points)
         if least < 0:
             self._observe_whole(values, pc.less(points, 0))
         if most >= 0:
@@ -128,7 +126,7 @@ class NumberFamily:
 
     def _observe_whole(self, values: Values, is_whole: pa.Array) -> None:
         if not self.has_whole:
-            self.bare_whole = values.show(plain.first_true(is_whole))
+            self.bare_whole = values.show(whole_columns.first_true(is_whole))
         self.has_whole = True
         if self.beyond_64_bits:
             return
@@ -137,7 +135,7 @@ class NumberFamily:
             return
         candidates = pc.indices_nonzero(long)
         try:
-            least, most = plain.bounds(values.texts.filter(long).cast(pa.int64()))
+            least, most = whole_columns.bounds(values.texts.filter(long).cast(pa.int64()))
         except pa.ArrowInvalid:
             self.beyond_64_bits = _show_first_beyond(values, candidates.to_pylist(), 2**63 - 1)
             most, least = 2**63, 0
@@ -148,16 +146,18 @@ class NumberFamily:
         texts = values.texts
         has_point = pc.greater_equal(points, 0)
         scales = pc.subtract(pc.subtract(pc.binary_length(texts), points), 1)
-        least, most = plain.bounds(pc.if_else(has_point, scales, None))
+        least, most = whole_columns.bounds(pc.if_else(has_point, scales, None))
         self._observe_pointed(values, has_point, (least, most))
         self.min_scale = min(self.min_scale, least) if self.has_point else least
         self.max_scale = max(self.max_scale, most)
         self.has_point = True
         signs = pc.cast(pc.starts_with(texts, "-"), pa.int32())
-        self.whole_digits = max(self.whole_digits, plain.bounds(pc.subtract(points, signs))[1])
+        self.whole_digits = max(
+            self.whole_digits, whole_columns.bounds(pc.subtract(points, signs))[1]
+        )
         self._observe_zeros(values, has_point, scales)
         if not self.inexact:
-            index = plain.first_inexact(pc.if_else(has_point, texts, None))
+            index = whole_columns.first_inexact(pc.if_else(has_point, texts, None))
             self.inexact = values.show(index) if index is not None else ""
 
     def _observe_pointed(
@@ -165,10 +165,10 @@ class NumberFamily:
     ) -> None:
         if self.has_point and not self.pointed:
             return
-        if scales != (3, 3) or not plain.all_match(values.texts.filter(has_point), POINTED):
+        if scales != (3, 3) or not whole_columns.all_match(values.texts.filter(has_point), POINTED):
             self.pointed = ""
         elif not self.has_point:
-            self.pointed = values.show(plain.first_true(has_point))
+            self.pointed = values.show(whole_columns.first_true(has_point))
 
     def _observe_zeros(self, values: Values, has_point: pa.Array, scales: pa.Array) -> None:
         if self.padded and self.dot_zero:
@@ -177,8 +177,8 @@ class NumberFamily:
         if not pc.any(ends).as_py():
             return
         one = pc.equal(scales, 1)
-        dot_zero = plain.first_true(pc.and_(ends, one))
-        padded = plain.first_true(pc.and_(ends, pc.invert(one)))
+        dot_zero = whole_columns.first_true(pc.and_(ends, one))
+        padded = whole_columns.first_true(pc.and_(ends, pc.invert(one)))
         if dot_zero >= 0 and not self.dot_zero:
             self.dot_zero = values.show(dot_zero)
         if padded >= 0 and not self.padded:

@@ -1,8 +1,9 @@
 """Which column types can take over the values of which others, judged by the types alone."""
 
-from dropload.column_types.numbers import MAX_DECIMAL_DIGITS
 from dropload.model import ColumnType, Kind
 
+MAX_DECIMAL_DIGITS = 38
+"""What the targets and Arrow's decimal128 can hold."""
 INTEGER_DIGITS = 19
 """Digits of the largest 64-bit integer."""
 WITH_FRACTION = (Kind.TIMESTAMP, Kind.TIMESTAMP_OFFSET, Kind.TIME)

@@ -8,9 +8,9 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dropload.column_types import plain
+from dropload.column_types import whole_columns
+from dropload.column_types.forms import quote
 from dropload.column_types.notations import Notation
-from dropload.printable import printable
 
 MOST_SHORT = 1000
 """Values of a short stretch: fewer are told apart faster than Arrow is called (measured)."""
@@ -80,21 +80,21 @@ class Values:
     def all_match(self, pattern: str) -> bool:
         """Return whether every text has this form from end to end."""
         if self.short is None:
-            return plain.all_match(self.texts, pattern)
+            return whole_columns.all_match(self.texts, pattern)
         # One match over all of them takes half the time of one for each.
         return bool(_repeated(pattern).fullmatch(f"{_BETWEEN.join(self.short)}{_BETWEEN}"))
 
     def count_matches(self, pattern: str) -> int:
         """Return how many texts have this form from end to end."""
         if self.short is None:
-            return plain.count_matches(self.texts, pattern)
+            return whole_columns.count_matches(self.texts, pattern)
         return sum(map(bool, map(re.compile(pattern).fullmatch, self.short)))
 
     def lengths(self) -> tuple[int, int, int]:
         """Return the characters of the shortest and the longest text, and most units of UTF-16."""
         if self.short is None:
-            shortest, longest = plain.bounds(pc.utf8_length(self.texts))
-            return shortest, longest, plain.longest_units(self.texts, longest)
+            shortest, longest = whole_columns.bounds(pc.utf8_length(self.texts))
+            return shortest, longest, whole_columns.longest_units(self.texts, longest)
         sizes = list(map(len, self.short))
         units = max(sizes) if all(map(str.isascii, self.short)) else max(map(_units, self.short))
         return min(sizes), max(sizes), units
@@ -125,12 +125,6 @@ def texts_of_columns(records: pa.RecordBatch) -> list[list[str] | None]:
 @cache
 def _repeated(pattern: str) -> re.Pattern[str]:
     return re.compile(f"(?:(?:{pattern}){_BETWEEN})*")
-
-
-def quote(text: str) -> str:
-    """Return a value as it is shown in notes: in quotes, shortened."""
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    return f"'{printable(shown)}'"
 
 
 def _split(joined: str, count: int) -> list[str] | None:

@@ -18,6 +18,7 @@ from dropload import __version__
 from dropload.config import Config
 from dropload.dispatch import Finished
 from dropload.errors import (
+    TABLE_BUSY,
     ClaimLostError,
     ConfigError,
     FileBusyError,
@@ -28,7 +29,6 @@ from dropload.errors import (
 )
 from dropload.heartbeat import Heartbeat
 from dropload.model import Area, Drop, LoadType, Outcome, Verdict
-from dropload.pipeline import TABLE_BUSY
 from dropload.progress import STEPS
 from dropload.recovery import Recovered
 

@@ -3,25 +3,26 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from dropload.model import Layout, Reject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Records that were read together, as columns of text."""
 
-    records: pa.RecordBatch
+    records: "pa.RecordBatch"
     """One `pa.string()` column per column of the file, in its order, named c0, c1, ...; null for
     an empty unquoted cell, the empty string for a quoted one. Good records only."""
-    source_rows: pa.Array
+    source_rows: "pa.Array"
     """int64: for each record its number in the file, from 1, header and blank lines not counted."""
     rejects: tuple[Reject, ...] = ()
     """Records of the same stretch that were refused, in their order."""
-    lines: pa.Array | None = None
+    lines: "pa.Array | None" = None
     """int64: for each record the physical line on which it starts, from 1; None from a reader that
     does not count lines."""
 

@@ -6,9 +6,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
@@ -26,6 +25,9 @@ from dropload.model import (
     TableRules,
 )
 from dropload.targets.waiting import LockWait
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
@@ -403,8 +405,8 @@ class Target(ABC):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        records: pa.RecordBatch,
-        source_rows: pa.Array,
+        records: "pa.RecordBatch",
+        source_rows: "pa.Array",
         load_id: int,
         batch_rows: int,
     ) -> None:
@@ -418,7 +420,7 @@ class Target(ABC):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
         load_id: int,
         batch_rows: int,
     ) -> None:
@@ -430,7 +432,7 @@ class Target(ABC):
         self,
         plan: Plan,  # noqa: ARG002 - for targets that have such a way
         stage: TableName,  # noqa: ARG002
-        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],  # noqa: ARG002
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",  # noqa: ARG002
         load_id: int,  # noqa: ARG002
     ) -> bool:
         """Write what `write_batches` would, and commit it at once, before the caller's transaction.

@@ -9,14 +9,15 @@ import importlib.util
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from dropload.config import DatabaseConfig
 from dropload.errors import TransientError
 from dropload.targets.mssql.odbc import braced
 from dropload.targets.resting import Resting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PACKET_BYTES = 16384
 """The driver's own default panics where the server offers 4096 (measured with 1.16)."""
@@ -48,7 +49,7 @@ class BulkWriter:
         """Return whether the next batches may be tried by bulk copy."""
         return self._is_possible and self._resting.is_over
 
-    def write(self, table: str, batches: list[pa.RecordBatch]) -> bool:
+    def write(self, table: str, batches: "list[pa.RecordBatch]") -> bool:
         """Send batches whose columns are those of the table, in its order.
 
         Returns False when nothing was sent and the rows must take another way.
@@ -73,7 +74,9 @@ class BulkWriter:
             raise TransientError(f"The bulk copy took {copied} of {sent} rows.")
         return True
 
-    def _copy(self, table: str, batches: list[pa.RecordBatch]) -> int:
+    def _copy(self, table: str, batches: "list[pa.RecordBatch]") -> int:
+        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+
         if self._connection is None:
             import mssql_python  # noqa: PLC0415 - an extra, and slow to import
 

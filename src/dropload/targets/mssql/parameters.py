@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyodbc
 import sqlalchemy as sa
 
 from dropload.targets.mssql.columns import MAX_WIDTH
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 NUMBER = (pyodbc.SQL_BIGINT, 19, 0)
 """Declared like every parameter, so that the driver need not ask the server what it wants."""
@@ -64,8 +65,10 @@ def _declared_size(value: object) -> tuple[int, int, int] | None:
     return None
 
 
-def width_of(column: pa.Array) -> int:
+def width_of(column: "pa.Array") -> int:
     """Return the units of UTF-16 that the longest value may take, 1 at least."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - only what loads rows needs Arrow
+
     longest = pc.max(pc.utf8_length(column)).as_py() or 0
     longest_bytes = pc.max(pc.binary_length(column)).as_py() or 0
     # A character of four bytes takes two units; there are no more of them than bytes / 4.

@@ -5,9 +5,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import pyarrow as pa
 import pyodbc
 import sqlalchemy as sa
 
@@ -23,6 +22,9 @@ from dropload.targets.mssql.odbc import Driver, connection_string, find_driver, 
 from dropload.targets.mssql.parameters import NUMBER, input_size, width_of
 from dropload.targets.mssql.rewriting import write_as_text
 from dropload.targets.server import ServerTarget, database_password
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _READS_AS_WRITTEN = (Kind.TEXT, Kind.INTEGER, Kind.DECIMAL, Kind.DATE)
 _BATCH_BYTES = 32 * 1024 * 1024
@@ -239,7 +241,7 @@ class SQLServerTarget(ServerTarget):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
         load_id: int,
         batch_rows: int,
     ) -> None:
@@ -256,8 +258,8 @@ class SQLServerTarget(ServerTarget):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        records: pa.RecordBatch,
-        source_rows: pa.Array,
+        records: "pa.RecordBatch",
+        source_rows: "pa.Array",
         load_id: int,
         batch_rows: int,
     ) -> None:
@@ -269,7 +271,7 @@ class SQLServerTarget(ServerTarget):
         self,
         conn: sa.Connection,
         stage: TableName,
-        batch: pa.RecordBatch,
+        batch: "pa.RecordBatch",
         plan: Plan,
         batch_rows: int,
     ) -> None:
@@ -431,9 +433,11 @@ class SQLServerTarget(ServerTarget):
 
 
 def _arrange(
-    plan: Plan, records: pa.RecordBatch, source_rows: pa.Array, load_id: int
-) -> pa.RecordBatch:
+    plan: Plan, records: "pa.RecordBatch", source_rows: "pa.Array", load_id: int
+) -> "pa.RecordBatch":
     """Return the records in the order of the side table's columns, lineage last."""
+    import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+
     load_ids = pa.array([load_id] * records.num_rows, pa.int64())
     arrays = [*(records.column(c.position) for c in plan.columns), load_ids, source_rows]
     return pa.RecordBatch.from_arrays(arrays, names=[f"c{n}" for n in range(len(arrays))])

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
-import pyarrow as pa
-import pyarrow.csv as pacsv
 import sqlalchemy as sa
 
 from dropload import column_types
@@ -28,6 +26,9 @@ from dropload.targets.native import (
 )
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
 from dropload.targets.server import ServerTarget, database_password
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _DDL = {
     Kind.TEXT: "text",
@@ -363,12 +364,15 @@ class PostgreSQLTarget(ServerTarget):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        records: pa.RecordBatch,
-        source_rows: pa.Array,
+        records: "pa.RecordBatch",
+        source_rows: "pa.Array",
         load_id: int,
         batch_rows: int,  # noqa: ARG002 - COPY is one stream
     ) -> None:
         """Send the records by COPY: columns of text as CSV that Arrow has quoted, cell by cell."""
+        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+        import pyarrow.csv as pacsv  # noqa: PLC0415
+
         names = [*(c.name for c in plan.columns), *LINEAGE]
         arrays = [records.column(c.position) for c in plan.columns]
         load_ids = pa.repeat(pa.scalar(load_id, pa.int64()), records.num_rows)

@@ -9,15 +9,16 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from dropload.config import DatabaseConfig
 from dropload.errors import LockedError, TransientError
 from dropload.targets.base import slow_statement_error
 from dropload.targets.resting import Resting
 from dropload.targets.sqlite.engine import CHECKPOINT_PAGES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LEAST_BYTES = 1 << 20
 """Less is written by this process sooner than another one starts."""
@@ -40,7 +41,7 @@ class BulkWriter:
         self._resting = Resting()
         self._process: _Process | None = None
 
-    def write(self, table: str, batches: Sequence[pa.RecordBatch]) -> bool:
+    def write(self, table: str, batches: "Sequence[pa.RecordBatch]") -> bool:
         """Write and commit batches whose columns are named as the table's are.
 
         Returns False when nothing was written and the rows must take another way. Raises
@@ -68,7 +69,7 @@ class BulkWriter:
     def _is_usable(self) -> bool:
         return self._is_possible and self._resting.is_over
 
-    def _ask(self, table: str, batches: Sequence[pa.RecordBatch]) -> dict[str, Any]:
+    def _ask(self, table: str, batches: "Sequence[pa.RecordBatch]") -> dict[str, Any]:
         """Return the answer of the process; "error" in it means that nothing was written."""
         try:
             process = self._process = self._process or _Process()
@@ -135,7 +136,7 @@ class _Process:
         return self._popen.returncode
 
     def ask(
-        self, request: dict[str, Any], batches: Sequence[pa.RecordBatch], limit_seconds: float
+        self, request: dict[str, Any], batches: "Sequence[pa.RecordBatch]", limit_seconds: float
     ) -> bytes:
         """Send a request and return the line of its answer, empty when the process has ended."""
         watch = threading.Timer(limit_seconds, self._end_late)
@@ -152,7 +153,9 @@ class _Process:
         finally:
             watch.cancel()
 
-    def _send(self, request: dict[str, Any], batches: Sequence[pa.RecordBatch]) -> None:
+    def _send(self, request: dict[str, Any], batches: "Sequence[pa.RecordBatch]") -> None:
+        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+
         self._requests.write(json.dumps(request).encode() + b"\n")
         with pa.ipc.new_stream(self._requests, batches[0].schema) as stream:
             for batch in batches:

@@ -2,12 +2,13 @@
 
 import re
 from decimal import Decimal
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from dropload import column_types
 from dropload.model import ColumnType, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PRINT = "dropload_print"
 """The function of SQL that prints a stored value as text."""
@@ -116,7 +117,7 @@ def print_value(value: Any, kind: str, decimals: int) -> str | None:
     return stored_text(value, ColumnType(Kind(kind), scale=decimals))
 
 
-def storable(column: pa.Array, column_type: ColumnType) -> pa.Array:
+def storable(column: "pa.Array", column_type: ColumnType) -> "pa.Array":
     """Return the values as SQLite should get them.
 
     Whole and decimal numbers go in as text: the column's affinity makes them numbers without loss.
@@ -125,5 +126,5 @@ def storable(column: pa.Array, column_type: ColumnType) -> pa.Array:
     if column_type.kind is Kind.FLOAT:
         return column_types.convert(column, column_type)
     if column_type.kind is Kind.BOOLEAN:
-        return column_types.convert(column, column_type).cast(pa.int8())
+        return column_types.convert(column, column_type).cast("int8")
     return column

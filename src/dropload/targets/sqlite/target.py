@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from dropload import column_types
@@ -51,6 +50,9 @@ from dropload.targets.sqlite.columns import (
 )
 from dropload.targets.sqlite.engine import SOON, WRITE, make_engine
 from dropload.targets.sqlite.errors import sort_error
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROW_ID = "_rowid_"
 _QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""")
@@ -318,8 +320,8 @@ class SQLiteTarget(Target):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        records: pa.RecordBatch,
-        source_rows: pa.Array,
+        records: "pa.RecordBatch",
+        source_rows: "pa.Array",
         load_id: int,
         batch_rows: int,
     ) -> None:
@@ -338,7 +340,7 @@ class SQLiteTarget(Target):
         self,
         plan: Plan,
         stage: TableName,
-        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
         load_id: int,
     ) -> bool:
         """Have another process write the columns, while no transaction of ours has the file."""
@@ -550,9 +552,11 @@ def _mentions(sql: str, name: str) -> bool:
 
 
 def _arrange(
-    plan: Plan, records: pa.RecordBatch, source_rows: pa.Array, load_id: int
-) -> pa.RecordBatch:
+    plan: Plan, records: "pa.RecordBatch", source_rows: "pa.Array", load_id: int
+) -> "pa.RecordBatch":
     """Return the columns of the side table, named, with its lineage."""
+    import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+
     values = [storable(records.column(c.position), c.type) for c in plan.columns]
     ids = pa.repeat(pa.scalar(load_id, pa.int64()), records.num_rows)
     names = [*(c.name for c in plan.columns), *LINEAGE]
