@@ -13,7 +13,7 @@ from dropload.logs import get_logger
 from dropload.model import DAEMON, Drop, FileVersion, Inbox
 from dropload.watcher import Scan
 
-_TOLD_AT_ONCE = 5_000
+_TOLD_AT_ONCE = 1_000
 """Files that one transaction tells the journal of."""
 
 Noted = tuple[Path, Inbox, FileVersion, str]
@@ -30,6 +30,7 @@ class Bookkeeper:
     def __init__(self, dock: Dock) -> None:
         self._dock = dock
         self._fresh: list[WaitingFile] = []
+        """What the gate has told of, and the journal could not be told yet."""
         self._gone: list[Path] = []
         """Files that came and went, of which the journal has not been told yet."""
         self._looked_back = False
@@ -109,13 +110,8 @@ class Bookkeeper:
 
     def tell_waiting(self, gate: Gate) -> list[Path]:
         """Tell what came to the gate and what left the inboxes; return what left."""
-        fresh, gone = gate.take_changes()
-        back = {file.path for file in fresh}
-        self._fresh += fresh
-        self._gone = [path for path in self._gone if path not in back] + gone
-        if not self._fresh and not self._gone:
-            return []
-        self._tell_fresh(f"until nothing changes for {gate.checks} checks")
+        self._tell_fresh(gate, f"until nothing changes for {gate.checks} checks")
+        self._gone += gate.take_gone()
         if self._gone:
             self._write([], self._gone)
         left, self._gone = self._gone, []
@@ -123,17 +119,19 @@ class Bookkeeper:
             self.let_go(path)
         return left
 
-    def _tell_fresh(self, reason: str) -> None:
+    def _tell_fresh(self, gate: Gate, reason: str) -> None:
         """Tell what came, so much at a time that memory does not grow with how much came."""
-        while self._fresh:
-            told = self._fresh[:_TOLD_AT_ONCE]
-            noted = [(file.path, file.inbox, file.version, reason) for file in told]
+        while fresh := self._fresh or gate.take_fresh(_TOLD_AT_ONCE):
+            self._fresh = fresh
+            back = {file.path for file in fresh}
+            self._gone = [path for path in self._gone if path not in back]
+            noted = [(file.path, file.inbox, file.version, reason) for file in fresh]
             try:
                 self._write(noted, [])
             except FileError:
                 # One that the journal refuses must not keep it from the others.
                 self._write_one_by_one(noted)
-            del self._fresh[:_TOLD_AT_ONCE]
+            self._fresh = []
 
     def _write(self, noted: Sequence[Noted], gone: Sequence[Path]) -> None:
         with self._dock.target.write() as conn:

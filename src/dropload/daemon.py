@@ -30,7 +30,7 @@ from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note,
 from dropload.service import ServiceManager
 from dropload.telling import Problems, PutOffDrop, make_heartbeat
 from dropload.traces import check_traces, open_traces
-from dropload.watcher import Scan, Watcher, scan_inboxes
+from dropload.watcher import Look, Scan, Watcher
 
 RECOVERY_SECONDS = 30.0
 """How often moves that failed and claims of dead workers are looked after."""
@@ -320,8 +320,9 @@ class Daemon:
     def _look(self) -> None:
         config = self._dock.config
         began = self._clock()
-        scan = scan_inboxes(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
-        accepted = self._gate.observe(scan.observations, began, scan.failed)
+        look = Look(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
+        accepted = self._gate.observe(look.files(), began, look.failed)
+        scan = look.tell()
         self._scan, self._last_scan, self._is_asked_to_look = scan, began, False
         self._scan_seconds = self._clock() - began
         self._metrics.note_scan(self._scan_seconds)

@@ -253,8 +253,10 @@ def find_path(text: str) -> Path:
 
 
 @lru_cache(maxsize=8)
-def ignore_rule(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+def ignore_rule(patterns: tuple[str, ...]) -> Callable[[str], object]:
     """Return the patterns as one question, fast enough to be put to 100,000 names.
+
+    The answer is true or not; it is no bool, which would take another call for each name.
 
     Patterns are shell patterns and mind case; plain names such as `Thumbs.db` do not.
     """
@@ -264,5 +266,4 @@ def ignore_rule(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     parts = (
         f"(?i:{fnmatch.translate(p)})" if is_plain(p) else fnmatch.translate(p) for p in patterns
     )
-    match = re.compile("|".join(parts)).match
-    return lambda name: match(name) is not None
+    return re.compile("|".join(parts)).match

@@ -1,8 +1,11 @@
 """Decide, from repeated looks at an inbox, which files are whole."""
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from dropload.model import FileVersion, Inbox, Observation
 
@@ -34,26 +37,29 @@ class WaitingFile:
         return self.next_check_at + following * self.interval_seconds
 
 
+class _Standing(NamedTuple):
+    """How far a file has come; those that came together share one, which is all of a full inbox."""
+
+    change: str
+    appeared_at: float
+    changed_at: float
+    next_check_at: float
+    checks_done: int = 0
+    is_accepted: bool = False
+
+
 class _Slot:
-    """What the gate remembers of one file."""
+    """What the gate remembers of one file; there may be 100,000 in the daemon's memory."""
 
-    __slots__ = (
-        "accepted",
-        "appeared_at",
-        "change",
-        "changed_at",
-        "checks_done",
-        "next_check_at",
-        "seen",
-    )
+    __slots__ = ("look", "name", "standing", "version")
 
-    def __init__(self, seen: Observation, now: float, next_check_at: float, change: str) -> None:
-        self.seen = seen
-        self.accepted = False
-        self.checks_done = 0
-        self.appeared_at = self.changed_at = now
-        self.next_check_at = next_check_at
-        self.change = change
+    def __init__(self, name: str, version: bytes, standing: _Standing) -> None:
+        self.name = name
+        self.version = version
+        """As `Observation.pack_version` makes it."""
+        self.standing = standing
+        self.look = 0
+        """Number of the look that has seen it last."""
 
 
 class Gate:
@@ -66,8 +72,10 @@ class Gate:
     def __init__(self, checks: int, interval_seconds: float) -> None:
         self.set_pace(checks, interval_seconds)
         self._slots: dict[Inbox, dict[str, _Slot]] = {}
-        self._fresh: list[_Slot] = []
+        self._fresh: dict[Inbox, deque[_Slot]] = {}
+        """What appeared or changed, and nobody has taken yet."""
         self._gone: list[tuple[Inbox, str]] = []
+        self._look = 0
         self._next_due: float | None = None
         self.waiting_count = 0
         """Files that are not accepted yet."""
@@ -87,46 +95,55 @@ class Gate:
         """Take in one complete listing and return the files that it completes, oldest first.
 
         Files that are not in the listing are forgotten, except those of `unseen_inboxes`, which
-        could not be listed. A file is returned once for each version, or again after `reopen`.
+        could not be listed (asked for when all observations are taken). A file is returned once for
+        each version, or again after `reopen`.
         """
-        before = self._slots
-        self._slots = {inbox: before[inbox] for inbox in unseen_inboxes if inbox in before}
+        self._look = look = self._look + 1
+        appeared = _Standing("appeared", now, now, now + self.interval_seconds)
+        # Files of one standing get one new standing, not each its own.
+        checked = cache(partial(self._check, now=now))
+        accept = cache(_accept)
         accepted: list[Observation] = []
         inbox: Inbox | None = None
-        known: dict[str, _Slot] = {}
         slots: dict[str, _Slot] = {}
         for seen in observations:
             if seen.inbox is not inbox:
                 inbox = seen.inbox
-                known, slots = before.get(inbox, {}), self._slots.setdefault(inbox, {})
-            slot = known.get(seen.name)
-            # One comparison of tuples settles nearly every file of a full inbox.
-            if slot is None or slot.seen != seen:
-                slot = self._look_closer(slot, seen, now)
-            elif not slot.accepted and now >= slot.next_check_at - self._tolerance:
-                self._count_check(slot, now)
-            slots[seen.name] = slot
-            if not slot.accepted and self._is_whole(slot):
-                slot.accepted = True
-                accepted.append(slot.seen)
-        self._note_gone(before)
+                slots = self._slots.setdefault(inbox, {})
+            version = seen.pack_version()
+            slot = slots.get(seen.name)
+            if slot is None:
+                slot = slots[seen.name] = _Slot(seen.name, version, appeared)
+                self._note_fresh(inbox, slot)
+            elif slot.version != version:
+                self._renew(slot, seen, version, now)
+            elif now >= slot.standing.next_check_at - self._tolerance:
+                slot.standing = checked(slot.standing)
+            slot.look = look
+            standing = slot.standing
+            is_whole = standing.checks_done >= self.checks or seen.done_companion
+            if is_whole and not standing.is_accepted:
+                slot.standing = accept(standing)
+                accepted.append(seen)
+        self._forget_gone(unseen_inboxes)
         self._count_waiting()
         accepted.sort(key=lambda seen: (seen.mtime_ns, seen.name))
         return accepted
 
     def appeared_at(self, seen: Observation) -> float:
         """Return when a file of the last listing was first seen; what is still written is one."""
-        return self._slots[seen.inbox][seen.name].appeared_at
+        return self._slots[seen.inbox][seen.name].standing.appeared_at
 
     def reopen(self, path: Path) -> None:
         """Start again for a file that was accepted and turned out to have changed."""
         for inbox, slots in self._slots.items():
             slot = slots.get(path.name) if inbox.path == path.parent else None
             if slot is not None:
-                slot.accepted = False
                 # The next look only begins: it is no check of the file that was refused.
-                slot.checks_done, slot.next_check_at = -1, float("-inf")
-                self._fresh.append(slot)
+                slot.standing = slot.standing._replace(
+                    is_accepted=False, checks_done=-1, next_check_at=float("-inf")
+                )
+                self._note_fresh(inbox, slot)
 
     def forget(self, path: Path) -> None:
         """Take what stands there next for a new drop, though it be the same version again."""
@@ -136,77 +153,94 @@ class Gate:
 
     def waiting(self) -> Iterator[WaitingFile]:
         """Yield the files that are not accepted yet."""
-        return map(self._describe, self._waiting_slots())
+        for inbox, slots in self._slots.items():
+            for slot in slots.values():
+                if not slot.standing.is_accepted:
+                    yield self._describe(inbox, slot)
 
-    def _describe(self, slot: _Slot) -> WaitingFile:
+    def _describe(self, inbox: Inbox, slot: _Slot) -> WaitingFile:
+        standing = slot.standing
         return WaitingFile(
-            path=slot.seen.path,
-            inbox=slot.seen.inbox,
-            version=slot.seen.version,
-            checks_done=max(0, slot.checks_done),
+            # Not `/`, which would intern the name itself for as long as the file waits.
+            path=Path(f"{inbox.path}/{slot.name}"),
+            inbox=inbox,
+            version=FileVersion.unpack(slot.version),
+            checks_done=max(0, standing.checks_done),
             checks_needed=self.checks,
             interval_seconds=self.interval_seconds,
-            changed_at=slot.changed_at,
-            next_check_at=slot.next_check_at,
-            change=slot.change,
+            changed_at=standing.changed_at,
+            next_check_at=standing.next_check_at,
+            change=standing.change,
         )
 
     def next_due(self) -> float | None:
         """Return when the next check of any file can count, None when no file is waiting."""
         return self._next_due
 
-    def take_changes(self) -> tuple[list[WaitingFile], list[Path]]:
-        """Return what appeared or changed, and what left, since this was last asked."""
-        fresh, self._fresh = self._fresh, []
+    def take_fresh(self, most: int) -> list[WaitingFile]:
+        """Return what appeared or changed since this was last asked: some of one inbox, or none.
+
+        Each is told as it is now, or was when it left.
+        """
+        for inbox, slots in self._fresh.items():
+            if slots:
+                taken = [slots.popleft() for _ in range(min(most, len(slots)))]
+                return [self._describe(inbox, slot) for slot in dict.fromkeys(taken)]
+        return []
+
+    def take_gone(self) -> list[Path]:
+        """Return what left since this was last asked."""
         gone, self._gone = self._gone, []
         # What is back by now did not leave: its coming was noted before its going is told.
-        gone = [place for place in gone if place[1] not in self._slots.get(place[0], ())]
-        return [self._describe(slot) for slot in fresh], [inbox.path / name for inbox, name in gone]
+        return [inbox.path / name for inbox, name in gone if name not in self._slots[inbox]]
 
-    def _note_gone(self, before: dict[Inbox, dict[str, _Slot]]) -> None:
-        for inbox, slots in before.items():
-            now = self._slots.get(inbox, {})
-            if now is not slots and slots.keys() - now.keys():
-                self._gone += [(inbox, name) for name in slots.keys() - now.keys()]
+    def _note_fresh(self, inbox: Inbox, slot: _Slot) -> None:
+        self._fresh.setdefault(inbox, deque()).append(slot)
+
+    def _renew(self, slot: _Slot, seen: Observation, version: bytes, now: float) -> None:
+        """Begin again with a file that is another version than it was."""
+        before = slot.standing
+        is_written_on = FileVersion.unpack(slot.version).inode == seen.version.inode
+        slot.standing = _Standing(
+            _name_change(FileVersion.unpack(slot.version), seen.version),
+            before.appeared_at if is_written_on and not before.is_accepted else now,
+            now,
+            now + self.interval_seconds,
+        )
+        slot.version = version
+        self._note_fresh(seen.inbox, slot)
+
+    def _check(self, standing: _Standing, now: float) -> _Standing:
+        """Return the standing of a file after one more look at which it was unchanged."""
+        # From the time it was due, not from now: else the tolerance would add up over the checks.
+        return standing._replace(
+            checks_done=standing.checks_done + 1,
+            next_check_at=max(standing.next_check_at, now) + self.interval_seconds,
+        )
+
+    def _forget_gone(self, unseen_inboxes: Collection[Inbox]) -> None:
+        for inbox, slots in self._slots.items():
+            if inbox in unseen_inboxes:
+                continue
+            gone = [name for name, slot in slots.items() if slot.look != self._look]
+            self._gone += [(inbox, name) for name in gone]
+            for name in gone:
+                del slots[name]
 
     def _count_waiting(self) -> None:
-        times = [slot.next_check_at for slot in self._waiting_slots()]
+        standings = (slot.standing for slots in self._slots.values() for slot in slots.values())
+        times = [standing.next_check_at for standing in standings if not standing.is_accepted]
         self.waiting_count = len(times)
         self._next_due = min(times, default=None)
 
-    def _waiting_slots(self) -> Iterator[_Slot]:
-        for slots in self._slots.values():
-            for slot in slots.values():
-                if not slot.accepted:
-                    yield slot
 
-    def _look_closer(self, slot: _Slot | None, seen: Observation, now: float) -> _Slot:
-        """Return the slot of a file that is new, has changed, or only got or lost its companion."""
-        change = "appeared" if slot is None else _name_change(slot.seen, seen)
-        if slot is None or change:
-            fresh = _Slot(seen, now, now + self.interval_seconds, change)
-            if slot is not None and slot.seen.inode == seen.inode and not slot.accepted:
-                fresh.appeared_at = slot.appeared_at  # still being written
-            self._fresh.append(fresh)
-            return fresh
-        slot.seen = seen
-        if not slot.accepted and now >= slot.next_check_at - self._tolerance:
-            self._count_check(slot, now)
-        return slot
-
-    def _count_check(self, slot: _Slot, now: float) -> None:
-        slot.checks_done += 1
-        # From the time it was due, not from now: else the tolerance would add up over the checks.
-        slot.next_check_at = max(slot.next_check_at, now) + self.interval_seconds
-
-    def _is_whole(self, slot: _Slot) -> bool:
-        return slot.checks_done >= self.checks or slot.seen.done_companion
+def _accept(standing: _Standing) -> _Standing:
+    """Return the standing of a file that is let through: no more checks of this version."""
+    return standing._replace(is_accepted=True, next_check_at=float("inf"))
 
 
-def _name_change(before: Observation, after: Observation) -> str:
-    """Return how the version differs, the empty string when it does not."""
-    if before.version == after.version:
-        return ""
+def _name_change(before: FileVersion, after: FileVersion) -> str:
+    """Return how two versions differ."""
     if before.inode == after.inode and before.size_bytes != after.size_bytes:
         return "grew" if before.size_bytes < after.size_bytes else "shrank"
     return "changed"

@@ -48,7 +48,8 @@ class Scan:
     """What one look at the whole drop tree found."""
 
     observations: Sequence[Observation]
-    """Every file that waits in an inbox, in no particular order."""
+    """Every file that waits in an inbox, in no particular order; none where `Look` passed them on.
+    """
     strays: tuple[Path, ...]
     """What stands where it does not belong or is no plain file: reported, never touched."""
     stray_count: int
@@ -63,7 +64,7 @@ class Scan:
 class _Strays:
     """Paths that do not belong where they are, within bounds."""
 
-    is_ignored: Callable[[str], bool]
+    is_ignored: Callable[[str], object]
     named: list[Path] = field(default_factory=list)
     count: int = 0
     walked: int = 0
@@ -101,81 +102,117 @@ class _Strays:
 
 def scan_inboxes(tree: DropTree, ignore: Sequence[str]) -> Scan:
     """Return what stands in the four inboxes now, and what is elsewhere and should not be."""
-    is_ignored = ignore_rule(tuple(ignore))
-    observations: list[Observation] = []
-    strays = _Strays(is_ignored)
-    failed: dict[Inbox, str] = {}
-    lonely: list[Path] = []
-    strays.add_between(tree.root, tuple(AREA_FOLDERS.values()))
-    for folder in AREA_FOLDERS.values():
-        expected = tuple(i.path.name for i in tree.inboxes if i.path.parent.name == folder)
-        strays.add_between(tree.root / folder, expected)
-    for inbox in tree.inboxes:
+    look = Look(tree, ignore)
+    found = list(look.files())
+    marked = {(seen.inbox, seen.name) for seen in found if seen.done_companion}
+    if marked or look.failed:
+        found = [
+            seen
+            for seen in found
+            if seen.inbox not in look.failed
+            and (seen.done_companion or (seen.inbox, seen.name) not in marked)
+        ]
+    return look.tell(found)
+
+
+class Look:
+    """One look at the whole drop tree, which passes files on while it finds them and keeps none.
+
+    The daemon looks so: 100,000 observations at once would be a third of its memory.
+    """
+
+    def __init__(self, tree: DropTree, ignore: Sequence[str]) -> None:
+        self._tree = tree
+        self._is_ignored = ignore_rule(tuple(ignore))
+        self._strays = _Strays(self._is_ignored)
+        self._lonely: list[Path] = []
+        self.failed: dict[Inbox, str] = {}
+        """Inboxes that could not be listed, or only in part; known when all files are."""
+
+    def files(self) -> Iterator[Observation]:
+        """Yield every file that waits, those of an inbox one after the other.
+
+        One with a companion comes a second time, with that, when its inbox has been listed.
+        """
+        for inbox in self._tree.inboxes:
+            try:
+                yield from self._list_inbox(inbox)
+            except OSError as exc:
+                self.failed[inbox] = explain_os_error(inbox.path, exc)
+
+    def tell(self, observations: Sequence[Observation] = ()) -> Scan:
+        """Return what was found beside the files; call it when all have been taken."""
+        self._add_strays()
+        strays, lonely = self._strays, sorted(self._lonely)[:_MAX_NAMED]
+        return Scan(observations, tuple(strays.named), strays.count, self.failed, tuple(lonely))
+
+    def _list_inbox(self, inbox: Inbox) -> Iterator[Observation]:
+        is_ignored, is_regular = self._is_ignored, stat.S_ISREG
+        companions: list[str] = []
+        odd: list[str] = []
+        # By descriptor: stat() then need not walk the path again for each of 100,000 files.
+        fd = os.open(inbox.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            seen, companions, odd = _scan_inbox(inbox, is_ignored)
-        except OSError as exc:
-            failed[inbox] = explain_os_error(inbox.path, exc)
-            continue
-        lonely += _pair_companions(inbox, seen, companions)
-        observations += seen
-        _add_odd(strays, inbox, odd)
-    return Scan(
-        observations, tuple(strays.named), strays.count, failed, tuple(sorted(lonely)[:_MAX_NAMED])
-    )
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if is_ignored(name):
+                        continue
+                    try:
+                        found = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # taken away since it was listed
+                    if not is_regular(found.st_mode):
+                        odd.append(name)
+                    elif name.endswith(DONE_SUFFIX):
+                        companions.append(name)
+                    else:
+                        yield Observation(
+                            inbox, name, found.st_size, found.st_mtime_ns, found.st_ino
+                        )
+            yield from self._pair(inbox, fd, companions)
+        finally:
+            os.close(fd)
+        self._add_odd(inbox, odd)
 
+    def _pair(self, inbox: Inbox, fd: int, companions: Sequence[str]) -> Iterator[Observation]:
+        """Yield the files that companions say to be whole; note the companions without a file."""
+        for companion in companions:
+            name = companion.removesuffix(DONE_SUFFIX)
+            found = self._stat_file(fd, name)
+            if found is None:
+                self._lonely.append(inbox.path / companion)
+            else:
+                yield Observation(
+                    inbox, name, found.st_size, found.st_mtime_ns, found.st_ino, done_companion=True
+                )
 
-def _scan_inbox(
-    inbox: Inbox, is_ignored: Callable[[str], bool]
-) -> tuple[list[Observation], set[str], list[str]]:
-    """Return the files of one inbox, the names of companions, and of what is not a plain file."""
-    seen: list[Observation] = []
-    companions: set[str] = set()
-    odd: list[str] = []
-    # By descriptor: stat() then need not walk the path again for each of 100,000 files.
-    fd = os.open(inbox.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                name = entry.name
-                if is_ignored(name):
-                    continue
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # taken away since it was listed
-                if not stat.S_ISREG(found.st_mode):
-                    odd.append(name)
-                elif name.endswith(DONE_SUFFIX):
-                    companions.add(name)
-                else:
-                    seen.append(
-                        Observation(inbox, name, found.st_size, found.st_mtime_ns, found.st_ino)
-                    )
-    finally:
-        os.close(fd)
-    return seen, companions, odd
+    def _stat_file(self, fd: int, name: str) -> os.stat_result | None:
+        """Return what stands there under a name, None where it is no file that waits."""
+        if not name or name.endswith(DONE_SUFFIX) or self._is_ignored(name):
+            return None
+        try:
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return found if stat.S_ISREG(found.st_mode) else None
 
+    def _add_odd(self, inbox: Inbox, odd: Sequence[str]) -> None:
+        for name in odd:
+            if name in (PROCESSED, ERROR):
+                continue
+            path = inbox.path / name
+            self._strays.add(path)
+            if path.is_dir() and not path.is_symlink():
+                self._strays.add_files_below(path)
 
-def _pair_companions(inbox: Inbox, seen: list[Observation], companions: set[str]) -> list[Path]:
-    """Mark the files whose companion was seen, in place; return the companions without a file."""
-    if not companions:
-        return []
-    for index, observation in enumerate(seen):
-        companion = observation.name + DONE_SUFFIX
-        if companion in companions:
-            companions.discard(companion)
-            seen[index] = observation._replace(done_companion=True)
-    return [inbox.path / name for name in companions]
-
-
-def _add_odd(strays: _Strays, inbox: Inbox, odd: list[str]) -> None:
-    for name in odd:
-        if name in (PROCESSED, ERROR):
-            continue
-        path = inbox.path / name
-        strays.add(path)
-        if path.is_dir() and not path.is_symlink():
-            strays.add_files_below(path)
+    def _add_strays(self) -> None:
+        """Add what stands beside the inboxes."""
+        tree = self._tree
+        self._strays.add_between(tree.root, tuple(AREA_FOLDERS.values()))
+        for folder in AREA_FOLDERS.values():
+            expected = tuple(i.path.name for i in tree.inboxes if i.path.parent.name == folder)
+            self._strays.add_between(tree.root / folder, expected)
 
 
 def _list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:

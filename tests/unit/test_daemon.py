@@ -153,13 +153,13 @@ def test_an_idle_daemon_scans_once_an_interval_and_sleeps_in_between(
 ) -> None:
     """A11"""
     scans: list[float] = []
-    scan = watcher.scan_inboxes
+    scan = watcher.Look
 
     def counted(*arguments: object) -> object:
         scans.append(clock.now)
         return scan(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "scan_inboxes", counted)
+    monkeypatch.setattr(module, "Look", counted)
     for _ in range(10):
         daemon._take_turn(woken=False)
         clock.now += daemon._seconds_to_next_turn()
@@ -214,14 +214,14 @@ def test_a_full_tree_is_looked_at_less_often_while_events_tell_of_it(
     expected: float,
 ) -> None:
     scans: list[float] = []
-    scan = watcher.scan_inboxes
+    scan = watcher.Look
 
     def slow(*arguments: object) -> object:
         scans.append(clock.now)
         clock.now += scan_seconds
         return scan(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "scan_inboxes", slow)
+    monkeypatch.setattr(module, "Look", slow)
     monkeypatch.setattr(watcher.Watcher, "hears_all", hears_all)
     daemon._take_turn(woken=False)
     assert daemon._seconds_between_scans() == pytest.approx(expected, rel=0.05)

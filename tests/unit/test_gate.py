@@ -222,19 +222,19 @@ def test_a_reopened_file_that_leaves_is_said_to_be_gone() -> None:
     gate = Gate(1, 10)
     gate.observe([seen("a.csv")], 0)
     gate.observe([seen("a.csv")], 10)
-    gate.take_changes()
+    gate.take_fresh(10)
     gate.reopen(INBOX.path / "a.csv")
     gate.observe([], 20)
-    assert gate.take_changes()[1] == [INBOX.path / "a.csv"]
+    assert gate.take_gone() == [INBOX.path / "a.csv"]
 
 
 def test_a_file_that_left_and_is_back_before_anybody_asks_did_not_leave() -> None:
     gate = Gate(1, 10)
     gate.observe([seen("a.csv"), seen("b.csv")], 0)
-    gate.take_changes()
+    gate.take_fresh(10)
     gate.observe([], 5)
     gate.observe([seen("a.csv", inode=9)], 10)
-    fresh, gone = gate.take_changes()
+    fresh, gone = gate.take_fresh(10), gate.take_gone()
     assert ([file.path.name for file in fresh], gone) == (["a.csv"], [INBOX.path / "b.csv"])
 
 

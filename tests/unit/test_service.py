@@ -87,7 +87,7 @@ def test_a_sign_of_life_is_a_look_at_the_inboxes_and_nothing_else(
         def hang(*_: object) -> None:
             raise OSError("the share does not answer")
 
-        monkeypatch.setattr(module, "scan_inboxes", hang)
+        monkeypatch.setattr(module, "Look", hang)
         daemon._last_scan = float("-inf")
         daemon._take_turn_safely(woken=True)
         assert received(receiver) == [], "the process lives, and nobody looks after the files"

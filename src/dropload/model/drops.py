@@ -1,6 +1,7 @@
 """Where a file was dropped, and which bytes it is."""
 
 import os
+import struct
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +34,7 @@ class Inbox:
     path: Path
 
 
+_PACKED = struct.Struct("<qqQ")
 _INODE_BITS = 2**63 - 1
 """Some file systems use all 64 bits; databases have signed integers."""
 
@@ -54,6 +56,12 @@ class FileVersion:
     def from_stat(cls, stat: os.stat_result) -> "FileVersion":
         """Return the version that a stat result describes."""
         return cls(stat.st_size, storable_ns(stat.st_mtime_ns), stat.st_ino & _INODE_BITS)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "FileVersion":
+        """Return the version that `Observation.pack_version` has packed."""
+        size_bytes, mtime_ns, inode = _PACKED.unpack(packed)
+        return cls(size_bytes, mtime_ns, inode & _INODE_BITS)
 
 
 class Observation(NamedTuple):
@@ -80,6 +88,13 @@ class Observation(NamedTuple):
     def version(self) -> FileVersion:
         """Return the version of the file that was seen."""
         return FileVersion(self.size_bytes, storable_ns(self.mtime_ns), self.inode & _INODE_BITS)
+
+    def pack_version(self) -> bytes:
+        """Return the version as few bytes, equal for equal versions: a quarter of the numbers'."""
+        try:
+            return _PACKED.pack(self.size_bytes, self.mtime_ns, self.inode)
+        except struct.error:  # a time that takes more than 64 bits
+            return _PACKED.pack(self.size_bytes, storable_ns(self.mtime_ns), self.inode)
 
 
 @dataclass(frozen=True, slots=True)
