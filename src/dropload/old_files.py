@@ -1,5 +1,6 @@
 """Take away files that were filed long ago, with their answers, and what a crash left behind."""
 
+import os
 import re
 import stat
 import time
@@ -183,7 +184,8 @@ def _size_of(path: Path) -> int | None:
 
 def _has_entries(folder: Path) -> bool:
     try:
-        return any(True for _ in folder.iterdir())
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
     except OSError:
         return False
 
@@ -195,8 +197,10 @@ def remove_leftovers(
     before = clock() - _LEFTOVER_SECONDS
     for folder in dock.tree.working_folders():
         try:
-            found = [path for path in folder.iterdir() if _LEFTOVER.fullmatch(path.name)]
-            for path in found:
+            # By their names: a path for each of 100,000 files would take more memory than all else.
+            with os.scandir(folder) as entries:
+                found = [entry.name for entry in entries if _LEFTOVER.fullmatch(entry.name)]
+            for path in (folder / name for name in found):
                 size = _size_of(path)
                 if size is None or path.lstat().st_mtime > before:
                     continue

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from dropload.intake import drop_of_path, name_drop
@@ -127,13 +128,16 @@ def test_every_command_that_prints_json_has_its_section() -> None:
     from dropload.cli.app import dropload
 
     text = DOCS.read_text(encoding="utf-8")
-    missing = [name for name in printing("", dropload.commands) if f"`{name}`" not in text]
+    missing = [name for name in printing("", dropload) if f"`{name}`" not in text]
     assert missing == []
 
 
-def printing(above: str, commands: Any) -> Iterator[str]:
-    for name, command in commands.items():
-        if hasattr(command, "commands"):
-            yield from printing(f"{above}{name} ", command.commands)
+def printing(above: str, group: click.Group) -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from printing(f"{above}{name} ", command)
         elif any("--json" in option.opts for option in command.params):
             yield f"{above}{name}"

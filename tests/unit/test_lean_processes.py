@@ -1,5 +1,6 @@
 """What only loading needs is not in processes that load nothing, and in workers from the start."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from dropload import cli
+from dropload.cli.app import MODULES
 
 HEAVY = frozenset(
     {
@@ -125,3 +129,17 @@ def test_a_worker_has_all_it_needs_before_its_first_file(tmp_path: Path) -> None
     assert [name for name in later if not name.startswith("encodings.")] == []
     # Arrow asks for it, and nothing needs it.
     assert "pandas" not in started
+
+
+def test_every_command_is_found_in_the_module_that_has_it() -> None:
+    folder = Path(cli.__file__).parent
+    modules = {
+        path.stem: importlib.import_module(f"dropload.cli.{path.stem}")
+        for path in folder.glob("[a-z]*.py")
+    }
+    there = {
+        name: tuple(command.name for command in module.COMMANDS)
+        for name, module in modules.items()
+        if hasattr(module, "COMMANDS")
+    }
+    assert there == MODULES

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import dropload
@@ -38,7 +39,7 @@ def test_commands_and_options_become_calls_and_parameters(said: str, meant: str)
 
 def test_every_method_is_a_command_and_of_both_apis() -> None:
     for name in METHODS:
-        assert name in commands.commands
+        assert name in commands.list_commands(click.Context(commands))
         assert callable(getattr(ReferenceDataAPI, name))
         assert callable(getattr(AsyncReferenceDataAPI, name))
 
@@ -50,7 +51,7 @@ def test_every_command_that_a_text_names_is_there() -> None:
         for match in re.findall(r"`dropload ([a-z]+)", path.read_text(encoding="utf-8"))
     }
     assert {"undo", "status", "release"} <= named
-    assert named - set(commands.commands) == set()
+    assert named - set(commands.list_commands(click.Context(commands))) == set()
 
 
 def test_a_program_is_told_of_parameters(yard: Yard, tmp_path: Path) -> None:

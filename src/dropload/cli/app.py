@@ -1,31 +1,45 @@
 """The command group: every command under one name."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dropload import __version__
-from dropload.cli import (
-    checks,
-    corrections,
-    explain,
-    files,
-    history,
-    notifications,
-    operate,
-    output,
-    references,
-    stats,
-    status,
-    upkeep,
-)
+from dropload.cli import output
 from dropload.cli.session import Session
 from dropload.errors import DroploadError
+
+MODULES = {
+    "operate": ("run", "init", "load", "release"),
+    "files": ("inspect", "plan"),
+    "status": ("status",),
+    "history": ("history", "show"),
+    "stats": ("stats",),
+    "corrections": ("undo", "cancel", "retry"),
+    "upkeep": ("cleanup",),
+    "references": ("reference",),
+    "notifications": ("notify",),
+    "checks": ("health", "config"),
+    "explain": ("help", "completion"),
+}
+"""Modules of this package and their commands. One is imported for its commands alone: the daemon
+carries no other, and each command starts sooner."""
+_MODULE_OF = {name: module for module, names in MODULES.items() for name in names}
 
 
 class _Commands(click.Group):
     """Commands whose refusals are JSON, too, where JSON was asked for."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return sorted(_MODULE_OF)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _MODULE_OF:
+            return None
+        module = import_module(f"dropload.cli.{_MODULE_OF[name]}")
+        return next(command for command in module.COMMANDS if command.name == name)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -70,19 +84,3 @@ def dropload(context: click.Context, config_path: Path | None) -> None:
     """  # noqa: D301 - click knows a paragraph that keeps its lines by this character
     context.obj = Session(config_path)
     context.call_on_close(context.obj.close)
-
-
-for command in (
-    *operate.COMMANDS,
-    *files.COMMANDS,
-    *status.COMMANDS,
-    *history.COMMANDS,
-    *stats.COMMANDS,
-    *corrections.COMMANDS,
-    *upkeep.COMMANDS,
-    *references.COMMANDS,
-    *notifications.COMMANDS,
-    *checks.COMMANDS,
-    *explain.COMMANDS,
-):
-    dropload.add_command(command)
