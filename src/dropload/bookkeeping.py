@@ -13,8 +13,8 @@ from dropload.logs import get_logger
 from dropload.model import DAEMON, Drop, FileVersion, Inbox
 from dropload.watcher import Scan
 
-_TOLD_AT_ONCE = 1_000
-"""Files that one transaction tells the journal of."""
+_TOLD_AT_ONCE = 500
+"""Files that one transaction tells the journal of; ten times as many take 10 MB more."""
 
 Noted = tuple[Path, Inbox, FileVersion, str]
 """A file that waits, and the reason for people."""

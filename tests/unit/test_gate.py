@@ -207,6 +207,36 @@ def test_no_version_is_let_through_before_it_stood_still_for_the_whole_time(
             assert now - since >= 3 * 10 - 0.5 - 1e-6
 
 
+def test_a_time_beyond_64_bits_is_one_like_others() -> None:
+    gate = Gate(1, 10)
+    assert watch(gate, [0.0, 10.0], seen(mtime_ns=2**70, inode=2**64 - 1)) == [10.0]
+    [told] = gate.take_fresh(10)
+    assert told.version == seen(mtime_ns=2**70, inode=2**64 - 1).version
+
+
+def test_what_changed_is_told_in_portions_and_each_file_as_it_is_by_then() -> None:
+    gate = Gate(6, 15)
+    gate.observe([seen("a.csv"), seen("b.csv"), seen("c.csv", OTHER)], 0)
+    gate.observe([seen("a.csv", size_bytes=11), seen("b.csv")], 15)
+    portions = [gate.take_fresh(3) for _ in range(4)]
+    told = [[(f.path.name, f.version.size_bytes, f.change) for f in files] for files in portions]
+    assert told == [
+        [("a.csv", 11, "grew"), ("b.csv", 10, "appeared")],
+        [("c.csv", 10, "appeared")],
+        [],
+        [],
+    ]
+    assert gate.take_gone() == [OTHER.path / "c.csv"]
+
+
+def test_files_that_came_together_share_their_standing() -> None:
+    gate = Gate(6, 15)
+    for now in (0, 15, 30):
+        gate.observe([seen(f"orders_{i}.csv", inode=i) for i in range(100)], now)
+    [slots] = gate._slots.values()
+    assert len({id(slot.standing) for slot in slots.values()}) == 1
+
+
 def test_unchanged_files_cost_no_new_memory() -> None:
     """A9; what a look costs is measured in benchmarks/scanning.py"""
     gate = Gate(6, 15)

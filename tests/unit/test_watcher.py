@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 
 from dropload.config import ALWAYS_IGNORED
 from dropload.folders import DropTree
-from dropload.watcher import Scan, Watcher, _explain_no_events, scan_inboxes
+from dropload.gate import Gate
+from dropload.model import Inbox, Observation
+from dropload.watcher import Look, Scan, Watcher, _explain_no_events, scan_inboxes
 
 
 @pytest.fixture
@@ -40,6 +43,12 @@ def watcher(tree: DropTree) -> Iterator[Watcher]:
 
 def scan(tree: DropTree) -> Scan:
     return scan_inboxes(tree, ALWAYS_IGNORED)
+
+
+def look(tree: DropTree, gate: Gate, now: float) -> list[str]:
+    """Return the names that the gate lets through when it is shown the tree as the daemon does."""
+    looking = Look(tree, ALWAYS_IGNORED)
+    return [seen.name for seen in gate.observe(looking.files(), now, looking.failed)]
 
 
 def names(found: Scan) -> set[str]:
@@ -102,6 +111,55 @@ def test_a_companion_is_no_file_of_its_own_but_marks_its_file(tree: DropTree, in
     found = scan(tree)
     assert {o.name: o.done_companion for o in found.observations} == {"a.csv": True, "b.csv": False}
     assert found.companions_without_file == (inbox / "c.csv.done",)
+
+
+def test_a_companion_of_what_is_no_waiting_file_is_alone(tree: DropTree, inbox: Path) -> None:
+    for name in ("a.csv.part", "a.csv.part.done", "b.done", "b.done.done"):
+        (inbox / name).touch()
+    (inbox / "march").mkdir()
+    (inbox / "march.done").touch()
+    found = scan(tree)
+    assert found.observations == []
+    alone = ("a.csv.part.done", "b.done", "b.done.done", "march.done")
+    assert found.companions_without_file == tuple(inbox / name for name in alone)
+
+
+def test_a_look_lets_a_file_with_a_companion_through_once(tree: DropTree, inbox: Path) -> None:
+    for name in ("a.csv", "a.csv.done", "b.csv"):
+        (inbox / name).touch()
+    gate = Gate(6, 15)
+    assert [look(tree, gate, now) for now in (0, 5, 15)] == [["a.csv"], [], []]
+    assert gate.waiting_count == 1
+
+
+def test_an_inbox_whose_listing_breaks_off_is_as_one_that_cannot_be_listed(
+    tree: DropTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, other = tree.inboxes[:2]
+    for inbox in (broken, other):
+        for number in range(3):
+            (inbox.path / f"{number}.csv").touch()
+    gate = Gate(6, 15)
+    look(tree, gate, 0)
+    whole = Look._list_inbox
+
+    def break_off(self: Look, inbox: Inbox) -> Iterator[Observation]:
+        listed = whole(self, inbox)
+        yield next(listed)
+        if inbox == broken:
+            raise OSError(errno.EIO, "Input/output error")
+        yield from listed
+
+    (other.path / "0.csv").unlink()
+    for inbox in tree.inboxes[2:]:
+        (inbox.path / "a.csv").touch()
+    monkeypatch.setattr(Look, "_list_inbox", break_off)
+    look(tree, gate, 5)
+    assert gate.take_gone() == [other.path / "0.csv"]
+    assert gate.waiting_count == 3 + 2 + 2
+    found = scan(tree)
+    assert list(found.failed) == [broken]
+    assert {seen.inbox for seen in found.observations} == set(tree.inboxes[1:])
 
 
 def test_a_name_that_is_not_utf_8_is_seen(tree: DropTree, inbox: Path) -> None:
@@ -230,6 +288,28 @@ def test_a_scan_of_many_files_sees_each_once_and_makes_nothing_but_flat_tuples(
     assert len(observations) == len(names)
     assert {seen.name for seen in observations} == names
     assert not any(hasattr(seen, "__dict__") for seen in observations)
+
+
+def test_a_waiting_file_takes_a_few_hundred_bytes_and_no_listing_of_them_is_kept(
+    tree: DropTree, inbox: Path
+) -> None:
+    """A9"""
+    count = 10_000
+    for number in range(count):
+        (inbox / f"customer_orders_{number}.csv").touch()
+    gate = Gate(6, 15)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        look(tree, gate, 0)
+        look(tree, gate, 15)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert gate.waiting_count == count
+    assert (after - before) / count < 350
+    # The second look had to list them all beside what was known.
+    assert (peak - after) / count < 100
 
 
 # --- the hints ---

@@ -38,8 +38,10 @@ class _Commands(click.Group):
     def get_command(self, _context: click.Context, name: str) -> click.Command | None:
         if name not in _MODULE_OF:
             return None
-        module = import_module(f"dropload.cli.{_MODULE_OF[name]}")
-        return next(command for command in module.COMMANDS if command.name == name)
+        commands: tuple[click.Command, ...] = import_module(
+            f"dropload.cli.{_MODULE_OF[name]}"
+        ).COMMANDS
+        return next(command for command in commands if command.name == name)
 
     def invoke(self, context: click.Context) -> Any:
         try:
