@@ -20,7 +20,7 @@ from dropload.heartbeat import read_heartbeat
 from dropload.watcher import scan_inboxes
 
 FILES = 100_000
-_SETTLING_SECONDS, _BUSY_SHARE = 2.0, 0.5
+_SETTLING_SECONDS, _BUSY_SHARE = 2.0, 0.05
 
 
 @dataclass(frozen=True)
