@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dropload.errors import ClaimLostError, DroploadError, TransientError
@@ -14,7 +14,7 @@ from dropload.targets.base import Target
 
 BEAT_SECONDS = 1.0
 """How often progress is written, and a cancelled load noticed; a load that is over before costs
-nothing."""
+nothing, not even a thread."""
 _RENEWALS = 3
 """Renewals per lease, so that one that fails costs nothing."""
 
@@ -36,6 +36,77 @@ class Lease:
         self._lost.set()
 
 
+class _LateStarter:
+    """Starts the threads of loads that are still under way after a beat; most are over before.
+
+    To start a thread and wait for its end takes a tenth of the time of a small load.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._due: dict[threading.Thread, float] = {}
+        """When each of them is to be started."""
+        self._starter: threading.Thread | None = None
+
+    def add(self, thread: threading.Thread) -> None:
+        """Have a thread started after a beat; RuntimeError when the machine has no room for one."""
+        with self._lock:
+            self._due[thread] = time.monotonic() + BEAT_SECONDS
+            # After a fork it is there and does not live.
+            if self._starter is None or not self._starter.is_alive():
+                starter = threading.Thread(target=self._run, name="leases", daemon=True)
+                try:
+                    starter.start()
+                except RuntimeError:
+                    del self._due[thread]
+                    raise
+                self._starter = starter
+
+    def end(self, thread: threading.Thread) -> None:
+        """Return when the thread is over, or will never begin."""
+        with self._lock:
+            never_began = self._due.pop(thread, None) is not None
+        if not never_began:
+            thread.join()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(BEAT_SECONDS / 2)
+            with self._lock:
+                self._start_due()
+                if not self._due:
+                    self._starter = None
+                    return
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for thread in [thread for thread, due in self._due.items() if due <= now]:
+            try:
+                thread.start()
+            except RuntimeError as exc:  # tried again at the next look
+                get_logger().debug("lease_not_renewed", reason=str(exc))
+                return
+            del self._due[thread]
+
+
+_LATE = _LateStarter()
+
+
+@contextmanager
+def done_meanwhile(action: Callable[[], None]) -> Iterator[None]:
+    """Do something in another thread when the block takes longer than a beat, else not at all."""
+    thread = threading.Thread(target=action, name="meanwhile", daemon=True)
+    try:
+        _LATE.add(thread)
+    except RuntimeError:  # limits of the machine
+        yield
+        return
+    try:
+        yield
+    finally:
+        _LATE.end(thread)
+
+
 @contextmanager
 def kept_lease(
     target: Target, journal: Journal, load: Load, lease_seconds: float, meter: ProgressMeter
@@ -48,10 +119,13 @@ def kept_lease(
     """
     over = threading.Event()
     lease = Lease(load)
+    began = time.monotonic()
 
     def keep() -> None:
-        renew_at = time.monotonic() + lease_seconds / _RENEWALS
-        while not over.wait(BEAT_SECONDS):
+        renew_at = began + lease_seconds / _RENEWALS
+        wait_seconds = 0.0  # it begins a beat after the load
+        while not over.wait(wait_seconds):
+            wait_seconds = BEAT_SECONDS
             is_due = time.monotonic() >= renew_at
             if not (is_due or meter.has_news()):
                 continue
@@ -71,11 +145,11 @@ def kept_lease(
 
     thread = threading.Thread(target=keep, name=f"lease-{load.load_id}", daemon=True)
     try:
-        thread.start()
+        _LATE.add(thread)
     except RuntimeError as exc:  # limits of the machine: not the file's fault
         raise TransientError(f"The worker cannot start a thread: {exc}.") from exc
     try:
         yield lease
     finally:
         over.set()
-        thread.join()
+        _LATE.end(thread)

@@ -11,7 +11,7 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
-from dropload.journal import Journal
+from dropload.journal import Journal, write_plan
 from dropload.model import STANDING, Area, Load, LoadType, Plan
 from dropload.reports import count_of
 from dropload.staging import RowsInHand
@@ -36,6 +36,8 @@ def publish_rows(
     Called again after a lost answer to COMMIT, it finds the journal's word and does nothing.
     """
     stage = target.stage_name(plan.table, load.load_id)
+    # Before anybody else has to wait for this transaction.
+    written = write_plan(plan) if rows is not None else None
     with target.write() as conn:
         # First of all: a commit whose answer was lost may still be under way, and is over then.
         target.lock_queue(conn, plan.table)
@@ -57,7 +59,7 @@ def publish_rows(
         if plan.replaces_rows or plan.creates_table:
             # What was appended before is no longer there: the same bytes may come again.
             journal.loads.forget_appends(conn, plan.table)
-        journal.loads.commit(conn, load, plan, published, filed_path, with_plan=rows is not None)
+        journal.loads.commit(conn, load, plan, published, filed_path, written=written)
         _drop_old_backups(target, journal, conn, load, backups_kept)
     return published
 

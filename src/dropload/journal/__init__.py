@@ -15,7 +15,7 @@ from dropload.journal.listings import (
     Listings,
     Trouble,
 )
-from dropload.journal.loads import Loads, drop_from_record, to_json
+from dropload.journal.loads import Loads, drop_from_record, to_json, write_plan
 from dropload.journal.migrations import (
     apply_scripts,
     journal_versions,
@@ -71,6 +71,7 @@ __all__ = [
     "pending_scripts",
     "prove_writable",
     "to_json",
+    "write_plan",
 ]
 
 

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -113,7 +114,7 @@ class Loads:
         With `rows_staged` all rows of the plan are staged already: it becomes publishing.
         """
         now = self._target.now(conn)
-        values = _plan_values(plan, now) | {"rows_staged": rows_staged or 0}
+        values = _plan_values(plan, now, write_plan(plan)) | {"rows_staged": rows_staged or 0}
         state = State.STAGING
         if rows_staged is not None:
             state = State.PUBLISHING
@@ -137,12 +138,13 @@ class Loads:
         published: Published,
         filed_path: Path | None,
         *,
-        with_plan: bool = False,
+        written: Mapping[str, str] | None = None,
     ) -> None:
         """Write `committed` beside the rows, in their transaction.
 
         The first load that appends some bytes to a table gets the key that may exist only once.
-        `with_plan`: the rows were staged in the same transaction, and no plan recorded before.
+        `written` is the plan as `write_plan` gives it: the rows were staged in the same
+        transaction, and no plan recorded before.
         """
         now = self._target.now(conn)
         tracked = {
@@ -150,10 +152,11 @@ class Loads:
             "file_hash": plan.profile.file_hash[:64],
             "reference_config_inserted": load.drop.area is Area.REFERENCE,
         }
-        values = {"file_hash": plan.profile.file_hash}
-        if with_plan:
+        values: dict[str, Any] = {"file_hash": plan.profile.file_hash}
+        if written is not None:
             tracked |= layout_values(plan.layout)
-            values = _plan_values(plan, now) | {"rows_staged": plan.rows_planned, "staged_at": now}
+            values = _plan_values(plan, now, written)
+            values |= {"rows_staged": plan.rows_planned, "staged_at": now}
         self.advance(
             conn,
             load,
@@ -371,7 +374,12 @@ def drop_from_record(record: LoadRecord) -> Drop:
 
 def to_json(value: Any) -> str:
     """Return a value of the model as JSON text."""
-    return json.dumps(asdict(value), ensure_ascii=False, default=_plain)
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def write_plan(plan: Plan) -> dict[str, str]:
+    """Return the texts that the journal keeps of a plan: takes time, needs no database."""
+    return {"layout": to_json(plan.layout), "plan": _plan_as_json(plan)}
 
 
 def _plan_as_json(plan: Plan) -> str:
@@ -382,16 +390,19 @@ def _plan_as_json(plan: Plan) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        # One level at a time: `asdict` copies all that is below, which took longer than the rest.
+        return {name: getattr(value, name) for name in _field_names(type(value))}
     return str(value)
 
 
-def _plan_values(plan: Plan, now: datetime) -> dict[str, Any]:
-    return {
-        "planned_at": now,
-        "layout": to_json(plan.layout),
-        "plan": _plan_as_json(plan),
-        **_profile_values(plan.profile),
-    }
+@cache
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def _plan_values(plan: Plan, now: datetime, written: Mapping[str, str]) -> dict[str, Any]:
+    return {"planned_at": now, **written, **_profile_values(plan.profile)}
 
 
 def _profile_values(profile: Profile) -> dict[str, Any]:
