@@ -270,6 +270,8 @@ class Daemon:
         for finished in self._dispatcher.collect():
             self._has_news = True
             self._settle_safely(finished)
+        if self._dispatcher.take_broke_off():
+            self._next_recovery = float("-inf")
         filed = self._dispatcher.collect_filing()
         if filed is not None:
             self._settle_filing(filed)

@@ -6,12 +6,11 @@ import secrets
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,12 +19,18 @@ from pebble import ProcessPool
 from dropload.config import Config
 from dropload.durable import path_text
 from dropload.heartbeat import TableQueue
+from dropload.in_order import Ended
 from dropload.logs import get_logger
 from dropload.model import Drop, Outcome
 from dropload.recovery import Recovered
 from dropload.worker_calls import file_late_here, start_worker, work
 
 _T = TypeVar("_T")
+MOST_TOGETHER = 16
+"""Small files of one table that a worker gets at a time: asking for each costs as much as loading
+it."""
+SMALL_BYTES = 64 * 1024
+"""Up to this size a file is small: some hundredths of a second."""
 _MAX_REPLACEMENTS = 3
 """Pools that may break in a row before the workers are left alone for a while."""
 
@@ -45,6 +50,8 @@ class Finished:
     """It was ended because its load took longer than a load may."""
     trace_id: str = ""
     """By which its log lines are found from its trace; empty where there is none."""
+    ended_at: float | None = None
+    """By the daemon's clock; None where that is just now."""
 
 
 @dataclass(slots=True)
@@ -58,10 +65,11 @@ class _Queue:
 
 
 class _Running(NamedTuple):
-    drop: Drop
-    future: "Future[Outcome]"
+    drops: tuple[Drop, ...]
+    """What one worker has, in order."""
+    future: "Future[list[Ended]]"
     started_at: float
-    trace_id: str
+    trace_ids: tuple[str, ...]
 
 
 class Dispatcher:
@@ -79,6 +87,9 @@ class Dispatcher:
         self._queues: OrderedDict[str, _Queue] = OrderedDict()
         self._running: dict[str, _Running] = {}
         self._known: set[Path] = set()
+        self._alone: set[Path] = set()
+        """Files that a worker died with: each is tried on its own, to find which it died of."""
+        self._broke_off = False
         self._rest_until = 0.0
         self._replacements = 0
         """Pools made anew since a load last came back."""
@@ -143,7 +154,7 @@ class Dispatcher:
                 continue
             queue.reason = ""
             if queue.drops:
-                self._start(table, queue.drops.popleft())
+                self._start(table, self._take_together(queue.drops))
             if self.problem:
                 return
             if not queue.drops:
@@ -152,18 +163,37 @@ class Dispatcher:
                 # To the end of the line: a long queue of one table starves no other.
                 self._queues.move_to_end(table)
 
-    def _start(self, table: str, drop: Drop) -> None:
-        # Chosen here: its log lines are written before its trace is.
-        trace_id = secrets.token_hex(16) if self._config.tracing.enabled else ""
+    def _take_together(self, queued: deque[Drop]) -> tuple[Drop, ...]:
+        """Take the next drop of a table, with the small ones behind it if it is small.
+
+        All are of one table: one that takes long keeps nobody waiting who would not wait anyhow.
+        """
+        taken = [queued.popleft()]
+        while queued and len(taken) < MOST_TOGETHER and self._may_share(taken[0], queued[0]):
+            taken.append(queued.popleft())
+        return tuple(taken)
+
+    def _may_share(self, *drops: Drop) -> bool:
+        return all(d.version.size_bytes <= SMALL_BYTES and d.path not in self._alone for d in drops)
+
+    def _start(self, table: str, drops: tuple[Drop, ...]) -> None:
+        # Chosen here: their log lines are written before their traces are.
+        is_traced = self._config.tracing.enabled
+        trace_ids = tuple(secrets.token_hex(16) if is_traced else "" for _ in drops)
         try:
-            future = self._schedule(work, args=[drop, trace_id])
+            future = self._schedule(work, args=[drops, trace_ids])
         except RuntimeError as exc:
-            self._queues[table].drops.appendleft(drop)
+            self._put_back(table, drops)
             self._rest(str(exc))
             return
         self.problem = ""
-        self._running[table] = _Running(drop, future, self._clock(), trace_id)
+        self._running[table] = _Running(drops, future, self._clock(), trace_ids)
         future.add_done_callback(lambda _: self._wake())
+
+    def _put_back(self, table: str, drops: Sequence[Drop]) -> None:
+        """Queue drops before those of their table, in their order."""
+        if drops:
+            self._queues.setdefault(table, _Queue(deque())).drops.extendleft(reversed(drops))
 
     def _schedule(self, task: Callable[..., _T], **arguments: Any) -> "Future[_T]":
         arguments["timeout"] = self._config.workers.load_timeout_seconds
@@ -207,28 +237,88 @@ class Dispatcher:
         if not self._running:
             self._join_retired()
         done = [table for table, running in self._running.items() if running.future.done()]
-        return [self._finish(table) for table in done]
+        return [finished for table in done for finished in self._finish(table)]
+
+    def take_broke_off(self) -> bool:
+        """Return whether a worker died with several files since this was asked last.
+
+        Some may be loaded and moved, and the journal not know of the move.
+        """
+        broke_off, self._broke_off = self._broke_off, False
+        return broke_off
 
     def _join_retired(self) -> None:
         while self._retired:
             # Its workers end in join(), which waits for them: not in the daemon's thread.
             threading.Thread(target=self._retired.pop().join, daemon=True).start()
 
-    def _finish(self, table: str) -> Finished:
-        drop, future, started_at, trace_id = self._running.pop(table)
-        self._known.discard(drop.path)
-        ended = partial(Finished, drop, table, started_at=started_at, trace_id=trace_id)
+    def _finish(self, table: str) -> list[Finished]:
+        """Return what became of what a worker had; what it did not come to is queued again."""
+        running = self._running.pop(table)
+        drops, future, _, _ = running
         error = None if future.cancelled() else future.exception()
-        if future.cancelled() or isinstance(error, (BrokenProcessPool, CancelledError)):
-            return ended(None)
-        if error is None:
-            self._replacements = 0
-            return ended(future.result())
+        if future.cancelled() or error is not None:
+            return self._break_off(table, running, error)
+        self._replacements = 0
+        found = [
+            Finished(
+                drop,
+                table,
+                one.outcome,
+                started_at=running.started_at + one.began_after,
+                crash=one.crash,
+                trace_id=trace_id,
+                ended_at=running.started_at + one.ended_after,
+            )
+            for drop, one, trace_id in zip(drops, future.result(), running.trace_ids, strict=False)
+        ]
+        for finished in found:
+            self._known.discard(finished.drop.path)
+            if not finished.crash:
+                self._alone.discard(finished.drop.path)
+        self._put_back(table, drops[len(found) :])
+        return found
+
+    def _break_off(
+        self, table: str, running: _Running, error: BaseException | None
+    ) -> list[Finished]:
+        """Return the drop that a worker did not come back from; of several, none is to blame yet.
+
+        They are queued again, each on its own: what was loaded is not there any more, and what the
+        worker died of it dies of again.
+        """
+        crash, timed_out = self._explain_end(error)
+        if len(running.drops) > 1:
+            self._broke_off = True
+            self._alone.update(drop.path for drop in running.drops)
+            self._put_back(table, running.drops)
+            log = get_logger().warning if crash else get_logger().debug
+            log("files_tried_singly", table=table, files=len(running.drops), reason=crash)
+            return []
+        [drop], [trace_id] = running.drops, running.trace_ids
+        self._known.discard(drop.path)
+        if crash:
+            self._alone.add(drop.path)
+        return [
+            Finished(
+                drop,
+                table,
+                None,
+                started_at=running.started_at,
+                crash=crash,
+                timed_out=timed_out,
+                trace_id=trace_id,
+            )
+        ]
+
+    def _explain_end(self, error: BaseException | None) -> tuple[str, bool]:
+        """Return how a worker ended, empty when it was cut off by us, and whether time was up."""
+        if error is None or isinstance(error, (BrokenProcessPool, CancelledError)):
+            return "", False
         if isinstance(error, TimeoutError):
             limit = self._config.workers.load_timeout_seconds
-            said = f"it took longer than {limit:,.0f} s"
-            return ended(None, crash=said, timed_out=True)
-        return ended(None, crash=f"{type(error).__name__}: {error}")
+            return f"it took longer than {limit:,.0f} s", True
+        return f"{type(error).__name__}: {error}", False
 
     # --- moving files late
 
@@ -270,13 +360,14 @@ class Dispatcher:
 
     @property
     def queued(self) -> int:
-        """Return the number of drops that wait for a worker."""
-        return sum(len(queue.drops) for queue in self._queues.values())
+        """Return the number of drops that wait for a worker, or for those before them there."""
+        waiting = sum(len(queue.drops) for queue in self._queues.values())
+        return waiting + sum(len(running.drops) - 1 for running in self._running.values())
 
     @property
     def running(self) -> list[str]:
-        """Return the names of the files being loaded."""
-        return [path_text(running.drop.path.name) for running in self._running.values()]
+        """Return the names of the files being loaded: of several together, the first."""
+        return [path_text(running.drops[0].path.name) for running in self._running.values()]
 
     @property
     def is_at_rest(self) -> bool:
@@ -295,13 +386,15 @@ class Dispatcher:
         for table in {**self._queues, **self._running}:
             queue = self._queues.get(table, _Queue(deque()))
             running = self._running.get(table)
-            files = [path_text(drop.path) for drop in islice(queue.drops, most)]
+            drops = running.drops if running else ()
+            behind = drops[1:]
+            files = [path_text(drop.path) for drop in islice(chain(behind, queue.drops), most)]
             most -= len(files)
             yield TableQueue(
                 table=table,
-                count=len(queue.drops),
+                count=len(behind) + len(queue.drops),
                 files=files,
-                running=path_text(running.drop.path) if running else "",
+                running=path_text(drops[0].path) if drops else "",
                 reason=queue.reason,
                 until=wall + queue.not_before - now if queue.reason else 0.0,
             )

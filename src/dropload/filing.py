@@ -1,11 +1,12 @@
 """Put a file whose load is over where it belongs, with its report, and note that in the journal."""
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dropload.durable import path_text
+from dropload.durable import explain_os_error, path_text, sync_folder
 from dropload.errors import TransientError
 from dropload.folders import DONE_SUFFIX, DropTree, choose_filed_path
 from dropload.journal import Journal
@@ -37,10 +38,11 @@ def file_away(
     report: Path | None = None,
     measure: Callable[[], Effort] | None = None,
     noting: AbstractContextManager[object] | None = None,
+    later: "FiledTogether | None" = None,
 ) -> Path | None:
     """Move the file and its companion, then note it; return where the file is now.
 
-    `noting` is entered while it is noted.
+    `noting` is entered while it is noted; `later` notes it, when its turn comes.
 
     The order matters: the load is over in the journal before anything is moved, and the move is
     durable before the journal says so. `measure` is asked in the end for what the load has cost.
@@ -48,11 +50,61 @@ def file_away(
     """
     moved = None
     if filed_path is not None:
-        moved = move_file(drop.path, filed_path, drop.version)
+        moved = move_file(drop.path, filed_path, drop.version, later.sync if later else sync_folder)
         _move_companion(drop.path, moved)
+    if later is not None:
+        later.add(load_id, moved, report, measure() if measure else None)
+        return moved
     with noting or nullcontext(), target.write() as conn:
         journal.loads.mark_filed(conn, load_id, moved, report, measure() if measure else None)
     return moved
+
+
+class FiledTogether:
+    """Moved files that the journal is told of together: one transaction, each folder synced once.
+
+    Until then their loads are over and not filed: what is cut off before, recovery finishes. Two
+    threads may use it.
+    """
+
+    def __init__(self, target: Target, journal: Journal) -> None:
+        self._target = target
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._folders: set[Path] = set()
+        self._moved: list[tuple[int, Path | None, Path | None, Effort | None]] = []
+
+    def sync(self, folder: Path) -> None:
+        """Note that a rename has changed a folder."""
+        with self._lock:
+            self._folders.add(folder)
+
+    def add(
+        self, load_id: int, moved: Path | None, report: Path | None, effort: Effort | None
+    ) -> None:
+        """Note that the file of a load was moved."""
+        with self._lock:
+            self._moved.append((load_id, moved, report, effort))
+
+    def note(self) -> None:
+        """Make the moves durable, then have the journal say so.
+
+        Raises DroploadError when either cannot be done: nothing is noted then.
+        """
+        with self._lock:
+            self._note()
+
+    def _note(self) -> None:
+        for folder in sorted(self._folders):
+            try:
+                sync_folder(folder)
+            except OSError as exc:
+                raise TransientError(explain_os_error(folder, exc), code="not_moved") from exc
+        if self._moved:
+            with self._target.write() as conn:
+                for load_id, moved, report, effort in self._moved:
+                    self._journal.loads.mark_filed(conn, load_id, moved, report, effort)
+        self._folders, self._moved = set(), []
 
 
 def _move_companion(source: Path, moved: Path) -> None:

@@ -6,6 +6,7 @@ import filecmp
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from dropload.durable import (
@@ -24,10 +25,16 @@ _CLOCK_STEPS_NS = (1, 100, 1_000, 1_000_000_000, 2_000_000_000)
 """Steps in which file systems keep times: ext4 1 ns, CIFS 100 ns, …, FAT 2 s."""
 
 
-def move_file(source: Path, destination: Path, expected: FileVersion) -> Path:
+def move_file(
+    source: Path,
+    destination: Path,
+    expected: FileVersion,
+    sync: Callable[[Path], None] = sync_folder,
+) -> Path:
     """Move one version of a file and return where it is: at `destination`, or at `…-2` if taken.
 
-    Atomic, durable, never overwrites, and may be called again after a crash at any point.
+    Atomic, durable, never overwrites, and may be called again after a crash at any point. `sync`
+    gets the folders that a rename has changed; one that puts it off makes the move durable later.
     Raises FileChangedError when `source` is not (or no longer) the expected version, TransientError
     when a folder refuses; the source then stands where it was.
     """
@@ -37,7 +44,7 @@ def move_file(source: Path, destination: Path, expected: FileVersion) -> Path:
         if current == expected:
             if moved is not None and _finish_copy(source, moved):
                 return moved
-            return _move_current(source, destination, expected)
+            return _move_current(source, destination, expected, sync)
         if moved is not None:
             return moved
         if current is None:
@@ -99,7 +106,12 @@ def put_beside(temporary: Path, path: Path) -> Path:
     return reserved
 
 
-def _move_current(source: Path, destination: Path, expected: FileVersion) -> Path:
+def _move_current(
+    source: Path,
+    destination: Path,
+    expected: FileVersion,
+    sync: Callable[[Path], None] = sync_folder,
+) -> Path:
     reserved = _reserve(destination, source)
     try:
         source.replace(reserved)
@@ -112,8 +124,8 @@ def _move_current(source: Path, destination: Path, expected: FileVersion) -> Pat
         # A writer may have renamed a new version onto the source since it was last looked at.
         if _version(reserved) != expected:
             _put_back(reserved, source)
-    sync_folder(reserved.parent)
-    sync_folder(source.parent)
+    sync(reserved.parent)
+    sync(source.parent)
     return reserved
 
 

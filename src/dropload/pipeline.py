@@ -1,10 +1,11 @@
 """The way of one file: the order of the steps, and what each outcome does to the file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,7 +38,7 @@ from dropload.examination import (
     examine_in,
     plan_load,
 )
-from dropload.filing import file_away, plan_filing
+from dropload.filing import FiledTogether, file_away, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.journal import AuditAction, ClaimRefused
 from dropload.leases import Lease, kept_lease
@@ -82,6 +83,18 @@ def process_drop(
 
     Only what nobody foresaw is raised: the caller counts it against the file.
     """
+    [outcome] = tell_unusual(dock, [load_drop(dock, drop, worker, on_step)])
+    return outcome
+
+
+def load_drop(
+    dock: Dock,
+    drop: Drop,
+    worker: str,
+    on_step: OnStep = lambda _step, _rows: None,
+    later: FiledTogether | None = None,
+) -> Outcome:
+    """Do the same, without looking back; with `later`, which tells the journal of the move."""
     times = StepTimes()
     with bound_contextvars(file=path_text(drop.path.name)):
         named = name_drop(drop, dock.target)
@@ -95,7 +108,46 @@ def process_drop(
         if isinstance(claim, ClaimRefused):
             return _refused(named, claim)
         with bound_contextvars(load_id=claim.load_id, table=str(claim.table)):
-            return _Voyage(dock, claim, named, on_step, times).run()
+            return _Voyage(dock, claim, named, on_step, times, later).run()
+
+
+def tell_unusual(
+    dock: Dock, outcomes: Sequence[Outcome], trace_ids: Sequence[str] = ()
+) -> list[Outcome]:
+    """Log the loads that took far longer than usual, or brought far more or fewer rows.
+
+    Returns the outcomes, which say what was unusual. The loads are over: trouble with looking back
+    is none of their own.
+    """
+    try:
+        with dock.target.read() as conn:
+            return [
+                _tell_unusual(dock, conn, outcome, trace_id)
+                for outcome, trace_id in zip_longest(outcomes, trace_ids[: len(outcomes)])
+            ]
+    except NOT_THE_FILES_FAULT as exc:
+        get_logger().debug("not_compared", reason=str(exc))
+        return list(outcomes)
+
+
+def _tell_unusual(
+    dock: Dock, conn: sa.Connection, outcome: Outcome, trace_id: str | None
+) -> Outcome:
+    if outcome.verdict is not Verdict.LOADED or outcome.filed_path is None or not outcome.load_id:
+        return outcome
+    found = find_unusual(dock.journal, conn, outcome.load_id)
+    if found is None:
+        return outcome
+    get_logger().warning(
+        "load_unusual",
+        **({"trace_id": trace_id} if trace_id else {}),
+        file=path_text(outcome.path.name),
+        load_id=outcome.load_id,
+        table=outcome.table,
+        seconds=found.seconds,
+        what=found.text,
+    )
+    return replace(outcome, unusual=found.text)
 
 
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
@@ -166,7 +218,13 @@ class _Voyage:
     """One claimed load on its way; remembers what is known so far for the report."""
 
     def __init__(
-        self, dock: Dock, load: Load, named: NamedDrop, on_step: OnStep, times: StepTimes
+        self,
+        dock: Dock,
+        load: Load,
+        named: NamedDrop,
+        on_step: OnStep,
+        times: StepTimes,
+        later: FiledTogether | None,
     ) -> None:
         self._dock = dock
         self._on_step = on_step
@@ -176,16 +234,14 @@ class _Voyage:
         self._examined: Examined | None = None
         self._meter = ProgressMeter()
         self._times = times
+        self._later = later
         self._retries = 0
         self._log = get_logger()
 
     def run(self) -> Outcome:
         """Walk the steps; turn each kind of error into what it means for the file."""
-        outcome = self._run_with_lease()
-        if outcome.verdict is Verdict.LOADED and outcome.filed_path is not None:
-            outcome = replace(outcome, unusual=self._tell_unusual())
         return replace(
-            outcome,
+            self._run_with_lease(),
             step_seconds=self._times.seconds,
             steps_retried=self._retries,
             spans=self._times.spans,
@@ -476,30 +532,13 @@ class _Voyage:
                 report,
                 self._measure,
                 self._times.measure("journal"),
+                self._later,
             )
         except DroploadError as exc:
             self._log.error("file_not_moved", code=exc.dl_code, reason=str(exc))
             outcome = replace(outcome, moved=False, report_path=report, hint=str(exc))
             return self._give_up_claim(outcome, str(exc))
         return replace(outcome, filed_path=filed_path, report_path=report)
-
-    def _tell_unusual(self) -> str:
-        """Log a load that took far longer than usual, or brought far more or fewer rows.
-
-        Returns what was unusual; empty where nothing was.
-
-        The load is over: trouble with looking back is none of its own.
-        """
-        try:
-            with self._dock.target.read() as conn:
-                found = find_unusual(self._dock.journal, conn, self._load.load_id)
-        except NOT_THE_FILES_FAULT as exc:
-            self._log.debug("not_compared", reason=str(exc))
-            return ""
-        if found is None:
-            return ""
-        self._log.warning("load_unusual", seconds=found.seconds, what=found.text)
-        return found.text
 
     # --- small things
 

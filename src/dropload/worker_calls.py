@@ -5,8 +5,10 @@ over, and would carry Arrow and all else that only loading needs: most of its me
 that commands take to start.
 """
 
+from collections.abc import Sequence
+
 from dropload.config import Config
-from dropload.model import Drop, Outcome
+from dropload.model import Drop, Ended
 from dropload.recovery import Recovered
 
 
@@ -17,11 +19,11 @@ def start_worker(config: Config) -> None:
     workers.start_worker(config)
 
 
-def work(drop: Drop, trace_id: str = "") -> Outcome:
+def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[Ended]:
     """See `workers.work`."""
     from dropload import workers  # noqa: PLC0415 - see above
 
-    return workers.work(drop, trace_id)
+    return workers.work(drops, trace_ids)
 
 
 def file_late_here(*, in_short: bool) -> Recovered:

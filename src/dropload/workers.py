@@ -5,8 +5,7 @@ import resource
 import signal
 import threading
 import time
-
-from structlog.contextvars import bound_contextvars
+from collections.abc import Sequence
 
 # What reads files is imported now: the first file would wait for it.
 import dropload.detection
@@ -15,21 +14,20 @@ import dropload.parsers.delimited.tolerant  # noqa: F401
 from dropload.arrow_settings import spare_memory
 from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock
-from dropload.durable import path_text
 from dropload.errors import ConfigError
 from dropload.identity import worker_name
+from dropload.in_order import Ended, load_in_order
 from dropload.late_filing import file_late
 from dropload.logs import configure_logs, get_logger
-from dropload.model import Drop, Outcome
+from dropload.model import Drop
 from dropload.parsers import installed_parsers
-from dropload.pipeline import process_drop
 from dropload.recovery import Recovered
 
 _PARENT_CHECK_SECONDS = 1.0
 
 
 class WorkerError(Exception):
-    """Something that nobody foresaw ended a load; the log of the worker has the traceback."""
+    """A worker process was given something to do before it was ready."""
 
 
 _dock: Dock | None = None
@@ -59,20 +57,14 @@ def _configure_logs(settings: LogConfig) -> None:
         get_logger().error("log_file_unusable", reason=str(exc))
 
 
-def work(drop: Drop, trace_id: str = "") -> Outcome:
-    """Load one drop; called in a worker process that `start_worker` has prepared.
+def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[Ended]:
+    """Load drops of one table; called in a worker process that `start_worker` has prepared.
 
-    Its log lines carry the `trace_id`, where there is one.
+    The log lines of each carry its `trace_id`, where there is one.
     """
     if _dock is None:
         raise WorkerError("the worker was not started")
-    with bound_contextvars(**({"trace_id": trace_id} if trace_id else {})):
-        try:
-            return process_drop(_dock, drop, worker_name())
-        except Exception as exc:  # noqa: BLE001 - everything must come back in words
-            # Told in words: not every exception survives the way back through a pipe.
-            get_logger().exception("load_broke_off", file=path_text(drop.path.name))
-            raise WorkerError(f"{type(exc).__name__}: {exc}") from None
+    return load_in_order(_dock, drops, worker_name(), trace_ids)
 
 
 def file_late_here(*, in_short: bool) -> Recovered:

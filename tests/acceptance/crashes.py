@@ -22,22 +22,23 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 
-from dropload import staging, staging_ahead
+from dropload import in_order, staging, staging_ahead
 from dropload.config import ALWAYS_IGNORED, Config
 from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
+from dropload.in_order import load_in_order
 from dropload.intake import drop_of_observation
 from dropload.journal import apply_scripts
 from dropload.late_filing import recover
 from dropload.model import OPEN_STATES, State, TableName
 from dropload.parsers import installed_parsers
-from dropload.pipeline import process_drop
 from dropload.watcher import scan_inboxes
 from tests.conftest import make_config
 
@@ -69,6 +70,8 @@ class Case:
     """Staged while it is read for the first time, as large files are."""
     elsewhere: bool = False
     """processed/ and error/ are on another file system."""
+    behind: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Files that a worker gets together with it: name, content, and the state they end in."""
 
 
 _OLD_ROWS = ((1, "Ada"), (2, "Bob"))
@@ -133,6 +136,28 @@ CASES = {
         ("processed/t.csv", "processed/t.csv.report.txt", "processed/t.rejects.csv"),
         old=OLD,
         settings={"max_rejected_rows": 1},
+    ),
+    "together": Case(
+        _PLAIN,
+        "append",
+        NEW,
+        (*_OLD_ROWS, *_NEW_ROWS, (20, "Fay")),
+        "filed",
+        (
+            "error/t_20260201.csv",
+            "error/t_20260201.csv.report.txt",
+            "error/t_20260201.rejects.csv",
+            "processed/t.csv",
+            "processed/t_20260202.csv",
+            "processed/t_20260203.csv",
+        ),
+        old=OLD,
+        small=True,
+        behind={
+            "t_20260201.csv": (BAD, "failed"),
+            "t_20260202.csv": (OLD, "duplicate"),
+            "t_20260203.csv": ("id,name\n20,Fay\n", "filed"),
+        },
     ),
     "duplicate": Case(_PLAIN, "append", OLD, _OLD_ROWS, "duplicate", ("processed/t.csv",), old=OLD),
 }
@@ -215,6 +240,8 @@ class Walk:
             staging.SMALL_BYTES = 0
         if self.case.ahead:
             staging_ahead.AHEAD_BYTES = 0
+        # However slow the machine is, the steps are the same in each life.
+        in_order.MOST_SECONDS = inf
         importlib.import_module("pandas")
         open_dock(self._config(TEMPLATE)).target.close()
         if not self._has_templates:
@@ -284,6 +311,8 @@ class Walk:
         (self._inbox / "t.csv").write_text(self.case.content)
         if self.case.companion:
             (self._inbox / "t.csv.done").touch()
+        for name, (content, _) in self.case.behind.items():
+            (self._inbox / name).write_text(content)
 
     @property
     def _inbox(self) -> Path:
@@ -306,8 +335,8 @@ class Walk:
         for _ in range(4):
             recover(dock)
             waiting = scan_inboxes(dock.tree, ALWAYS_IGNORED).observations
-            for seen in waiting:
-                process_drop(dock, drop_of_observation(seen), worker_name())
+            drops = sorted(map(drop_of_observation, waiting), key=lambda drop: drop.path)
+            load_in_order(dock, drops, worker_name())
             if not waiting:
                 return
 
@@ -322,23 +351,31 @@ class Walk:
             rows = [tuple(row) for row in conn.exec_driver_sql(query)]
             loads = dock.journal.history.latest(conn, None, 100)
             stages = dock.target.list_stages(conn)
-            [tracked] = dock.journal.tracking.at_paths(conn, [self._inbox / "t.csv"]).values()
+            paths = [self._inbox / name for name in self._states]
+            tracked = dock.journal.tracking.at_paths(conn, paths).values()
         if rows != sorted(case.rows):
             yield f"rows: {rows}"
-        ended = [load for load in loads if load.file_name == "t.csv"]
-        if [load.state for load in ended if load.state != State.CANCELLED] != [case.state]:
-            yield f"states: {[load.state.value for load in ended]}"
+        ended = [load for load in reversed(loads) if load.file_name in self._states]
+        over = [load for load in ended if load.state != State.CANCELLED]
+        if sorted((load.file_name, load.state.value) for load in over) != [*self._states.items()]:
+            yield f"states: {[(load.file_name, load.state.value) for load in ended]}"
         if any(load.state in OPEN_STATES or load.worker for load in loads):
             yield "a claim is left"
-        if any(load.filed_at is None for load in ended if load.state != State.CANCELLED):
+        if any(load.filed_at is None for load in over):
             yield "not noted as filed"
-        if tracked.status != case.state:
-            yield f"tracked as {tracked.status}"
+        if sorted((row.file_name, row.status) for row in tracked) != [*self._states.items()]:
+            yield f"tracked as {[(row.file_name, row.status) for row in tracked]}"
         if stages:
             yield f"side tables: {stages}"
-        yield from self._audit_files(ended[0].filed_path if ended else None)
+        yield from self._audit_files({load.file_name: load.filed_path for load in over})
 
-    def _audit_files(self, filed_path: str | None) -> Iterator[str]:
+    @property
+    def _states(self) -> dict[str, str]:
+        """Return the state in which each dropped file ends, by name."""
+        behind = {name: state for name, (_, state) in self.case.behind.items()}
+        return dict(sorted({"t.csv": self.case.state, **behind}.items()))
+
+    def _audit_files(self, filed_paths: Mapping[str, str | None]) -> Iterator[str]:
         case = self.case
         left = [p.name for p in self._inbox.iterdir() if p.is_file() and p.name[0] != "."]
         if left:
@@ -351,8 +388,11 @@ class Walk:
         )
         if found != sorted(case.filed):
             yield f"filed: {found}"
-        if not filed_path or Path(filed_path).read_text() != case.content:
-            yield f"the journal names another file: {filed_path}"
+        contents = {name: content for name, (content, _) in case.behind.items()}
+        for name, content in {"t.csv": case.content, **contents}.items():
+            filed_path = filed_paths.get(name)
+            if not filed_path or Path(filed_path).read_text() != content:
+                yield f"the journal names another file: {filed_path}"
         for report in self._inbox.glob("*/*.report.txt"):
             if "too" not in report.read_text():
                 yield f"the report does not show the bad row: {report.read_text()}"

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dropload import daemon as module
 from dropload import watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
-from dropload.dock import open_dock, prepare
+from dropload.dock import Dock, open_dock, prepare
 from dropload.errors import ConfigError
 from dropload.folders import DropTree
 from dropload.interventions import release_file
@@ -260,3 +260,23 @@ def test_inboxes_that_send_no_events_are_not_all_heard(tmp_path: Path) -> None:
     assert heard == [True, False, False, True]
     assert not listening.hears_all
     assert not watcher.Watcher(tree, events=False).hears_all
+
+
+def test_after_a_worker_died_with_several_files_their_moves_are_noted_at_once(
+    daemon: Daemon, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some may be loaded and moved, which the journal would know at the next recovery only."""
+    daemon._take_turn(woken=True)
+    looked: list[float] = []
+
+    def look(_dock: Dock) -> bool:
+        looked.append(clock.now)
+        return False
+
+    monkeypatch.setattr(module, "is_filing_due", look)
+    clock.now += 1
+    daemon._take_turn(woken=False)
+    assert looked == []
+    daemon._dispatcher._broke_off = True
+    daemon._take_turn(woken=False)
+    assert looked == [clock.now]

@@ -2,13 +2,17 @@
 
 import io
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pebble import ProcessExpired
 
-from dropload.dispatch import Dispatcher
+from dropload.dispatch import MOST_TOGETHER, SMALL_BYTES, Dispatcher
+from dropload.in_order import Ended
 from dropload.late_filing import file_late
+from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
 from dropload.recovery import Recovered
 from dropload.worker_calls import file_late_here
 from tests.conftest import Yard, make_config
@@ -82,3 +86,131 @@ def test_in_short_the_answer_says_why_and_names_no_rows(yard: Yard, *, in_short:
     [report] = path.parent.joinpath("error").glob("*.report.txt")
     assert "was not loaded" in report.read_text()
     assert ("line 2" in report.read_text()) is not in_short
+
+
+# --- several small files together
+
+
+def drop_of(tmp_path: Path, number: int, size: int = 100) -> Drop:
+    path = tmp_path / f"t_{number}.csv"
+    return Drop(path, Area.NON_REFERENCE, LoadType.APPEND, FileVersion(size, 1, number))
+
+
+def ended(*verdicts: Verdict) -> list[Ended]:
+    return [Ended(Outcome(verdict, Path("x"))) for verdict in verdicts]
+
+
+def given(pool: Pool) -> list[Drop]:
+    """Return the drops of the last task."""
+    return list(pool.tasks[-1][1]["args"][0])
+
+
+@pytest.fixture
+def dispatcher(tmp_path: Path, pool: Pool) -> Dispatcher:
+    assert pool.tasks == []
+    return Dispatcher(make_config(tmp_path), lambda: None, clock=lambda: 10.0)
+
+
+def test_a_worker_gets_small_files_of_one_table_together_in_their_order(
+    tmp_path: Path, pool: Pool, dispatcher: Dispatcher
+) -> None:
+    drops = [drop_of(tmp_path, number) for number in range(MOST_TOGETHER + 3)]
+    for drop in drops:
+        assert dispatcher.add(drop, "dbo.t")
+    assert dispatcher.add(drop_of(tmp_path, 100), "dbo.other")
+    assert dispatcher.start_loads()
+    assert [list(task[1]["args"][0]) for task in pool.tasks] == [
+        drops[:MOST_TOGETHER],
+        [drop_of(tmp_path, 100)],
+    ]
+    assert dispatcher.running == ["t_0.csv", "t_100.csv"]
+    assert dispatcher.queued == MOST_TOGETHER - 1 + 3
+    table, _ = sorted(dispatcher.queues(4), key=lambda queue: -queue.count)
+    assert (table.count, table.running) == (dispatcher.queued, str(drops[0].path))
+    assert table.files == [str(drop.path) for drop in drops[1:5]]
+    pool.tasks[0][2].set_result(ended(*[Verdict.LOADED] * MOST_TOGETHER))
+    assert [finished.drop for finished in dispatcher.collect()] == drops[:MOST_TOGETHER]
+    dispatcher.start_loads()
+    assert given(pool) == drops[MOST_TOGETHER:]
+
+
+def test_a_large_file_is_given_alone(tmp_path: Path, pool: Pool, dispatcher: Dispatcher) -> None:
+    small, large = drop_of(tmp_path, 1), drop_of(tmp_path, 2, SMALL_BYTES + 1)
+    for drop in (small, large, drop_of(tmp_path, 3)):
+        dispatcher.add(drop, "dbo.t")
+    for expected in ([small], [large], [drop_of(tmp_path, 3)]):
+        dispatcher.start_loads()
+        assert given(pool) == expected
+        pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+        dispatcher.collect()
+
+
+def test_what_a_worker_did_not_come_to_is_the_next_of_its_table(
+    tmp_path: Path, pool: Pool, dispatcher: Dispatcher
+) -> None:
+    drops = [drop_of(tmp_path, number) for number in range(5)]
+    for drop in drops[:4]:
+        dispatcher.add(drop, "dbo.t")
+    dispatcher.start_loads()
+    dispatcher.add(drops[4], "dbo.t")
+    pool.tasks[-1][2].set_result(
+        [
+            Ended(Outcome(Verdict.LOADED, drops[0].path), 0.5, 1.5),
+            Ended(None, 1.5, 2.5, "ZeroDivisionError: a bug"),
+        ]
+    )
+    loaded, broken = dispatcher.collect()
+    assert (loaded.drop, loaded.started_at, loaded.ended_at) == (drops[0], 10.5, 11.5)
+    assert (broken.drop, broken.crash, broken.ended_at) == (
+        drops[1],
+        "ZeroDivisionError: a bug",
+        12.5,
+    )
+    # The daemon gives the one that must be repeated back, before those behind it.
+    assert dispatcher.add(drops[1], "dbo.t", first=True)
+    assert not dispatcher.add(drops[2], "dbo.t"), "it is known already"
+    dispatcher.start_loads()
+    assert given(pool) == drops[1:]
+
+
+def test_of_files_that_a_worker_died_with_none_is_blamed_until_it_is_tried_alone(
+    tmp_path: Path, pool: Pool, dispatcher: Dispatcher, logs: io.StringIO
+) -> None:
+    drops = [drop_of(tmp_path, number) for number in range(3)]
+    for drop in drops:
+        dispatcher.add(drop, "dbo.t")
+    dispatcher.start_loads()
+    pool.tasks[-1][2].set_exception(ProcessExpired("Abnormal termination", code=-9))
+    assert dispatcher.collect() == []
+    assert "files_tried_singly" in logs.getvalue()
+    assert (dispatcher.take_broke_off(), dispatcher.take_broke_off()) == (True, False)
+    dispatcher.start_loads()
+    assert given(pool) == [drops[0]]
+    pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+    dispatcher.collect()
+    # The one that it died of is known by dying again, and stays alone.
+    for _ in range(2):
+        dispatcher.start_loads()
+        assert given(pool) == [drops[1]]
+        pool.tasks[-1][2].set_exception(ProcessExpired("Abnormal termination", code=-9))
+        [finished] = dispatcher.collect()
+        assert finished.drop == drops[1]
+        assert "Abnormal termination" in finished.crash
+        dispatcher.add(drops[1], "dbo.t", first=True)
+    assert not dispatcher.take_broke_off()
+
+
+def test_files_whose_worker_was_replaced_are_queued_again_in_their_order(
+    tmp_path: Path, pool: Pool, dispatcher: Dispatcher
+) -> None:
+    drops = [drop_of(tmp_path, number) for number in range(3)]
+    for drop in drops:
+        dispatcher.add(drop, "dbo.t")
+    dispatcher.start_loads()
+    pool.tasks[-1][2].set_exception(BrokenProcessPool("All workers expired"))
+    assert dispatcher.collect() == []
+    for drop in drops:
+        dispatcher.start_loads()
+        assert given(pool) == [drop]
+        pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+        dispatcher.collect()

@@ -248,7 +248,8 @@ class Figures:
         table = self._label_of(finished.table)
         self._table_files.labels(table, verdict).inc()
         self._bytes.labels(verdict).inc(drop.version.size_bytes)
-        self._loads.labels(verdict).observe(now - finished.started_at)
+        ended_at = now if finished.ended_at is None else finished.ended_at
+        self._loads.labels(verdict).observe(ended_at - finished.started_at)
         self._rows_read.inc(outcome.rows_read)
         if drop.whole_at is not None:
             self._queue_wait.observe(finished.started_at - drop.whole_at)
