@@ -12,7 +12,7 @@ from dropload.errors import (
     TransientError,
 )
 from dropload.journal import Journal, write_plan
-from dropload.model import STANDING, Area, Load, LoadType, Plan
+from dropload.model import Area, Load, LoadType, Plan
 from dropload.reports import count_of
 from dropload.staging import RowsInHand
 from dropload.targets.base import Published, Target
@@ -41,18 +41,20 @@ def publish_rows(
     with target.write() as conn:
         # First of all: a commit whose answer was lost may still be under way, and is over then.
         target.lock_queue(conn, plan.table)
-        done = journal.history.row(conn, load.load_id)
-        if done is not None and done.state in STANDING:
-            loaded = done.rows_loaded or 0
-            return Published(done.rows_before, done.rows_after, loaded, loaded, None)
+        done = journal.history.find_published(conn, load.load_id)
+        if done is not None:
+            return done
         if not load.drop.force:
             _check_not_overtaken(journal, conn, load)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
         _check_table(target, conn, plan)
-        if rows is not None:
-            rows.stage(conn)
-        published = target.publish(conn, plan, stage, load.load_id, keep_backup=backups_kept > 0)
+        published = rows.append(conn) if rows is not None else None
+        if published is None:
+            if rows is not None:
+                rows.stage(conn)
+            keep_backup = backups_kept > 0
+            published = target.publish(conn, plan, stage, load.load_id, keep_backup=keep_backup)
         _check_counts(plan, published)
         if load.drop.area is Area.REFERENCE:
             journal.reference.upsert(conn, load, plan.table_columns)
@@ -60,7 +62,8 @@ def publish_rows(
             # What was appended before is no longer there: the same bytes may come again.
             journal.loads.forget_appends(conn, plan.table)
         journal.loads.commit(conn, load, plan, published, filed_path, written=written)
-        _drop_old_backups(target, journal, conn, load, backups_kept)
+        if plan.replaces_rows:
+            _drop_old_backups(target, journal, conn, load, backups_kept)
     return published
 
 

@@ -19,7 +19,7 @@ from dropload.progress import ProgressMeter
 from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
 from dropload.stage_writer import StageWriter, naming_the_value
-from dropload.targets.base import Target
+from dropload.targets.base import Published, Target
 
 SMALL_ROWS = 10_000
 SMALL_BYTES = 64 * 1024
@@ -229,6 +229,13 @@ class RowsInHand:
         if batch.records.num_rows:
             self._batches.append((batch.records, batch.source_rows))
             self.count += batch.records.num_rows
+
+    def append(self, conn: sa.Connection) -> Published | None:
+        """Write the records into the table itself; None where they have to be staged."""
+        with naming_the_value(self._plan.table):
+            return self._target.append_rows(
+                conn, self._plan, self._batches, self._load.load_id, self._batch_rows
+            )
 
     def stage(self, conn: sa.Connection) -> None:
         """Make the side table and write the records, in the caller's transaction."""

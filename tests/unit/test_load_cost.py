@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +14,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from dropload import staging
+from dropload import in_order, staging
+from dropload.error_codes import code_of
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
 from dropload.model import Verdict
 from dropload.parsers.base import Batch
 from dropload.stage_writer import StageWriter
@@ -165,3 +170,55 @@ def test_neither_a_worker_nor_its_writer_carries_what_it_does_not_use(tmp_path: 
     run = [sys.executable, "-c", _LOAD_IN_A_WORKER, str(tmp_path)]
     done = subprocess.run(run, check=True, capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split()[-4:] == ["False", "False", "False", "1"]
+
+
+def test_a_small_file_is_appended_without_a_side_table(yard: Yard) -> None:
+    """What makes or drops a table has every statement of every connection prepared anew."""
+    yard.drop("t_20240101.csv", SMALL)
+    with statements_of(yard) as said:
+        assert yard.drop("t_20240102.csv", SMALL.replace("x", "y")).verdict is Verdict.LOADED
+    assert [text for text in said if "stg." in text or text.startswith(("CREATE", "DROP"))] == []
+    assert [row[3] for row in yard.table("dbo.t")][29:32] == ["x30", "y1", "y2"]
+    assert [row[4:6] for row in yard.query('SELECT * FROM "dbo.t"')][29:31] == [(1, 30), (2, 1)]
+
+
+MOST_STATEMENTS = 40
+"""Of one file of a hand-over into a known table, its BEGIN and its share of the rest included."""
+
+
+def test_small_files_together_cost_few_statements_each(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_order, "MOST_SECONDS", inf)
+    yard.drop("t_20240101.csv", SMALL)
+    paths = [yard.put(f"t_202402{n:02}.csv", SMALL.replace("x", f"y{n}")) for n in range(1, 9)]
+    drops = [
+        drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="daemon")
+        for path in paths
+    ]
+    with statements_of(yard) as said:
+        ended = in_order.load_in_order(yard.dock, drops, worker_name())
+    assert [one.outcome.verdict for one in ended if one.outcome] == [Verdict.LOADED] * len(drops)
+    asked = [text for text in said if text != "COMMIT"]
+    assert len(asked) <= MOST_STATEMENTS * len(drops), Counter(text[:90] for text in asked)
+
+
+@pytest.mark.parametrize(
+    ("rule", "code"),
+    [
+        ('CREATE UNIQUE INDEX "once" ON "dbo.t" (id)', "constraint"),
+        (
+            'CREATE TRIGGER "drops" BEFORE INSERT ON "dbo.t" BEGIN SELECT RAISE(IGNORE); END',
+            "row_count",
+        ),
+    ],
+)
+def test_a_rule_of_the_owner_that_refuses_or_drops_rows_keeps_all_of_them_out(
+    yard: Yard, rule: str, code: str
+) -> None:
+    yard.drop("t_20240101.csv", SMALL)
+    yard.execute(rule)
+    outcome = yard.drop("t_20240102.csv", SMALL + "31,1.25,2024-01-01,z\n")
+    assert outcome.verdict is (Verdict.FAILED if code == "constraint" else Verdict.PAUSED), outcome
+    assert outcome.code == code_of(code)
+    assert len(yard.table("dbo.t")) == 30

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from dropload import leases
 from dropload.errors import FileError, TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
@@ -144,6 +145,48 @@ def test_the_lease_writes_what_the_meter_has(yard: Yard) -> None:
     row = row_of(yard, load)
     assert (row.step, row.bytes_read, row.state) == ("profiling", 5678, State.CLAIMED)
     assert row.progress_at is not None
+
+
+def test_a_load_that_is_over_soon_starts_no_thread_for_its_lease(yard: Yard) -> None:
+    load = claim(yard)
+    with keep(yard, load, ProgressMeter()):
+        names = {thread.name for thread in threading.enumerate()}
+    assert f"lease-{load.load_id}" not in names
+    assert "leases" in names, "and one looks whether it takes long"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_thread_that_cannot_be_started_now_is_started_later(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, meter, refused = claim(yard), ProgressMeter(), list[str]()
+    start = threading.Thread.start
+
+    def refuse_once(thread: threading.Thread) -> None:
+        if thread.name.startswith("lease-") and not refused:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    with keep(yard, load, meter):
+        meter.note(Step.PROFILING, 1234, 5678)
+        wait_for(lambda: row_of(yard, load).rows_done == 1234)
+    assert refused == [f"lease-{load.load_id}"]
+
+
+def test_what_is_to_be_done_meanwhile_is_left_out_where_there_is_no_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[int] = []
+    monkeypatch.setattr(leases, "_LATE", leases._LateStarter())
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with leases.done_meanwhile(lambda: done.append(1)):
+        done.append(2)
+    assert done == [2]
 
 
 def test_what_was_noted_before_the_end_does_not_replace_why_it_ended(yard: Yard) -> None:

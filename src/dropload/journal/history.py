@@ -21,7 +21,7 @@ from dropload.model import (
     State,
     TableName,
 )
-from dropload.targets.base import Target
+from dropload.targets.base import Published, Target
 
 LATE_WRITE = "late_write"
 """Category of a load whose file was written to after it had been loaded and moved."""
@@ -47,6 +47,14 @@ class History:
     def row(self, conn: sa.Connection, load_id: int) -> LoadRecord | None:
         """Return the whole row of a load."""
         return self.find(conn, self.queries.load, of_load_id=load_id)
+
+    def find_published(self, conn: sa.Connection, load_id: int) -> Published | None:
+        """Return what a load did to its table, None when its rows are not there."""
+        row = conn.execute(self.queries.published, {"of_load_id": load_id}).first()
+        if row is None:
+            return None
+        loaded = row.rows_loaded or 0
+        return Published(row.rows_before, row.rows_after, loaded, loaded, None)
 
     def existing(self, conn: sa.Connection, load_id: int) -> LoadRecord:
         """Return the whole row of a load that a person names; raise RefusedError without one."""

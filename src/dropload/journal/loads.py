@@ -276,20 +276,15 @@ class Loads:
 
         Returns False, and changes nothing, when that was noted before.
         """
-        own = self._loads.c
-        is_committed = own.state == State.COMMITTED
         changed = conn.execute(
-            sa.update(self._loads)
-            .where(own.load_id == load_id, own.filed_at.is_(None))
-            .values(
-                state=sa.case((is_committed, State.FILED.value), else_=own.state),
-                filed_at=self._target.now(conn),
-                filed_path=_optional_text(filed_path),
-                report_path=_optional_text(report),
-                worker=None,
-                lease_until=None,
+            self._queries.note_filed,
+            {
+                "of_load_id": load_id,
+                "filed_at": self._target.now(conn),
+                "filed_path": _optional_text(filed_path),
+                "report_path": _optional_text(report),
                 **_effort_values(effort),
-            )
+            },
         )
         if changed.rowcount:
             self._tell_tracking(conn, load_id)
@@ -310,7 +305,7 @@ class Loads:
             )
 
     def _tell_tracking(self, conn: sa.Connection, load_id: int) -> None:
-        row = self._history.row(conn, load_id)
+        row = conn.execute(self._queries.end_of_load, {"of_load_id": load_id}).first()
         if row is None:
             return
         of_file = {"of_tracking_id": row.tracking_id, "of_load_id": load_id}
@@ -332,7 +327,7 @@ class Loads:
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:
         """Keep refused rows; earlier ones of the same load are replaced."""
         table = self._tables.rejects
-        conn.execute(sa.delete(table).where(table.c.load_id == load_id))
+        conn.execute(self._queries.forget_rejects, {"of_load_id": load_id})
         rows = [
             {
                 "load_id": load_id,

@@ -37,6 +37,7 @@ class Queries:
         self._ask_about_tables(tables.loads)
         self._ask_about_files(tables.loads)
         self._write(tables.loads, tables.tracking)
+        self._note_ends(tables)
 
     def _ask_about_tables(self, loads: sa.Table) -> None:
         own, rows = loads.c, sa.select(loads)
@@ -99,3 +100,22 @@ class Queries:
         """of_tracking_id, and the new values"""
         self.tell_file = self.change_file.where(file.load_id == _ID)
         """of_tracking_id, of_load_id, and the new values"""
+
+    def _note_ends(self, tables: JournalTables) -> None:
+        own = tables.loads.c
+        becomes = sa.case((own.state == State.COMMITTED, State.FILED.value), else_=own.state)
+
+        self.note_filed = (
+            sa.update(tables.loads)
+            .where(own.load_id == _ID, own.filed_at.is_(None))
+            .values(state=becomes, worker=None, lease_until=None)
+        )
+        """of_load_id, and the new values: a committed load becomes filed"""
+        self.end_of_load = sa.select(own.tracking_id, own.state).where(own.load_id == _ID)
+        """of_load_id"""
+        self.forget_rejects = sa.delete(tables.rejects).where(tables.rejects.c.load_id == _ID)
+        """of_load_id"""
+        self.published = sa.select(own.rows_before, own.rows_after, own.rows_loaded).where(
+            own.load_id == _ID, in_states(own.state, STANDING)
+        )
+        """of_load_id"""

@@ -428,6 +428,20 @@ class Target(ABC):
         for records, source_rows in batches:
             self.write_batch(conn, plan, stage, records, source_rows, load_id, batch_rows)
 
+    def append_rows(
+        self,
+        conn: sa.Connection,  # noqa: ARG002 - for targets that have such a way
+        plan: Plan,  # noqa: ARG002
+        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],  # noqa: ARG002
+        load_id: int,  # noqa: ARG002
+        batch_rows: int,  # noqa: ARG002
+    ) -> Published | None:
+        """Write the few rows of a small file into the table itself, in the caller's transaction.
+
+        Returns None, and writes nothing, where they need a side table.
+        """
+        return None
+
     def write_ahead(
         self,
         plan: Plan,  # noqa: ARG002 - for targets that have such a way

@@ -63,6 +63,12 @@ _RULES = re.compile(
 _LIST_TRIGGERS = sa.text(
     "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n ORDER BY name"
 )
+_STORED_NAME = sa.text("SELECT name FROM sqlite_master WHERE type='table' AND lower(name)=:n")
+# No view: rows cannot be put there.
+_COLUMNS = sa.text(
+    "SELECT * FROM pragma_table_xinfo(:t) WHERE EXISTS"
+    " (SELECT 1 FROM sqlite_master WHERE type='table' AND lower(name)=:n)"
+)
 _ADD_COLUMN = re.compile(
     r"""^ALTER TABLE "(?P<table>[^"]+)" ADD COLUMN (?P<column>\w+)""", re.MULTILINE
 )
@@ -203,17 +209,11 @@ class SQLiteTarget(Target):
         return self._stored_name(conn, table) is not None
 
     def _stored_name(self, conn: sa.Connection, table: TableName) -> str | None:
-        query = sa.text("SELECT name FROM sqlite_master WHERE type='table' AND lower(name)=:n")
-        return conn.execute(query, {"n": str(table).lower()}).scalar()
+        return conn.execute(_STORED_NAME, {"n": str(table).lower()}).scalar()
 
     def reflect(self, conn: sa.Connection, table: TableName) -> TableInfo | None:
         """Return the columns with the types they were declared with."""
-        # No view: rows cannot be put there.
-        query = sa.text(
-            "SELECT * FROM pragma_table_xinfo(:t) WHERE EXISTS"
-            " (SELECT 1 FROM sqlite_master WHERE type='table' AND lower(name)=:n)"
-        )
-        found = conn.execute(query, {"t": str(table), "n": str(table).lower()}).all()
+        found = conn.execute(_COLUMNS, {"t": str(table), "n": str(table).lower()}).all()
         if not found:
             return None
         computed = tuple(row.name for row in found if row.hidden)
@@ -335,6 +335,35 @@ class SQLiteTarget(Target):
             lists = [a.slice(start, batch_rows).to_pylist() for a in [*arrays, source_rows]]
             rows = [(*row[:-1], load_id, row[-1]) for row in zip(*lists, strict=True)]
             conn.exec_driver_sql(statement, rows)
+
+    def append_rows(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        load_id: int,
+        batch_rows: int,
+    ) -> Published | None:
+        """Do so where the table is ours and stays as it is.
+
+        Every side table that is made and dropped has SQLite prepare each statement of each
+        connection anew, and read the whole schema.
+        """
+        is_as_it_was = plan.has_lineage and not plan.creates_table and not plan.changes_table
+        if plan.load_type is not LoadType.APPEND or not is_as_it_was:
+            return None
+
+        def write() -> int:
+            before = self._count_changes(conn)
+            self.write_batches(conn, plan, plan.table, batches, load_id, batch_rows)
+            return self._count_changes(conn) - before
+
+        given = sum(records.num_rows for records, _ in batches)
+        return self.add_rows(conn, plan, given, write)
+
+    def _count_changes(self, conn: sa.Connection) -> int:
+        """Return how many rows this connection has written until now."""
+        return int(conn.exec_driver_sql("SELECT total_changes()").scalar_one())
 
     def write_ahead(
         self,
