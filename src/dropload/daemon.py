@@ -38,6 +38,8 @@ TROUBLE_SECONDS = 60.0
 """How often the journal is asked what is missing, and what goes wrong too often."""
 SCAN_SHARE = 0.2
 """At most this share of the time goes into scanning, however many events come in."""
+BUSY_SCAN_SHARE = 0.05
+"""At most this share while no worker is free: what is found would only wait in another queue."""
 QUIET_SHARE = 0.005
 """At most this share goes into looks that nothing has asked for, where every inbox sends events."""
 MOST_QUIET_SECONDS = 180.0
@@ -305,7 +307,8 @@ class Daemon:
 
     @property
     def _scan_gap(self) -> float:
-        return max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / SCAN_SHARE)
+        share = BUSY_SCAN_SHARE if self._dispatcher.is_full else SCAN_SHARE
+        return max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / share)
 
     def _seconds_between_scans(self) -> float:
         usual = self._seconds_between_turns()
@@ -598,9 +601,7 @@ class Daemon:
             scanned_at=datetime.now(UTC) - timedelta(seconds=self._last_beat - self._last_scan),
             started_at=self._started_at,
             scan_seconds=self._scan_seconds,
-            scan_interval_seconds=max(
-                self._seconds_between_scans(), self._scan_seconds / SCAN_SHARE
-            ),
+            scan_interval_seconds=max(self._seconds_between_scans(), self._scan_gap),
             gate=self._gate,
             dispatcher=self._dispatcher,
             outage=self._outage,

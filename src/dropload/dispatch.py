@@ -19,9 +19,8 @@ from pebble import ProcessPool
 from dropload.config import Config
 from dropload.durable import path_text
 from dropload.heartbeat import TableQueue
-from dropload.in_order import Ended
 from dropload.logs import get_logger
-from dropload.model import Drop, Outcome
+from dropload.model import Drop, Ended, Outcome
 from dropload.recovery import Recovered
 from dropload.worker_calls import file_late_here, start_worker, work
 
@@ -363,6 +362,12 @@ class Dispatcher:
         """Return the number of drops that wait for a worker, or for those before them there."""
         waiting = sum(len(queue.drops) for queue in self._queues.values())
         return waiting + sum(len(running.drops) - 1 for running in self._running.values())
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether drops wait, and no worker is free to take one."""
+        has_waiting = any(queue.drops for queue in self._queues.values())
+        return has_waiting and len(self._running) >= self._config.workers.count
 
     @property
     def running(self) -> list[str]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from structlog.contextvars import bound_contextvars
@@ -14,7 +14,7 @@ from dropload.errors import DroploadError
 from dropload.filing import FiledTogether
 from dropload.leases import done_meanwhile
 from dropload.logs import get_logger
-from dropload.model import Drop, Outcome, Verdict
+from dropload.model import Drop, Ended, Outcome, Verdict
 from dropload.pipeline import load_drop, tell_unusual
 
 _WAIT = (Verdict.RETRY, Verdict.PAUSED, Verdict.SKIPPED)
@@ -23,17 +23,6 @@ _WAIT = (Verdict.RETRY, Verdict.PAUSED, Verdict.SKIPPED)
 
 MOST_SECONDS = 1.0
 """After so long what has not begun goes back, so that a stop, or a cancelled wait, comes soon."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """What became of one drop, and when, in seconds since the worker got it."""
-
-    outcome: Outcome | None
-    began_after: float = 0.0
-    ended_after: float = 0.0
-    crash: str = ""
-    """What nobody foresaw, where there is no outcome."""
 
 
 def load_in_order(

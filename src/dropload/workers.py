@@ -16,10 +16,10 @@ from dropload.config import Config, LogConfig
 from dropload.dock import Dock, open_dock
 from dropload.errors import ConfigError
 from dropload.identity import worker_name
-from dropload.in_order import Ended, load_in_order
+from dropload.in_order import load_in_order
 from dropload.late_filing import file_late
 from dropload.logs import configure_logs, get_logger
-from dropload.model import Drop
+from dropload.model import Drop, Ended
 from dropload.parsers import installed_parsers
 from dropload.recovery import Recovered
 

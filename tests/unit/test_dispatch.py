@@ -10,9 +10,8 @@ import pytest
 from pebble import ProcessExpired
 
 from dropload.dispatch import MOST_TOGETHER, SMALL_BYTES, Dispatcher
-from dropload.in_order import Ended
 from dropload.late_filing import file_late
-from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
+from dropload.model import Area, Drop, Ended, FileVersion, LoadType, Outcome, Verdict
 from dropload.recovery import Recovered
 from dropload.worker_calls import file_late_here
 from tests.conftest import Yard, make_config

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from dropload import filing, in_order, pipeline
 from dropload.errors import FileBusyError, TransientError
 from dropload.identity import worker_name
-from dropload.in_order import Ended, load_in_order
+from dropload.in_order import load_in_order
 from dropload.intake import drop_of_path
-from dropload.model import Drop, Verdict
+from dropload.model import Drop, Ended, Verdict
 from dropload.recovery import is_filing_due, recover
 from tests.conftest import Yard
 

@@ -148,6 +148,17 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """How one of the drops ended that a worker got together, in seconds since it got them."""
+
+    outcome: Outcome | None
+    began_after: float = 0.0
+    ended_after: float = 0.0
+    crash: str = ""
+    """What nobody foresaw, where there is no outcome."""
+
+
+@dataclass(frozen=True, slots=True)
 class Effort:
     """What one load has cost so far."""
 
