@@ -166,6 +166,31 @@ def test_a_worker_that_is_killed_costs_only_a_try(daemon: Daemon) -> None:
     assert daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.big"') == [(200_000, 200_000)]
 
 
+def test_a_worker_that_is_killed_with_many_small_files_costs_none_of_them_twice(
+    daemon: Daemon,
+) -> None:
+    files = 60
+    daemon.start()
+    for n in range(files):
+        (daemon.inbox() / f"t_20260101_{n:06}.csv").write_text(f"n,text\n{n},x\n")
+
+    def workers() -> list[tuple[str]]:
+        return daemon.try_query('SELECT worker FROM "ref.Load_History" WHERE worker IS NOT NULL')
+
+    busy: list[tuple[str]] = []
+
+    def find_busy() -> bool:
+        busy.extend(workers())
+        return bool(busy)
+
+    daemon.wait_for(find_busy)
+    os.kill(int(busy[0][0].split("#")[1]), signal.SIGKILL)
+    daemon.wait_until_filed(files)
+    counted = daemon.query('SELECT count(*), count(DISTINCT n) FROM "dbo.t"')
+    assert counted == [(files, files)]
+    daemon.wait_for(lambda: daemon.states() == ["filed"] * files)
+
+
 def test_a_file_whose_workers_keep_dying_goes_to_error(daemon: Daemon) -> None:
     daemon.start()
     rows = "n,text\n" + "".join(f"{n},{'x' * 50}{n}\n" for n in range(200_000))
