@@ -43,15 +43,18 @@ class _LateStarter:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._due: dict[threading.Thread, float] = {}
         """When each of them is to be started."""
         self._starter: threading.Thread | None = None
+        self._looks_at = 0.0
 
     def add(self, thread: threading.Thread) -> None:
         """Have a thread started after a beat; RuntimeError when the machine has no room for one."""
         with self._lock:
-            self._due[thread] = time.monotonic() + BEAT_SECONDS
+            due = self._due[thread] = time.monotonic() + BEAT_SECONDS
+            if due < self._looks_at:
+                self._lock.notify()
             # After a fork it is there and does not live.
             if self._starter is None or not self._starter.is_alive():
                 starter = threading.Thread(target=self._run, name="leases", daemon=True)
@@ -70,13 +73,12 @@ class _LateStarter:
             thread.join()
 
     def _run(self) -> None:
-        while True:
-            time.sleep(BEAT_SECONDS / 2)
-            with self._lock:
+        with self._lock:
+            while self._due:
+                self._looks_at = time.monotonic() + BEAT_SECONDS / 2
+                self._lock.wait(BEAT_SECONDS / 2)
                 self._start_due()
-                if not self._due:
-                    self._starter = None
-                    return
+            self._starter = None
 
     def _start_due(self) -> None:
         now = time.monotonic()
