@@ -15,8 +15,9 @@ from dropload.errors import FileBusyError, TransientError
 from dropload.identity import worker_name
 from dropload.in_order import load_in_order
 from dropload.intake import drop_of_path
+from dropload.late_filing import recover
 from dropload.model import Drop, Ended, Verdict
-from dropload.recovery import is_filing_due, recover
+from dropload.recovery import is_filing_due
 from tests.conftest import Yard
 
 FILES = 5

@@ -58,7 +58,8 @@ for name, text in files.items():
     path = dock.tree.inboxes[0].path / name
     path.write_bytes(text)
     drop = drop_of_path(path, dock.tree, None, None, force=False, requested_by="test")
-    outcomes.append(worker_calls.work(drop).verdict)
+    [ended] = worker_calls.work([drop])
+    outcomes.append(ended.outcome.verdict)
 with open(sys.argv[1], "w") as out:
     json.dump([outcomes, sorted(started), sorted(set(sys.modules) - started)], out)
 """

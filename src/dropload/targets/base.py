@@ -432,7 +432,7 @@ class Target(ABC):
         self,
         conn: sa.Connection,  # noqa: ARG002 - for targets that have such a way
         plan: Plan,  # noqa: ARG002
-        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],  # noqa: ARG002
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",  # noqa: ARG002
         load_id: int,  # noqa: ARG002
         batch_rows: int,  # noqa: ARG002
     ) -> Published | None:

@@ -340,7 +340,7 @@ class SQLiteTarget(Target):
         self,
         conn: sa.Connection,
         plan: Plan,
-        batches: Sequence[tuple[pa.RecordBatch, pa.Array]],
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
         load_id: int,
         batch_rows: int,
     ) -> Published | None:
