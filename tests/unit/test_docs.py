@@ -40,7 +40,7 @@ __all__ = ["run"]
 SOURCE = ROOT / "src" / "dropload"
 RUNBOOK = DOCS / "runbook.md"
 LANGUAGES = {"", "console", "ini", "mermaid", "pycon", "sql", "text", "toml", "yaml"}
-NAMES_OF_MEASUREMENTS = (["append"], ["fullload"])
+NAMES_OF_MEASUREMENTS = (["new", "table"], ["append"], ["fullload"])
 """In docs/performance.md, `dropload append` is what is compared with the peers."""
 PARTS = ("- **Means.** ", "- **Look.** ", "- **Do.** ", "- **Worry when** ")
 """What every section of the runbook says, in this order."""
