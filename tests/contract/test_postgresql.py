@@ -62,8 +62,32 @@ def test_rows_of_a_new_table_are_written_once_and_its_side_table_moves_in(site: 
     assert ask(site, 'SELECT * FROM "public"."orders"') == [(1, "a", 1, 1), (2, None, 1, 2)]
     kind = "SELECT relnamespace::regnamespace::text, relpersistence FROM pg_class"
     assert ask(site, f"{kind} WHERE relname ~ '^orders'") == [("public", "p")]
-    assert len(copies_of(site, "id,name\n3,c\n")) == 1, "into a table that is there they are copied"
+    assert len(copies_of(site, "id,name,more\n3,c,x\n")) == 1, "a table that is there stays"
     assert ask(site, "SELECT id, _load_id FROM orders ORDER BY 1") == [(1, 1), (2, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("owner", "copies"),
+    [
+        ("SELECT 1", 0),
+        ("CREATE RULE also AS ON INSERT TO orders DO ALSO SELECT 1", 1),
+        ("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", 1),
+        ("ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES others", 1),
+    ],
+)
+def test_a_small_append_needs_a_side_table_only_where_the_owner_has_a_say(
+    site: Site, owner: str, copies: int
+) -> None:
+    site.execute(
+        "CREATE TABLE others (id bigint PRIMARY KEY)", "INSERT INTO others VALUES (1), (2)"
+    )
+    assert copies_of(site, "id,name\n1,a\n") == []
+    site.execute(owner)
+    assert len(copies_of(site, 'id,name\n2,""\n1,\n')) == copies
+    rows = ask(site, "SELECT id, name, _load_id, _source_row FROM orders ORDER BY 3, 4")
+    assert rows == [(1, "a", 1, 1), (2, "", 2, 1), (1, None, 2, 2)]
+    history = ask(site, "SELECT rows_before, rows_after FROM ref.load_history ORDER BY load_id")
+    assert history == [(0, 1), (1, 3)]
 
 
 @pytest.mark.parametrize(

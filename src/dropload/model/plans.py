@@ -122,6 +122,12 @@ class Plan:
         return any(column.action in CHANGING_ACTIONS for column in self.columns)
 
     @property
+    def only_adds(self) -> bool:
+        """Return whether rows are added to a table that dropload made, which stays as it is."""
+        is_as_it_was = self.has_lineage and not self.creates_table and not self.changes_table
+        return is_as_it_was and self.load_type is LoadType.APPEND
+
+    @property
     def replaces_rows(self) -> bool:
         """Return whether the rows that the table has now go away."""
         return self.load_type is LoadType.FULLLOAD

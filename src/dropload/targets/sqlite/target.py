@@ -349,8 +349,7 @@ class SQLiteTarget(Target):
         Every side table that is made and dropped has SQLite prepare each statement of each
         connection anew, and read the whole schema.
         """
-        is_as_it_was = plan.has_lineage and not plan.creates_table and not plan.changes_table
-        if plan.load_type is not LoadType.APPEND or not is_as_it_was:
+        if not plan.only_adds:
             return None
 
         def write() -> int:
