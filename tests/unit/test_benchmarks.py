@@ -16,7 +16,7 @@ from benchmarks.data import DataSet, make_narrow
 from benchmarks.findings import Comparison, Findings
 from benchmarks.goals import judge_goals
 from benchmarks.jobs import SQLITE, Measured
-from benchmarks.peers import APPEND, PEERS
+from benchmarks.peers import NEW, PEERS
 from benchmarks.report import BEGIN, END, write_section
 from benchmarks.running import Result
 
@@ -58,7 +58,7 @@ def test_wrong_rows_are_found(data: DataSet, fault: str) -> None:
 
 
 def test_a_goal_is_met_missed_or_not_measured() -> None:
-    seconds = {APPEND: 2.0, "pandas.to_sql": 10.0, "dlt": 19.0}
+    seconds = {NEW: 2.0, "pandas.to_sql": 10.0, "dlt": 19.0}
     results = [
         Result(peer, [Measured(seconds[peer.name], 1.0, 50.0, "t")], SAME)
         for peer in PEERS
