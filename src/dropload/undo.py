@@ -14,6 +14,7 @@ from dropload.model import LoadRecord, LoadType, State, TableInfo, TableName
 from dropload.refusals import note_refusal, noted_refusal
 from dropload.reports import count_of
 from dropload.retries import call_with_retries
+from dropload.targets import restoring
 from dropload.targets.base import Target
 from dropload.times import spoken_time
 
@@ -172,8 +173,8 @@ class _Undoing:
                 _no_lineage(self._table), hint="Delete the rows by hand.", code="not_undone"
             )
         target, conn, row = self._dock.target, self._conn, self._row
-        target.check_dependents(conn, self._table)
-        found = target.count_rows_of(conn, self._table, row.load_id)
+        restoring.check_dependents(target, conn, self._table)
+        found = restoring.count_rows_of(target, conn, self._table, row.load_id)
         plan = replace(plan, rows_removed=found, rows_restored=0)
         return replace(plan, notes=tuple(_notes(plan, target.drop_words(self._table))))
 
@@ -187,7 +188,7 @@ class _Undoing:
                 hint=_why_no_backup(self._dock.config.retention),
                 code="not_undone",
             )
-        target.check_restore(conn, self._table, backup)
+        restoring.check_restore(target, conn, self._table, backup)
         rows_now = plan.rows_now or 0
         self._check_rows_of_others(info, rows_now)
         kept = target.count_rows(conn, backup)
@@ -199,7 +200,8 @@ class _Undoing:
         row = self._row
         own = row.rows_after or 0
         if info.has_lineage:
-            own = self._dock.target.count_rows_of(self._conn, self._table, row.load_id)
+            target, conn = self._dock.target, self._conn
+            own = restoring.count_rows_of(target, conn, self._table, row.load_id)
         others = rows_now - own
         if others > 0 and not self._force:
             raise RefusedError(
@@ -234,9 +236,9 @@ class _Undoing:
     def _change_rows(self, target: Target, plan: UndoPlan) -> None:
         conn = self._conn
         if plan.backup is None:
-            target.remove_rows(conn, self._table, self._row.load_id)
+            restoring.remove_rows(target, conn, self._table, self._row.load_id)
         else:
-            target.restore(conn, self._table, plan.backup)
+            restoring.restore(target, conn, self._table, plan.backup)
             target.drop_table(conn, plan.backup)
         found = target.count_rows(conn, self._table)
         right = plan.rows_after or 0

@@ -13,6 +13,7 @@ import pytest
 from dropload.dock import open_dock
 from dropload.journal import apply_scripts
 from dropload.model import Outcome, Verdict
+from dropload.targets import restoring
 from tests.conftest import make_config
 from tests.contract.test_loading import Site
 
@@ -371,7 +372,9 @@ def test_numbers_come_back_with_the_rows_of_a_backup(site: Site) -> None:
     assert loaded.verdict is Verdict.LOADED, loaded
     assert loaded.load_id is not None
     with target.write() as conn:
-        assert target.restore(conn, orders, target.backup_name(orders, loaded.load_id)) == 2
+        assert (
+            restoring.restore(target, conn, orders, target.backup_name(orders, loaded.load_id)) == 2
+        )
     assert site.texts(orders) == before
 
 

@@ -23,7 +23,7 @@ from dropload.model import (
     TableColumn,
     TableName,
 )
-from dropload.targets import open_target
+from dropload.targets import open_target, restoring
 from dropload.targets.base import Target
 from tests.conftest import make_config
 
@@ -190,7 +190,7 @@ def test_restoring_a_backup_gives_the_old_rows_back_in_the_same_table(target: Ta
     load(target, make_plan(), 1, records(["1", "2"], ["a", None]))
     load(target, make_plan(rows=1), 2, records(["3"], ["c"]))
     with target.write() as conn:
-        assert target.restore(conn, ORDERS, target.backup_name(ORDERS, 2)) == 2
+        assert restoring.restore(target, conn, ORDERS, target.backup_name(ORDERS, 2)) == 2
     assert rows_of(target, ORDERS, "id", "name", "_load_id", "_source_row") == [
         (1, "a", 1, 1),
         (2, None, 1, 2),
@@ -213,7 +213,7 @@ def test_a_backup_is_restored_into_a_table_that_got_wider_since(target: Target) 
     )
     load(target, plan, 3, records(["x"], ["y"], ["z"], ["m"]))
     with target.write() as conn:
-        assert target.restore(conn, ORDERS, target.backup_name(ORDERS, 2)) == 1
+        assert restoring.restore(target, conn, ORDERS, target.backup_name(ORDERS, 2)) == 1
     assert rows_of(target, ORDERS, *new) == [("7", "0.1", "2024-02-29", None)]
 
 
@@ -224,9 +224,9 @@ def test_a_backup_whose_column_has_no_place_is_not_restored(target: Target) -> N
     with target.write() as conn:
         conn.exec_driver_sql(f"ALTER TABLE {target.quoted(ORDERS)} DROP COLUMN name")
     with pytest.raises(TargetError, match="has no column 'name'"), target.write() as conn:
-        target.restore(conn, ORDERS, target.backup_name(ORDERS, 2))
+        restoring.restore(target, conn, ORDERS, target.backup_name(ORDERS, 2))
     with pytest.raises(TargetError, match="is not there any more"), target.write() as conn:
-        target.restore(conn, ORDERS, target.backup_name(ORDERS, 99))
+        restoring.restore(target, conn, ORDERS, target.backup_name(ORDERS, 99))
     assert rows_of(target, ORDERS, "id") == [(3,)]
 
 

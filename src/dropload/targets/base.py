@@ -38,9 +38,10 @@ COUNTED_ROWS = 100_000
 
 
 _AFTER_COMMIT = "dropload.after_commit"
-_IN_THE_WAY = (
+IN_THE_WAY = (
     "Rows of another table refer to them, or a trigger forbids it: that must be changed first."
 )
+"""What to say of rows that cannot be deleted."""
 
 
 def slow_statement_error(database: str) -> TransientError:
@@ -529,96 +530,23 @@ class Target(ABC):
         A fullload keeps the replaced rows in the backup schema when `keep_backup` is set.
         """
 
-    def check_restore(
-        self, conn: sa.Connection, table: TableName, backup: TableName
-    ) -> tuple[TableInfo, TableInfo]:
-        """Return a backup and its table as they are now.
-
-        Raises TargetError when the rows of the one have no place in the other.
-        """
-        kept, now = self.reflect(conn, backup), self.reflect(conn, table)
-        if kept is None or now is None:
-            raise TargetError(
-                f"{backup if kept is None else table} is not there any more.", code="table_changed"
-            )
-        known = {*(column.name for column in now.columns), *now.computed}
-        homeless = [column.name for column in kept.columns if column.name not in known]
-        if homeless:
-            raise TargetError(
-                f"{table} has no column {', '.join(map(repr, homeless))}, which {backup} has.",
-                hint="Add the column again, or copy the rows from the backup by hand.",
-                code="table_changed",
-            )
-        self.check_dependents(conn, table)
-        return kept, now
-
-    def check_dependents(self, conn: sa.Connection, table: TableName) -> None:
-        """Raise TargetError when rows of other tables would go or change with those of this one."""
-        if dependents := self.find_rules(conn, table).dependents:
-            raise TargetError(
-                f"Rows of other tables hang on those of {table}: {', '.join(dependents)}.",
-                hint="Change that foreign key, or take the rows out by hand.",
-                code="dependent_rows",
-            )
-
-    def restore(self, conn: sa.Connection, table: TableName, backup: TableName) -> int:
-        """Give a table back the rows of a backup and return how many it has now.
-
-        The table itself, and what hangs on it, stays; columns that it got later are null, and
-        values read as their files wrote them under types that are wider now. The backup is left
-        for the caller to drop. Raises TargetError when the rows have no place to go.
-        """
-        kept, now = self.check_restore(conn, table, backup)
-        wanted = {column.name: column.type for column in now.columns}
-        columns = [column for column in kept.columns if column.name in wanted]
-        numbers = [column.name for column in kept.columns if column.name in now.numbered_always]
-        lineage = LINEAGE if kept.has_lineage and now.has_lineage else ()
-        values = [self.read_as(conn, backup, c, wanted[c.name]) for c in columns]
-        as_they_are = [self.quoted_column(name) for name in (*numbers, *lineage)]
-        names = [*(self.quoted_column(column.name) for column in columns), *as_they_are]
-        self._delete_rows(conn, table, hint=_IN_THE_WAY)
-        with self.accept_numbers(conn, table, [column.name for column in columns]):
-            self.change_rows(
-                conn,
-                f"INSERT INTO {self.quoted(table)} ({', '.join(names)}) "  # noqa: S608
-                f"{self.override_numbers if numbers else ''} "
-                f"SELECT {', '.join([*values, *as_they_are])} FROM {self.quoted(backup)}",
-            )
-        return self.count_rows(conn, table)
-
-    override_numbers: ClassVar[str] = ""
-    """Words by which an INSERT may fill a column that the table always numbers itself."""
-
-    def count_rows_of(self, conn: sa.Connection, table: TableName, load_id: int) -> int:
-        """Return how many rows of a table with lineage a load has brought."""
-        # Not COUNT, whose result has no room for the largest tables on some servers.
-        counted = conn.exec_driver_sql(
-            f"SELECT SUM(CAST(1 AS bigint)) FROM {self.quoted(table)} {self._brought_by(load_id)}"  # noqa: S608
-        )
-        return int(counted.scalar_one() or 0)
-
-    def remove_rows(self, conn: sa.Connection, table: TableName, load_id: int) -> None:
-        """Delete the rows that a load has brought into a table with lineage.
-
-        Raises TargetError when they are not free to go.
-        """
-        self.check_dependents(conn, table)
-        self._delete_rows(conn, table, self._brought_by(load_id), hint=_IN_THE_WAY)
-
-    def _brought_by(self, load_id: int) -> str:
-        return f"WHERE {self.quoted_column(LOAD_ID)} = {load_id:d}"
+    # --- what publishing and taking back need
 
     def empty_table(self, conn: sa.Connection, table: TableName) -> None:
         """Delete all rows of a target table.
 
         Not TRUNCATE: readers would wait for it or see nothing, and it needs more rights. Raises
-        TargetError when the rows are not free to go.
+        TargetError when they are not free to go.
         """
-        self._delete_rows(conn, table, hint=f"{_IN_THE_WAY} Or load the file as append.")
+        self.delete_rows(conn, table, hint=f"{IN_THE_WAY} Or load the file as append.")
 
-    def _delete_rows(
+    def delete_rows(
         self, conn: sa.Connection, table: TableName, which: str = "", *, hint: str
     ) -> None:
+        """Delete the rows of a target table, or those of a WHERE clause.
+
+        Raises TargetError, with the hint, when they are not free to go.
+        """
         try:
             self.change_rows(conn, f"DELETE FROM {self.quoted(table)} {which}".rstrip())  # noqa: S608
         except self.driver_errors as exc:
@@ -628,6 +556,9 @@ class Target(ABC):
             raise TargetError(
                 f"The rows of {table} cannot be replaced. {error.message}", hint=hint
             ) from exc
+
+    override_numbers: ClassVar[str] = ""
+    """Words by which an INSERT may fill a column that the table always numbers itself."""
 
     @abstractmethod
     def read_as(
