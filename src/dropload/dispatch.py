@@ -296,8 +296,7 @@ class Dispatcher:
             return []
         [drop], [trace_id] = running.drops, running.trace_ids
         self._known.discard(drop.path)
-        if crash:
-            self._alone.add(drop.path)
+        (self._alone.add if crash else self._alone.discard)(drop.path)
         return [
             Finished(
                 drop,

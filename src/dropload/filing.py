@@ -71,13 +71,21 @@ class FiledTogether:
         self._target = target
         self._journal = journal
         self._lock = threading.Lock()
-        self._folders: set[Path] = set()
+        self._folders: dict[Path, None] = {}
+        """A move names where the file is now, then where it was: no folder stands before one of its
+        own that files came into."""
         self._moved: list[tuple[int, Path | None, Path | None, Effort | None]] = []
 
     def sync(self, folder: Path) -> None:
         """Note that a rename has changed a folder."""
         with self._lock:
-            self._folders.add(folder)
+            self._folders.pop(folder, None)
+            self._folders[folder] = None
+
+    def is_noted(self, load_id: int) -> bool:
+        """Return whether the journal knows that the file of a load was moved."""
+        with self._lock:
+            return all(load_id != moved[0] for moved in self._moved)
 
     def add(
         self, load_id: int, moved: Path | None, report: Path | None, effort: Effort | None
@@ -95,7 +103,7 @@ class FiledTogether:
             self._note()
 
     def _note(self) -> None:
-        for folder in sorted(self._folders):
+        for folder in self._folders:
             try:
                 sync_folder(folder)
             except OSError as exc:
@@ -104,7 +112,7 @@ class FiledTogether:
             with self._target.write() as conn:
                 for load_id, moved, report, effort in self._moved:
                     self._journal.loads.mark_filed(conn, load_id, moved, report, effort)
-        self._folders, self._moved = set(), []
+        self._folders, self._moved = {}, []
 
 
 def _move_companion(source: Path, moved: Path) -> None:

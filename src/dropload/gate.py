@@ -140,6 +140,8 @@ class Gate:
             slot = slots.get(path.name) if inbox.path == path.parent else None
             if slot is not None:
                 # The next look only begins: it is no check of the file that was refused.
+                self.waiting_count += slot.standing.is_accepted
+                self._next_due = float("-inf")
                 slot.standing = slot.standing._replace(
                     is_accepted=False, checks_done=-1, next_check_at=float("-inf")
                 )

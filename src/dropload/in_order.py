@@ -17,10 +17,9 @@ from dropload.logs import get_logger
 from dropload.model import Drop, Ended, Outcome, Verdict
 from dropload.pipeline import load_drop, tell_unusual
 
-_WAIT = (Verdict.RETRY, Verdict.PAUSED, Verdict.SKIPPED)
-"""Ends after which the files behind have to wait, too: those of one table keep their order."""
-
-
+_GOES_ON = (Verdict.LOADED, Verdict.DUPLICATE)
+"""Ends after which the next file is loaded at once: those of one table keep their order, and who is
+to be told of a file that failed, or is held, is told now."""
 MOST_SECONDS = 1.0
 """After so long what has not begun goes back, so that a stop, or a cancelled wait, comes soon."""
 
@@ -44,7 +43,7 @@ def load_in_order(
         later.note()
     except DroploadError as exc:
         get_logger().error("file_not_moved", code=exc.dl_code, reason=str(exc))
-        return [_not_noted(one, exc, worker) for one in ended]
+        return [_not_noted(one, exc, worker, later) for one in ended]
     return _look_back(dock, ended, trace_ids)
 
 
@@ -64,7 +63,7 @@ def _load_each(
             break
         outcome, crash = _load(dock, drop, worker, trace_id, later)
         ended.append(Ended(outcome, began, time.monotonic() - since, crash))
-        if outcome is None or outcome.verdict in _WAIT:
+        if outcome is None or outcome.verdict not in _GOES_ON:
             break
     return ended
 
@@ -88,10 +87,12 @@ def _look_back(dock: Dock, ended: Sequence[Ended], trace_ids: Sequence[str]) -> 
     return [one if one.outcome is None else replace(one, outcome=next(told)) for one in ended]
 
 
-def _not_noted(one: Ended, error: DroploadError, worker: str) -> Ended:
-    """Return what became of a file that is moved, and recovery has to note that."""
+def _not_noted(one: Ended, error: DroploadError, worker: str, later: FiledTogether) -> Ended:
+    """Return what became of a file; of one that is moved recovery may have to note that."""
     outcome = one.outcome
-    if outcome is None or outcome.filed_path is None:
+    if outcome is None or outcome.filed_path is None or outcome.load_id is None:
+        return one
+    if later.is_noted(outcome.load_id):
         return one
     unmoved = replace(outcome, moved=False, filed_path=None, hint=str(error), claimed_by=worker)
     return replace(one, outcome=unmoved)

@@ -46,6 +46,9 @@ def move_file(
                 return moved
             return _move_current(source, destination, expected, sync)
         if moved is not None:
+            # Who moved it may have been cut off before that was on the disk.
+            sync(moved.parent)
+            sync(source.parent)
             return moved
         if current is None:
             source.lstat()  # a folder that is gone or closed to us is not a file that vanished

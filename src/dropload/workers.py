@@ -27,7 +27,7 @@ _PARENT_CHECK_SECONDS = 1.0
 
 
 class WorkerError(Exception):
-    """A worker process was given something to do before it was ready."""
+    """Something that nobody foresaw ended what a worker did; its log has the traceback."""
 
 
 _dock: Dock | None = None
@@ -64,7 +64,11 @@ def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[Ended]:
     """
     if _dock is None:
         raise WorkerError("the worker was not started")
-    return load_in_order(_dock, drops, worker_name(), trace_ids)
+    try:
+        return load_in_order(_dock, drops, worker_name(), trace_ids)
+    except Exception as exc:  # noqa: BLE001 - everything must come back in words
+        get_logger().exception("loads_broke_off", files=len(drops))
+        raise WorkerError(f"{type(exc).__name__}: {exc}") from None
 
 
 def file_late_here(*, in_short: bool) -> Recovered:

@@ -445,6 +445,24 @@ def test_a_trigger_that_drops_rows_unseen_is_not_taken_for_success(site: Site) -
         assert target.count_rows(conn, site.table("orders")) == 0
 
 
+def test_a_key_that_replaces_rows_is_not_taken_for_success(site: Site) -> None:
+    """H4"""
+    target = site.dock.target
+    if target.name != "sqlite":
+        pytest.skip("only its keys can be declared so")
+    orders = target.quoted(site.table("orders"))
+    site.execute(
+        f"CREATE TABLE {orders} (n integer PRIMARY KEY ON CONFLICT REPLACE, name)",
+        f"INSERT INTO {orders} VALUES (1, 'old')",
+    )
+    paused = site.drop("orders.csv", "n,name\n1,a\n2,b\n")
+    assert paused.verdict is Verdict.PAUSED, paused
+    assert "has taken 1 row where 2 are right" in paused.message
+    with target.read() as conn:
+        rows = conn.exec_driver_sql(f"SELECT n, name FROM {orders}").all()
+    assert [tuple(row) for row in rows] == [(1, "old")]
+
+
 def test_types_without_a_word_of_ours_take_what_they_can_read(site: Site) -> None:
     if site.dock.target.name != "postgresql":
         pytest.skip("these types are PostgreSQL's")

@@ -78,7 +78,10 @@ def test_each_file_costs_two_writing_transactions_and_all_together_one_more(
     assert verdicts(ended) == [Verdict.LOADED] * FILES
     assert len(begun) == 2 * FILES + 1
     inbox = yard.inbox().path
-    assert synced == [inbox, inbox / "processed"], "a folder is synced once for all of them"
+    where_first = (
+        "a folder is synced once for all of them, where the files are now before where not"
+    )
+    assert synced == [inbox / "processed", inbox], where_first
     assert yard.states() == ["filed"] * FILES
     assert yard.table("dbo.t") == [(n, f"x{n}") for n in range(1, FILES + 1)]
     assert yard.query('SELECT count(*) FROM "ref.Load_History" WHERE worker IS NOT NULL') == [(0,)]
@@ -92,7 +95,8 @@ def test_each_file_costs_two_writing_transactions_and_all_together_one_more(
 def test_a_bad_file_harms_only_itself(yard: Yard) -> None:
     drops = drops_of(yard, text_of(1), "id,name\n1\n", text_of(1), text_of(4))
     ended = load(yard, drops)
-    assert verdicts(ended) == [Verdict.LOADED, Verdict.FAILED, Verdict.DUPLICATE, Verdict.LOADED]
+    assert verdicts(ended) == [Verdict.LOADED, Verdict.FAILED], "it is told of at once"
+    assert verdicts(load(yard, drops[2:])) == [Verdict.DUPLICATE, Verdict.LOADED]
     assert yard.table("dbo.t") == [(1, "x1"), (4, "x4")]
     [report] = (yard.inbox().path / "error").glob("*.report.txt")
     assert "t_20240102" in report.name
@@ -226,3 +230,29 @@ def test_while_they_are_loaded_nothing_is_due_for_recovery(
     load(yard, good_drops(yard))
     assert due[-1] is False
     assert len(list((yard.inbox().path / "processed").iterdir())) == FILES
+
+
+def test_a_move_that_was_cut_off_before_the_disk_had_it_is_synced_before_it_is_noted(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class CutOffError(BaseException):
+        pass
+
+    def cut_off(_self: object) -> None:
+        raise CutOffError
+
+    drops = good_drops(yard)
+    with monkeypatch.context() as patch, pytest.raises(CutOffError):
+        patch.setattr(filing.FiledTogether, "note", cut_off)
+        load(yard, drops)
+    with yard.dock.target.write() as conn:
+        for drop in drops:
+            yard.dock.journal.claims.free_claim(conn, drop.path, worker_name())
+    done: list[str] = []
+    inbox = yard.inbox().path
+    monkeypatch.setattr(filing, "sync_folder", lambda folder: done.append(folder.name))
+    sa.event.listen(yard.dock.target.engine, "commit", lambda _: done.append("commit"))
+    recover(yard.dock)
+    assert yard.states() == ["filed"] * FILES
+    first = done.index("processed")
+    assert done[first : first + 3] == ["processed", inbox.name, "commit"]

@@ -493,19 +493,22 @@ class Target(ABC):
         return found if found <= most else None
 
     @abstractmethod
-    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
-        """Return whether a trigger may add rows to a table, or drop some."""
+    def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether what hangs on a table may add rows to it, drop or redirect some.
+
+        The database would count the rows of the statement all the same.
+        """
 
     def add_rows(
         self, conn: sa.Connection, plan: Plan, staged: int, copy: Callable[[], int]
     ) -> Published:
         """Add the staged rows to a table by `copy`, which returns how many the table has taken.
 
-        An append costs what its file costs, not what its table holds: only where a trigger could
-        make that number untrue is the whole table counted, before and after.
+        An append costs what its file costs, not what its table holds: only where something of the
+        owner's could make that number untrue is the whole table counted, before and after.
         """
         table = plan.table
-        if self.has_triggers(conn, table):
+        if self.may_change_rows(conn, table):
             before = self.count_rows(conn, table)
             copy()
             after = self.count_rows(conn, table)

@@ -161,8 +161,8 @@ class ServerTarget(Target):
             tuple(f"{child} ({key}, {action})" for child, key, action in references),
         )
 
-    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
-        """Ask the catalogue."""
+    def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether the catalogue has an enabled trigger."""
         return conn.execute(self.list_triggers, {"name": self.quoted(table)}).first() is not None
 
     list_triggers: ClassVar[sa.TextClause]

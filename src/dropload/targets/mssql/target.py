@@ -344,15 +344,22 @@ class SQLServerTarget(ServerTarget):
             while True:
                 found = cursor.fetchall() if cursor.description else found
                 if not cursor.nextset():
-                    return int(found[0][0])
+                    break
         finally:
             cursor.close()
+        if not found or found[0][0] is None:
+            raise TargetError(
+                "SQL Server did not say how many rows a statement has changed.",
+                hint="Look for triggers on the table that end the batch.",
+                code="row_count",
+            )
+        return int(found[0][0])
 
-    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
+    def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Ask the table, too: who may only insert into it does not see the triggers themselves."""
         query = "SELECT OBJECTPROPERTY(OBJECT_ID(?), 'TableHasInsertTrigger')"
         said = conn.exec_driver_sql(query, (self.quoted(table),)).scalar()
-        return bool(said) or super().has_triggers(conn, table)
+        return bool(said) or super().may_change_rows(conn, table)
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
         """Copy by SELECT INTO."""

@@ -76,10 +76,12 @@ _LIST_PUBLISHING = sa.text(
     "   AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(:name, 0)"
 )
 """Sessions that hold the lock that `lock_queue` takes."""
+_LIST_NAMED = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:name)")
 _IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")
 """Whether a crash leaves a table its rows."""
 _IS_UNNOTICED = sa.text(
     "SELECT to_regclass(:between) IS NULL"
+    " AND current_setting('wal_level') <> 'logical'"
     " AND NOT EXISTS (SELECT 1 FROM pg_publication)"
     " AND NOT EXISTS (SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D')"
     " AND NOT EXISTS (SELECT 1 FROM pg_default_acl a JOIN pg_namespace n"
@@ -89,8 +91,14 @@ _IS_UNNOTICED = sa.text(
 """Whether nobody sees a difference between a table that is made and one that moves in: no
 subscriber is sent rows of tables, no event trigger waits for new ones, neither schema gives its
 tables rights of its own, and the name that it has in between is free."""
+_GOES_ASIDE = "(relkind <> 'r' OR relhassubclass OR relhasrules)"
+"""Whether rows that come may go elsewhere, or others with them: into partitions, which have
+triggers of their own, or wherever a rule says."""
+_MAY_CHANGE_ROWS = sa.text(
+    f"SELECT {_GOES_ASIDE} FROM pg_class WHERE oid = to_regclass(:name)"  # noqa: S608 - our own words
+)
 _TAKES_COPIES = sa.text(
-    "SELECT NOT (relhasrules OR relhastriggers OR relrowsecurity) FROM pg_class"
+    f"SELECT NOT ({_GOES_ASIDE} OR relhastriggers OR relrowsecurity) FROM pg_class"  # noqa: S608
     " WHERE oid = to_regclass(:name)"
 )
 """Whether nothing of the owner's has a say in rows that come: COPY knows no rules, and is refused
@@ -342,6 +350,15 @@ class PostgreSQLTarget(ServerTarget):
             f"ALTER TABLE {self.quoted(moved)} RENAME TO {quote(name)}",
         ):
             conn.exec_driver_sql(words)
+        # Since version 18 NOT NULL has names, which begin with that of the table.
+        found = conn.execute(_LIST_NAMED, {"name": self.quoted(plan.table)}).scalars().all()
+        for old in found:
+            if old.startswith(stage.name):
+                new = name + old.removeprefix(stage.name)
+                conn.exec_driver_sql(
+                    f"ALTER TABLE {self.quoted(plan.table)}"
+                    f" RENAME CONSTRAINT {quote(old)} TO {quote(new)}"
+                )
 
     def _is_like_its_table(self, conn: sa.Connection, plan: Plan, stage: TableName) -> bool:
         """Return whether a side table can become the table: same columns, rights and followers."""
@@ -398,6 +415,11 @@ class PostgreSQLTarget(ServerTarget):
                 raise TransientError(
                     f"PostgreSQL took {cursor.rowcount} of {records.num_rows} rows of a batch."
                 )
+
+    def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether there is a trigger, a rule or a partition."""
+        goes_aside = conn.execute(_MAY_CHANGE_ROWS, {"name": self.quoted(table)}).scalar()
+        return bool(goes_aside) or super().may_change_rows(conn, table)
 
     def append_rows(
         self,

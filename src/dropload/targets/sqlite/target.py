@@ -63,6 +63,9 @@ _RULES = re.compile(
 _LIST_TRIGGERS = sa.text(
     "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n ORDER BY name"
 )
+_DEFINITIONS = sa.text(
+    "SELECT type, sql FROM sqlite_master WHERE lower(tbl_name)=:n AND type IN ('table', 'trigger')"
+)
 _STORED_NAME = sa.text("SELECT name FROM sqlite_master WHERE type='table' AND lower(name)=:n")
 # No view: rows cannot be put there.
 _COLUMNS = sa.text(
@@ -237,9 +240,10 @@ class SQLiteTarget(Target):
         rules = (f"the rules of {table}",) if self._has_rules(conn, table) else ()
         return TableRules(tuple(self._triggers(conn, table)), rules)
 
-    def has_triggers(self, conn: sa.Connection, table: TableName) -> bool:
-        """Return whether the schema has a trigger on it."""
-        return bool(self._triggers(conn, table))
+    def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether there is a trigger, or a key that may replace rows (ON CONFLICT)."""
+        found = conn.execute(_DEFINITIONS, {"n": str(table).lower()}).all()
+        return any(kind == "trigger" or _declares_rules(sql) for kind, sql in found)
 
     def _triggers(self, conn: sa.Connection, table: TableName) -> Sequence[str]:
         return conn.execute(_LIST_TRIGGERS, {"n": str(table).lower()}).scalars().all()
@@ -448,8 +452,7 @@ class SQLiteTarget(Target):
     def _has_rules(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether an owner gave the table defaults, checks, keys or the like."""
         query = sa.text("SELECT sql FROM sqlite_master WHERE type='table' AND lower(name)=:n")
-        sql = conn.execute(query, {"n": str(table).lower()}).scalar_one()
-        return _RULES.search(_QUOTED.sub("", sql)) is not None
+        return _declares_rules(conn.execute(query, {"n": str(table).lower()}).scalar_one())
 
     def _rename(self, conn: sa.Connection, old: TableName, new: TableName) -> None:
         conn.exec_driver_sql(f"ALTER TABLE {self.quoted(old)} RENAME TO {self.quoted(new)}")
@@ -573,6 +576,10 @@ def _split_statements(script: str) -> Iterator[str]:
         line.startswith("--") or not line.strip() for line in pending.splitlines()
     ):
         yield pending
+
+
+def _declares_rules(sql: str) -> bool:
+    return _RULES.search(_QUOTED.sub("", sql)) is not None
 
 
 def _mentions(sql: str, name: str) -> bool:
