@@ -12,7 +12,7 @@ from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError
 from dropload.filing import FiledTogether
-from dropload.leases import done_meanwhile
+from dropload.late_threads import done_meanwhile
 from dropload.logs import get_logger
 from dropload.model import Drop, Ended, Outcome, Verdict
 from dropload.pipeline import load_drop, tell_unusual
@@ -22,6 +22,9 @@ _GOES_ON = (Verdict.LOADED, Verdict.DUPLICATE)
 to be told of a file that failed, or is held, is told now."""
 MOST_SECONDS = 1.0
 """After so long what has not begun goes back, so that a stop, or a cancelled wait, comes soon."""
+
+NOTE_SECONDS = 1.0
+"""After so long what is moved is noted, though a load is still under way."""
 
 
 def load_in_order(
@@ -37,7 +40,7 @@ def load_in_order(
     if len(given) == 1:
         return _look_back(dock, _load_each(dock, given, worker, None), trace_ids)
     later = FiledTogether(dock.target, dock.journal)
-    with done_meanwhile(partial(_note_early, later)):
+    with done_meanwhile(partial(_note_early, later), NOTE_SECONDS):
         ended = _load_each(dock, given, worker, later)
     try:
         later.note()

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dropload.errors import ClaimLostError, DroploadError, TransientError
 from dropload.journal import Journal
+from dropload.late_threads import LATE
 from dropload.logs import get_logger
 from dropload.model import Load
 from dropload.progress import ProgressMeter
@@ -34,79 +35,6 @@ class Lease:
     def give_up(self) -> None:
         """Note that the claim is gone."""
         self._lost.set()
-
-
-class _LateStarter:
-    """Starts the threads of loads that are still under way after a beat; most are over before.
-
-    To start a thread and wait for its end takes a tenth of the time of a small load.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Condition()
-        self._due: dict[threading.Thread, float] = {}
-        """When each of them is to be started."""
-        self._starter: threading.Thread | None = None
-        self._looks_at = 0.0
-
-    def add(self, thread: threading.Thread) -> None:
-        """Have a thread started after a beat; RuntimeError when the machine has no room for one."""
-        with self._lock:
-            due = self._due[thread] = time.monotonic() + BEAT_SECONDS
-            if due < self._looks_at:
-                self._lock.notify()
-            # After a fork it is there and does not live.
-            if self._starter is None or not self._starter.is_alive():
-                starter = threading.Thread(target=self._run, name="leases", daemon=True)
-                try:
-                    starter.start()
-                except RuntimeError:
-                    del self._due[thread]
-                    raise
-                self._starter = starter
-
-    def end(self, thread: threading.Thread) -> None:
-        """Return when the thread is over, or will never begin."""
-        with self._lock:
-            never_began = self._due.pop(thread, None) is not None
-        if not never_began:
-            thread.join()
-
-    def _run(self) -> None:
-        with self._lock:
-            while self._due:
-                self._looks_at = time.monotonic() + BEAT_SECONDS / 2
-                self._lock.wait(BEAT_SECONDS / 2)
-                self._start_due()
-            self._starter = None
-
-    def _start_due(self) -> None:
-        now = time.monotonic()
-        for thread in [thread for thread, due in self._due.items() if due <= now]:
-            try:
-                thread.start()
-            except RuntimeError as exc:  # tried again at the next look
-                get_logger().debug("lease_not_renewed", reason=str(exc))
-                return
-            del self._due[thread]
-
-
-_LATE = _LateStarter()
-
-
-@contextmanager
-def done_meanwhile(action: Callable[[], None]) -> Iterator[None]:
-    """Do something in another thread when the block takes longer than a beat, else not at all."""
-    thread = threading.Thread(target=action, name="meanwhile", daemon=True)
-    try:
-        _LATE.add(thread)
-    except RuntimeError:  # limits of the machine
-        yield
-        return
-    try:
-        yield
-    finally:
-        _LATE.end(thread)
 
 
 @contextmanager
@@ -147,11 +75,11 @@ def kept_lease(
 
     thread = threading.Thread(target=keep, name=f"lease-{load.load_id}", daemon=True)
     try:
-        _LATE.add(thread)
+        LATE.add(thread, BEAT_SECONDS)
     except RuntimeError as exc:  # limits of the machine: not the file's fault
         raise TransientError(f"The worker cannot start a thread: {exc}.") from exc
     try:
         yield lease
     finally:
         over.set()
-        _LATE.end(thread)
+        LATE.end(thread)

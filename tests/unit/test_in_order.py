@@ -182,7 +182,7 @@ def test_where_the_move_cannot_be_noted_the_outcome_says_so_and_recovery_notes_i
 def test_a_file_that_takes_long_does_not_keep_those_before_it_from_being_filed(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(in_order, "NOTE_SECONDS", 0.01)
     drops = good_drops(yard)[:2]
     inner, states = pipeline.load_drop, list[str]()
     is_slow, is_noted = threading.Event(), threading.Event()

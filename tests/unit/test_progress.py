@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dropload import leases
+from dropload import late_threads
 from dropload.errors import FileError, TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
@@ -147,12 +147,15 @@ def test_the_lease_writes_what_the_meter_has(yard: Yard) -> None:
     assert row.progress_at is not None
 
 
-def test_a_load_that_is_over_soon_starts_no_thread_for_its_lease(yard: Yard) -> None:
+def test_a_load_that_is_over_soon_starts_no_thread_for_its_lease(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.leases.BEAT_SECONDS", 3600.0)
     load = claim(yard)
     with keep(yard, load, ProgressMeter()):
         names = {thread.name for thread in threading.enumerate()}
     assert f"lease-{load.load_id}" not in names
-    assert "leases" in names, "and one looks whether it takes long"
+    assert "late-starter" in names, "and one looks whether it takes long"
 
 
 @pytest.mark.usefixtures("quick")
@@ -182,9 +185,9 @@ def test_what_is_to_be_done_meanwhile_is_left_out_where_there_is_no_thread(
         raise RuntimeError("can't start new thread")
 
     done: list[int] = []
-    monkeypatch.setattr(leases, "_LATE", leases._LateStarter())
+    monkeypatch.setattr(late_threads, "LATE", late_threads.LateStarter())
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with leases.done_meanwhile(lambda: done.append(1)):
+    with late_threads.done_meanwhile(lambda: done.append(1), 0.01):
         done.append(2)
     assert done == [2]
 
