@@ -1,10 +1,13 @@
 """SQLite's fast way: another process writes the columns, and the rows are the same."""
 
 import os
+import shutil
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +18,7 @@ from dropload import staging
 from dropload.errors import LockedError, TransientError
 from dropload.model import State, Verdict
 from dropload.targets.sqlite import SQLiteTarget, bulk
+from dropload.targets.sqlite.checkpoints import EVERY_BYTES, Checkpointer
 from tests.conftest import Yard, open_yard
 
 NOTES = ["", '""', "x", "Łódź", "東京 🚢", "line\nbreak", "'quoted'", "0" * 300, "NULL", " blank "]
@@ -201,3 +205,25 @@ def test_the_process_ends_with_its_target(yard: Yard) -> None:
 
 def rows_of(count: int) -> pa.RecordBatch:
     return pa.record_batch([pa.array([str(n) for n in range(count)])], names=["a"])
+
+
+def test_the_log_of_changes_is_written_into_the_file_beside_the_load(tmp_path: Path) -> None:
+    path, alone = tmp_path / "x.db", tmp_path / "alone.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        for words in ("PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0"):
+            writer.execute(words)
+        writer.execute("CREATE TABLE t AS SELECT 1 AS n")
+        before = path.stat().st_size
+        checkpointer = Checkpointer(path)
+        checkpointer.note(EVERY_BYTES - 1)
+        checkpointer.close()
+        assert path.stat().st_size == before, "it is not worth it yet"
+        checkpointer.note(1)
+        checkpointer.close()
+        shutil.copy(path, alone)
+    with closing(sqlite3.connect(alone)) as reader:
+        assert reader.execute("SELECT n FROM t").fetchall() == [(1,)]
+    (tmp_path / "no.db").mkdir()
+    nowhere = Checkpointer(tmp_path / "no.db")
+    nowhere.note(EVERY_BYTES)
+    nowhere.close()

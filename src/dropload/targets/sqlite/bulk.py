@@ -15,7 +15,6 @@ from dropload.config import DatabaseConfig
 from dropload.errors import LockedError, TransientError
 from dropload.targets.base import slow_statement_error
 from dropload.targets.resting import Resting
-from dropload.targets.sqlite.engine import CHECKPOINT_PAGES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +24,9 @@ LEAST_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 """What Linux lets any user have by default (/proc/sys/fs/pipe-max-size)."""
 _PROGRAM = Path(__file__).with_name("ingest_process.py")
+_CHECKPOINT_PAGES = 65_536
+"""Pages (256 MB) in the log of changes after which this process writes them into the database
+itself, and the load waits: where nobody else has come to it."""
 _GOODBYE_SECONDS = 5.0
 _MILLISECONDS = 1000
 
@@ -80,7 +82,7 @@ class BulkWriter:
             "table": table,
             "rows": sum(batch.num_rows for batch in batches),
             "busy_timeout_ms": round(self._settings.busy_timeout_seconds * _MILLISECONDS),
-            "checkpoint_pages": CHECKPOINT_PAGES,
+            "checkpoint_pages": _CHECKPOINT_PAGES,
         }
         try:
             line = process.ask(request, batches, self._settings.statement_timeout_seconds)

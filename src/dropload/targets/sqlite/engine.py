@@ -24,6 +24,8 @@ _SOON_MILLISECONDS = 250
 _STEPS = 100_000
 """Instructions of SQLite's machine between two looks at the clock: some milliseconds."""
 
+_LOG_BYTES = 64 << 20
+"""To this size the log is cut when it is begun anew; a large load makes it larger."""
 CHECKPOINT_PAGES = 4096
 """Pages (16 MB) that may stand in the log of changes alone, four times SQLite's own default: those
 that load after load changes go into the database once, not each time."""
@@ -56,6 +58,7 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
         # what is written; FAST does so only where a page is written anyway (pragma.html).
         "secure_delete=FAST",
         f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+        f"journal_size_limit={_LOG_BYTES}",
         "foreign_keys=OFF",  # a rebuild drops and renames tables; the owner's keys stay declared
         "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
     ):

@@ -38,6 +38,7 @@ from dropload.targets.base import (
     Target,
 )
 from dropload.targets.sqlite.bulk import BulkWriter
+from dropload.targets.sqlite.checkpoints import Checkpointer
 from dropload.targets.sqlite.columns import (
     EXACT_DIGITS,
     FRACTION,
@@ -90,6 +91,7 @@ class SQLiteTarget(Target):
     def __init__(self, database: DatabaseConfig, schemas: SchemasConfig) -> None:
         super().__init__(database, schemas)
         self._bulk = BulkWriter(self._path, database)
+        self._checkpointer = Checkpointer(self._path)
 
     # --- connecting
 
@@ -379,11 +381,15 @@ class SQLiteTarget(Target):
         if not batches:
             return False
         arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
-        return self._bulk.write(str(stage), arranged)
+        if not self._bulk.write(str(stage), arranged):
+            return False
+        self._checkpointer.note(sum(records.nbytes for records in arranged))
+        return True
 
     def close(self) -> None:
         """End the process that writes columns, and give back every connection."""
         self._bulk.close()
+        self._checkpointer.close()
         super().close()
 
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
