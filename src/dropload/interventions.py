@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dropload.dock import Dock
 from dropload.durable import explain_os_error, path_text
-from dropload.errors import RefusedError
+from dropload.errors import ConstraintError, RefusedError, TransientError
 from dropload.folders import find_path, strip_filed_prefix
 from dropload.intake import drop_of_path, name_drop
 from dropload.journal import HELD, RELEASED, WAITING, AuditAction, ClaimRefused, Done, path_key
@@ -85,8 +85,12 @@ def cancel_file(dock: Dock, path: Path, actor: str, reason: str = "") -> Cancell
     """
 
     def cancel_once() -> Cancelled:
-        with dock.target.write() as conn:
-            return _cancel_waiting(dock, conn, path, actor, reason)
+        try:
+            with dock.target.write() as conn:
+                return _cancel_waiting(dock, conn, path, actor, reason)
+        except ConstraintError as exc:
+            # The daemon told the journal of the file in the same moment.
+            raise TransientError("Somebody else noted the file in the same moment.") from exc
 
     with noted_refusal(dock, actor, AuditAction.CANCEL, reason=reason):
         cancelled = call_with_retries(cancel_once, dock.config.retry)

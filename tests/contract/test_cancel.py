@@ -4,11 +4,12 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dropload.dock import open_dock
-from dropload.errors import RefusedError, TransientError
+from dropload.errors import ConstraintError, RefusedError, TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.interventions import Cancelled, cancel_file, cancel_load, release_file, retry_load
@@ -323,3 +324,22 @@ def test_what_stands_in_no_inbox_cannot_be_cancelled(site: Site, tmp_path: Path)
     with pytest.raises(RefusedError, match="cannot be read"):
         cancel_file(site.dock, put(site, ORDERS).with_name("gone.csv"), "ada")
     assert site.states() == []
+
+
+def test_a_file_that_is_noted_in_the_same_moment_is_cancelled_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = site.inbox("append").path / "orders.csv"
+    path.write_text("id\n1\n")
+    claims = type(site.dock.journal.claims)
+    cancel, tries = claims.cancel_waiting, list[int]()
+
+    def lose_the_race_once(*arguments: Any) -> Any:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ConstraintError("duplicate key value")
+        return cancel(*arguments)
+
+    monkeypatch.setattr(claims, "cancel_waiting", lose_the_race_once)
+    done = cancel_file(site.dock, path, "ada")
+    assert (len(tries), done.load.state) == (2, State.CANCELLED)
