@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.checking import NULLS_LOST, SAME
-from benchmarks.peers import APPEND, FULLLOAD
+from benchmarks.peers import APPEND, FULLLOAD, NEW
 
 import dropload
 
@@ -27,7 +27,7 @@ def test_a_quick_comparison_finds_the_same_rows_and_prints_its_tables(tmp_path: 
     assert done.returncode == 0, done.stderr
     [comparison] = json.loads((tmp_path / "findings.json").read_text())["comparisons"]
     rows = {result["peer"]: result["rows"] for result in comparison["results"]}
-    assert rows == {APPEND: SAME, FULLLOAD: SAME, "csv + executemany": NULLS_LOST}
+    assert rows == {NEW: SAME, APPEND: SAME, FULLLOAD: SAME, "csv + executemany": NULLS_LOST}
     lines = [line.split("|") for line in done.stdout.splitlines() if line.startswith("|")]
     table = {cells[1].strip(): [cell.strip() for cell in cells] for cells in lines}
     assert table[APPEND][8:10] == [SAME, ""]

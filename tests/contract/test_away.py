@@ -75,8 +75,10 @@ class Strait(Site):
     def names(self, table: str) -> list[str | None]:
         return [row[1] for row in self.texts(self.table(table))]
 
-    def publishes(self, table: str) -> str:
-        return f"INSERT INTO {self.dock.target.quoted(self.table(table))}"
+    def publishes(self, table: str) -> tuple[str, ...]:
+        """Return what is said when rows come into a table: copied, added, with the side table."""
+        quoted = self.dock.target.quoted(self.table(table))
+        return f"INSERT INTO {quoted}", f"COPY {quoted}", f'RENAME TO "{table}"'
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ def test_a_cut_in_the_middle_of_staging_brings_every_row_once(strait: Strait) ->
 def test_a_cut_while_publishing_leaves_the_old_rows_until_the_next_try(strait: Strait) -> None:
     """G1, G6"""
     strait.drop("orders.csv", OLD, "fullload")
-    strait.proxy.cut_when(Says(strait.publishes("orders")), times=2)
+    strait.proxy.cut_when(Says(*strait.publishes("orders")), times=2)
     path = strait.put("orders.csv", many_rows("b"), "fullload")
     assert strait.load(path).verdict is Verdict.RETRY
     assert strait.proxy.times_cut() == 2, "each try of the step"
@@ -122,7 +124,7 @@ def test_a_cut_while_publishing_leaves_the_old_rows_until_the_next_try(strait: S
 def test_a_cut_while_publishing_that_is_over_costs_only_a_try_of_the_step(strait: Strait) -> None:
     """G6"""
     strait.drop("orders.csv", OLD)
-    strait.proxy.cut_when(Says(strait.publishes("orders")), before=False)
+    strait.proxy.cut_when(Says(*strait.publishes("orders")), before=False)
     assert strait.drop("orders.csv", many_rows("b")).verdict is Verdict.LOADED
     assert strait.names("orders") == ["old", "old", *(f"b{n}" for n in range(MANY_ROWS))]
 
@@ -135,7 +137,7 @@ def test_a_lost_answer_to_the_commit_does_not_load_twice(
 ) -> None:
     """C9: also when the server is still at work on the commit."""
     strait.drop("orders.csv", OLD, load_type)
-    is_publishing = CommitAfter(strait.publishes("orders"))
+    is_publishing = CommitAfter(*strait.publishes("orders"))
     strait.proxy.cut_when(is_publishing, before=False, wait_for_answer=wait_for_answer)
     outcome = strait.drop("orders.csv", many_rows("c"), load_type)
     assert strait.proxy.times_cut() == 1
@@ -157,7 +159,7 @@ def test_a_commit_that_outlives_its_connection_is_waited_for(strait: Strait) -> 
         "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED"
         " FOR EACH ROW WHEN (NEW.id = 0) EXECUTE FUNCTION wait()",
     )
-    is_publishing = CommitAfter(strait.publishes("orders"))
+    is_publishing = CommitAfter(*strait.publishes("orders"))
     strait.proxy.cut_when(is_publishing, before=False, wait_for_answer=False)
     outcome = strait.drop("orders.csv", many_rows("c"))
     assert strait.proxy.times_cut() == 1
@@ -208,7 +210,7 @@ def test_a_server_that_stays_away_costs_the_file_nothing(strait: Strait) -> None
     """C5, G7: as many tries as a worker may crash; the file stays and loads when it is back."""
     path = strait.put("orders.csv", many_rows("d"))
     for _ in range(3):
-        strait.proxy.cut_when(Says(strait.publishes("orders")), times=2)
+        strait.proxy.cut_when(Says(*strait.publishes("orders")), times=2)
         outcome = strait.load(path)
         assert (strait.proxy.times_cut(), outcome.verdict, outcome.category) == (
             2,
