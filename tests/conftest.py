@@ -330,3 +330,17 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
     made = open_yard(tmp_path)
     yield made
     made.dock.target.close()
+
+
+@pytest.fixture
+def begun(yard: Yard) -> Iterator[list[str]]:
+    """Every statement that begins a writing transaction."""
+    found: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement == "BEGIN IMMEDIATE":
+            found.append(statement)
+
+    sa.event.listen(yard.dock.target.engine, "before_cursor_execute", note)
+    yield found
+    sa.event.remove(yard.dock.target.engine, "before_cursor_execute", note)

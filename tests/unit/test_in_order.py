@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -53,20 +53,6 @@ def load(yard: Yard, drops: Sequence[Drop]) -> list[Ended]:
 
 def verdicts(ended: Sequence[Ended]) -> list[Verdict | None]:
     return [one.outcome.verdict if one.outcome else None for one in ended]
-
-
-@pytest.fixture
-def begun(yard: Yard) -> Iterator[list[str]]:
-    """Every statement that begins a writing transaction."""
-    found: list[str] = []
-
-    def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement == "BEGIN IMMEDIATE":
-            found.append(statement)
-
-    sa.event.listen(yard.dock.target.engine, "before_cursor_execute", note)
-    yield found
-    sa.event.remove(yard.dock.target.engine, "before_cursor_execute", note)
 
 
 def test_each_file_costs_two_writing_transactions_and_all_together_one_more(

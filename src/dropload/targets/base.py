@@ -413,7 +413,7 @@ class Target(ABC):
     ) -> None:
         """Write records (columns of text, in the file's order) to the side table.
 
-        At most `batch_rows` rows go into one statement.
+        At most `batch_rows` rows go into one statement. Raises when not all of them were taken.
         """
 
     def write_batches(
@@ -431,17 +431,33 @@ class Target(ABC):
 
     def append_rows(
         self,
-        conn: sa.Connection,  # noqa: ARG002 - for targets that have such a way
-        plan: Plan,  # noqa: ARG002
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",  # noqa: ARG002
-        load_id: int,  # noqa: ARG002
-        batch_rows: int,  # noqa: ARG002
+        conn: sa.Connection,
+        plan: Plan,
+        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
+        load_id: int,
+        batch_rows: int,
     ) -> Published | None:
         """Write the few rows of a small file into the table itself, in the caller's transaction.
 
-        Returns None, and writes nothing, where they need a side table.
+        Returns None, and writes nothing, where they need a side table: the table is not ours, or
+        does not stay as it is, or something of its owner's has a say in rows that come.
         """
-        return None
+        if not (plan.only_adds and self.takes_rows(conn, plan.table)):
+            return None
+        given: int = sum(records.num_rows for records, _ in batches)
+
+        def write() -> int:
+            self.write_batches(conn, plan, plan.table, batches, load_id, batch_rows)
+            return given
+
+        return self.add_rows(conn, plan, given, write)
+
+    def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:  # noqa: ARG002 - most do not
+        """Return whether each row that is written into a table stays there, or raises.
+
+        Keeps other writers out of it where that is so.
+        """
+        return False
 
     def write_ahead(
         self,

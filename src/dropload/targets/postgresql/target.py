@@ -16,7 +16,7 @@ from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, DroploadError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
-from dropload.targets.base import LINEAGE, Limits, Published
+from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.native import (
     REAL_DIGITS,
     explain_bounds,
@@ -342,6 +342,10 @@ class PostgreSQLTarget(ServerTarget):
         if not is_kept or not self._is_like_its_table(conn, plan, stage):
             super()._make_table(conn, plan, stage)
             return
+        self._move_stage(conn, plan, stage)
+        self._rename_constraints(conn, plan, stage)
+
+    def _move_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         schema, name = self.physical_name(plan.table)
         moved = TableName(plan.table.schema, stage.name)
         quote = self.engine.dialect.identifier_preparer.quote_identifier
@@ -350,7 +354,11 @@ class PostgreSQLTarget(ServerTarget):
             f"ALTER TABLE {self.quoted(moved)} RENAME TO {quote(name)}",
         ):
             conn.exec_driver_sql(words)
-        # Since version 18 NOT NULL has names, which begin with that of the table.
+
+    def _rename_constraints(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+        """Name the table's constraints after it: since version 18 NOT NULL has a name, too."""
+        _, name = self.physical_name(plan.table)
+        quote = self.engine.dialect.identifier_preparer.quote_identifier
         found = conn.execute(_LIST_NAMED, {"name": self.quoted(plan.table)}).scalars().all()
         for old in found:
             if old.startswith(stage.name):
@@ -421,30 +429,13 @@ class PostgreSQLTarget(ServerTarget):
         goes_aside = conn.execute(_MAY_CHANGE_ROWS, {"name": self.quoted(table)}).scalar()
         return bool(goes_aside) or super().may_change_rows(conn, table)
 
-    def append_rows(
-        self,
-        conn: sa.Connection,
-        plan: Plan,
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
-        load_id: int,
-        batch_rows: int,
-    ) -> Published | None:
-        """Do so where the table is ours and stays as it is, and a COPY does what an INSERT would.
+    def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether a COPY into the table does what an INSERT would.
 
         Each side table that is made and dropped leaves dead rows in the system catalogue.
         """
-        if not plan.only_adds:
-            return None
-        self.lock_table(conn, plan.table)
-        if not conn.execute(_TAKES_COPIES, {"name": self.quoted(plan.table)}).scalar_one():
-            return None
-        given: int = sum(records.num_rows for records, _ in batches)
-
-        def write() -> int:
-            self.write_batches(conn, plan, plan.table, batches, load_id, batch_rows)
-            return given
-
-        return self.add_rows(conn, plan, given, write)
+        self.lock_table(conn, table)
+        return bool(conn.execute(_TAKES_COPIES, {"name": self.quoted(table)}).scalar_one())
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""

@@ -18,6 +18,7 @@ from dropload.errors import (
     ConfigError,
     DroploadError,
     TargetError,
+    TransientError,
 )
 from dropload.model import (
     ColumnType,
@@ -340,35 +341,17 @@ class SQLiteTarget(Target):
         for start in range(0, records.num_rows, batch_rows):
             lists = [a.slice(start, batch_rows).to_pylist() for a in [*arrays, source_rows]]
             rows = [(*row[:-1], load_id, row[-1]) for row in zip(*lists, strict=True)]
-            conn.exec_driver_sql(statement, rows)
+            taken = conn.exec_driver_sql(statement, rows).rowcount
+            if taken != len(rows):
+                raise TransientError(f"SQLite took {taken} of {len(rows)} rows of a batch.")
 
-    def append_rows(
-        self,
-        conn: sa.Connection,
-        plan: Plan,
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
-        load_id: int,
-        batch_rows: int,
-    ) -> Published | None:
-        """Do so where the table is ours and stays as it is.
+    def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether it has neither triggers nor keys of its owner.
 
         Every side table that is made and dropped has SQLite prepare each statement of each
         connection anew, and read the whole schema.
         """
-        if not plan.only_adds:
-            return None
-
-        def write() -> int:
-            before = self._count_changes(conn)
-            self.write_batches(conn, plan, plan.table, batches, load_id, batch_rows)
-            return self._count_changes(conn) - before
-
-        given = sum(records.num_rows for records, _ in batches)
-        return self.add_rows(conn, plan, given, write)
-
-    def _count_changes(self, conn: sa.Connection) -> int:
-        """Return how many rows this connection has written until now."""
-        return int(conn.exec_driver_sql("SELECT total_changes()").scalar_one())
+        return not self.may_change_rows(conn, table)
 
     def write_ahead(
         self,
