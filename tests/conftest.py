@@ -274,13 +274,19 @@ def drop_sqlserver_database(url: str) -> None:
         run_on_sqlserver(f"DROP DATABASE {name}")
 
 
+def have_few_rows_sent_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the few rows of a test go the way that many go."""
+    monkeypatch.setattr("dropload.targets.mssql.bulk.LEAST_BYTES", 0)
+
+
 @pytest.fixture(params=["postgresql", "sqlserver", "sqlserver without bulk"])
-def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+def server_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield the URL of an empty database, of each server that can be had here."""
     if request.param == "postgresql":
         yield make_database(request.getfixturevalue("postgresql_server"))
         return
     made = make_sqlserver_database()
+    have_few_rows_sent_in_bulk(monkeypatch)
     bulk = "yes" if request.param == "sqlserver" else "no"
     url = sa.make_url(made).update_query_dict({"bulk": bulk})
     yield url.render_as_string(hide_password=False)
@@ -308,7 +314,9 @@ def url_through(proxy: DistantProxy, database_url: str) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "sqlserver", "sqlserver without bulk"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
     """Return the URL of an empty database, of each target that can be had here."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'dropload.db'}"
@@ -319,6 +327,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         drop_database(server, url)
     else:
         url = make_sqlserver_database()
+        have_few_rows_sent_in_bulk(monkeypatch)
         bulk = "no" if request.param == "sqlserver without bulk" else "yes"
         with_bulk = sa.make_url(url).update_query_dict({"bulk": bulk})
         yield with_bulk.render_as_string(hide_password=False)

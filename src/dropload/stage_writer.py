@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,13 +17,13 @@ from dropload.targets.base import Target
 
 NoteRows = Callable[[sa.Connection, int], None]
 """Writes to the journal, in the transaction of some rows, how many of the file are staged now."""
-NOTE_SECONDS = 1.0
-"""How often the journal is told of rows that were committed before it could know of them: a try
-that is cut off has at most these to do again."""
 
 
 class StageWriter:
-    """Collects the good records of a file until a transaction is worth its commit."""
+    """Collects the good records of a file until a transaction is worth its commit.
+
+    As a context it leaves nothing behind that is still writing.
+    """
 
     def __init__(
         self,
@@ -47,7 +48,13 @@ class StageWriter:
         self._last_row = last_row
         self._written = 0
         self._clock = clock
-        self._note_at = clock()
+        self._settle_at = clock() + target.settle_seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
 
     @property
     def rows_taken(self) -> int:
@@ -72,21 +79,27 @@ class StageWriter:
         """Write what is left; `note_rows` says in the same transaction that these are all."""
         self._flush(note_rows, is_last=True)
 
+    def abandon(self) -> None:
+        """Stop writing; after `finish` there is nothing to stop."""
+        self._target.abandon()
+
     def _flush(self, note_rows: NoteRows, *, is_last: bool = False) -> None:
         """Write and commit what was collected, with the journal's word in the same transaction."""
         staged = self.rows_taken
-        with naming_the_value(self._plan.table):
-            is_written = self._target.write_ahead(
-                self._plan, self._stage, self._pending, self._load_id
-            )
-        if is_last or not is_written or self._clock() >= self._note_at:
+        is_written = not self._pending or self._write_ahead()
+        if is_last or not is_written or self._clock() >= self._settle_at:
+            self._target.settle()
             with self._target.write() as conn:
                 if not is_written:
                     self._write(conn)
                 note_rows(conn, staged)
-            self._note_at = self._clock() + NOTE_SECONDS
+            self._settle_at = self._clock() + self._target.settle_seconds
         self._written = staged
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+    def _write_ahead(self) -> bool:
+        with naming_the_value(self._plan.table):
+            return self._target.write_ahead(self._plan, self._stage, self._pending, self._load_id)
 
     def _write(self, conn: sa.Connection) -> None:
         with naming_the_value(self._plan.table):

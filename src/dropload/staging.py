@@ -85,14 +85,16 @@ def stage_rows(
             staged_at=target.now(conn),
         )
 
-    writer = StageWriter(target, load.load_id, plan, settings.batch_rows, note_rows, last_row)
+    with StageWriter(
+        target, load.load_id, plan, settings.batch_rows, note_rows, last_row
+    ) as writer:
 
-    def take(batch: Batch, bytes_read: int) -> None:
-        writer.add(batch)
-        on_progress(writer.rows_taken, bytes_read)
+        def take(batch: Batch, bytes_read: int) -> None:
+            writer.add(batch)
+            on_progress(writer.rows_taken, bytes_read)
 
-    _read_again(target, load, plan, parser, settings, take)
-    writer.finish(note_all_rows)
+        _read_again(target, load, plan, parser, settings, take)
+        writer.finish(note_all_rows)
 
 
 def _open_stage(target: Target, journal: Journal, load: Load, plan: Plan) -> int:
@@ -126,7 +128,7 @@ def rows_in_hand(
     It is read again only when `kept` are not the plan's records. Raises what `stage_rows` raises.
     """
     is_small = plan.profile.size_bytes <= SMALL_BYTES and plan.rows_planned <= SMALL_ROWS
-    if not is_small or not target.stages_in_transaction:
+    if not is_small:
         return None
     rows = RowsInHand(target, load, plan, settings)
 

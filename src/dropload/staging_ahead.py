@@ -94,6 +94,7 @@ class StagingAhead:
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.behind.stop()
+            attempt.writer.abandon()
 
     def _finish(self, attempt: "_Attempt", plan: Plan) -> str:
         """Have the last rows written; return what speaks against them, else nothing."""

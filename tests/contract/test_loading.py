@@ -374,17 +374,19 @@ class Breaking:
     def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch, good_batches: int) -> None:
         self.sent: list[int] = []
         self._left = good_batches
-        self._write = site.dock.target.write_batches
+        self._write_ahead = site.dock.target.write_ahead
         monkeypatch.setattr(read_columnar, "__kwdefaults__", {"block_bytes": 50_000})
         monkeypatch.setattr(type(site.dock.target), "commit_bytes", 20_000)
-        monkeypatch.setattr(site.dock.target, "write_batches", self.write_batches)
+        monkeypatch.setattr(type(site.dock.target), "settle_seconds", 0.0)
+        monkeypatch.setattr(site.dock.target, "write_ahead", self.write_ahead)
 
-    def write_batches(self, conn: Any, plan: Any, stage: Any, batches: Any, *rest: Any) -> None:
+    def write_ahead(self, plan: Any, stage: Any, batches: Any, load_id: int) -> bool:
+        """Do as the target does, which is asked first before rows go another way."""
         self._left -= 1
         if self._left == -1:
             raise TransientError("the connection broke")
-        self._write(conn, plan, stage, batches, *rest)
         self.sent += [row for _, rows in batches for row in rows.to_pylist()]
+        return self._write_ahead(plan, stage, batches, load_id)
 
 
 MANY = "id,name\n" + "".join(f"{n},{'x' * 30}{n}\n" for n in range(30_000))

@@ -25,7 +25,7 @@ pyodbc = pytest.importorskip(
     "pyodbc", reason="libodbc.so.2 is missing (libodbc2)", exc_type=ImportError
 )
 
-from dropload.targets.mssql import SQLServerTarget  # noqa: E402
+from dropload.targets.mssql import SQLServerTarget, bulk  # noqa: E402
 from dropload.targets.mssql.bulk import BulkWriter  # noqa: E402
 from dropload.targets.mssql.engine import refuse_lazy_commits, refuse_old_server  # noqa: E402
 from dropload.targets.mssql.odbc import (  # noqa: E402
@@ -218,23 +218,118 @@ class Copier(BulkWriter):
     def __init__(self) -> None:
         self.now = 0.0
         self.is_cut = False
+        self.lost_rows = 0
+        self.logins: list[str] = []
+        self.committed: list[str] = []
         super().__init__(settings(), None, lambda: self.now)
 
-    def _copy(self, _table: str, batches: list[pa.RecordBatch]) -> int:
-        if self.is_cut:
-            raise RuntimeError("connection reset")
-        return sum(batch.num_rows for batch in batches)
+    def _copy(self, table: str, rows: pa.RecordBatchReader) -> int:
+        self.logins.append(table)
+        found: list[str] = []
+        for batch in rows:
+            if self.is_cut:
+                raise RuntimeError("connection reset")
+            found += batch.column(0).to_pylist()
+        self.committed += found
+        return len(found) - self.lost_rows
 
     def try_once(self) -> str:
         try:
-            return "bulk" if self.write("t", [_BATCH]) else "insert"
+            is_sent = self.send("t", [_BATCH])
+            self.settle()
         except TransientError:
             return "again"
+        return "bulk" if is_sent else "insert"
 
 
 _BATCH = pa.RecordBatch.from_pydict({"c": ["x"]})
 
 
+@pytest.fixture
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "LEAST_BYTES", 0)
+
+
+def batch_of(text: str) -> list[pa.RecordBatch]:
+    return [pa.RecordBatch.from_pydict({"c": [text]})]
+
+
+@pytest.mark.usefixtures("any_size")
+def test_one_login_serves_all_rows_until_they_are_settled() -> None:
+    """Each bulk copy is a connection of its own, which costs more than the rows it brings."""
+    copier = Copier()
+    for text in ("a", "b", "c"):
+        assert copier.send("t", batch_of(text))
+    assert copier.committed == []
+    copier.settle()
+    assert (copier.logins, copier.committed) == (["t"], ["a", "b", "c"])
+    assert copier.send("t", batch_of("d"))
+    copier.settle()
+    copier.settle()
+    assert (copier.logins, copier.committed) == (["t", "t"], ["a", "b", "c", "d"])
+
+
+@pytest.mark.usefixtures("any_size")
+def test_rows_that_nobody_wants_any_more_are_not_committed() -> None:
+    copier = Copier()
+    assert copier.send("t", batch_of("a"))
+    copier.abandon()
+    copier.abandon()
+    copier.settle()
+    assert copier.committed == []
+    assert copier.try_once() == "bulk", "that was no failure of the server's"
+
+
+@pytest.mark.usefixtures("any_size")
+def test_rows_of_another_table_never_go_into_the_copy_under_way() -> None:
+    copier = Copier()
+    assert copier.send("t", batch_of("a"))
+    assert copier.send("u", batch_of("b"))
+    copier.settle()
+    assert (copier.logins[-1], copier.committed) == ("u", ["b"])
+
+
+@pytest.mark.usefixtures("any_size")
+def test_a_copy_that_breaks_off_is_told_to_who_sends_however_much_is_left() -> None:
+    copier = Copier()
+    copier.is_cut = True
+    with pytest.raises(TransientError, match="broke off"):
+        for _ in range(100):
+            copier.send("t", batch_of("a"))
+    copier.close()
+
+
+@pytest.mark.usefixtures("any_size")
+def test_a_copy_that_lost_a_row_is_an_error() -> None:
+    copier = Copier()
+    copier.lost_rows = 1
+    assert copier.send("t", [*batch_of("a"), *batch_of("b")])
+    with pytest.raises(TransientError, match="took 1 of 2 rows"):
+        copier.settle()
+
+
+@pytest.mark.usefixtures("any_size")
+def test_a_driver_that_stops_early_leaves_nobody_waiting() -> None:
+    class Sated(Copier):
+        def _copy(self, _table: str, rows: pa.RecordBatchReader) -> int:
+            return int(rows.read_next_batch().num_rows)
+
+    copier = Sated()
+    with pytest.raises(TransientError, match="broke off"):
+        for _ in range(100):
+            copier.send("t", batch_of("a"))
+
+
+def test_a_few_rows_are_not_worth_a_login() -> None:
+    copier = Copier()
+    assert copier.try_once() == "insert"
+    assert copier.send("t", batch_of("x" * bulk.LEAST_BYTES))
+    assert copier.send("t", batch_of("y")), "the login is there now"
+    copier.settle()
+    assert copier.committed[1:] == ["y"]
+
+
+@pytest.mark.usefixtures("any_size")
 def test_bulk_copy_that_never_worked_rests_at_once() -> None:
     copier = Copier()
     copier.is_cut = True
@@ -244,6 +339,7 @@ def test_bulk_copy_that_never_worked_rests_at_once() -> None:
     assert copier.try_once() == "bulk"
 
 
+@pytest.mark.usefixtures("any_size")
 def test_bulk_copy_that_was_cut_once_goes_on_and_rests_after_the_second_time() -> None:
     copier = Copier()
     said = [copier.try_once()]

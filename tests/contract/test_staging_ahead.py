@@ -93,6 +93,31 @@ def test_a_file_like_its_beginning_is_read_once(
     assert load.file_hash
 
 
+def test_rows_on_the_way_are_stopped_before_their_side_table_is_made_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bulk copy under way holds locks on it, and would go on to fill it"""
+    kind = type(site.dock.target)
+    monkeypatch.setattr(kind, "settle_seconds", 1000.0)
+    done: list[str] = []
+
+    def noting(name: str) -> Any:
+        really = getattr(kind, name)
+
+        def note(*what: Any) -> Any:
+            done.append(name)
+            return really(*what)
+
+        return note
+
+    for name in ("drop_table", "create_stage", "abandon"):
+        monkeypatch.setattr(kind, name, noting(name))
+    outcome = site.drop("orders.csv", MANY + "7,n/a,01.01.2024,x\n")
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    anew = ["drop_table", "create_stage"]
+    assert done[:6] == [*anew, "abandon", *anew, "abandon"]
+
+
 @pytest.mark.parametrize(
     "last",
     ["7,n/a,01.01.2024,x\n", "a,7.25,01.01.2024,x\n", "7,7.25,2024-01-31,x\n", "7,7.255,,x\n"],
@@ -304,6 +329,7 @@ def test_a_load_that_is_cut_off_again_and_again_gets_further(
     class Died(BaseException):
         pass
 
+    monkeypatch.setattr(type(site.dock.target), "settle_seconds", 0.0)
     flush, count = StageWriter._flush, 0
 
     def die_at_third(writer: StageWriter, note_rows: Any, **how: Any) -> None:

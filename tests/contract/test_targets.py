@@ -83,9 +83,12 @@ def records(*columns: list[str | None]) -> pa.RecordBatch:
 def stage(target: Target, plan: Plan, load_id: int, batch: pa.RecordBatch) -> TableName:
     name = target.stage_name(plan.table, load_id)
     numbers = pa.array(range(1, batch.num_rows + 1), pa.int64())
-    # Two transactions, as a load does it: a bulk protocol may have a connection of its own.
+    # Two transactions, as a load does it: a bulk protocol has a connection of its own.
     with target.write() as conn:
         target.create_stage(conn, plan, name)
+    if target.write_ahead(plan, name, [(batch, numbers)], load_id):
+        target.settle()
+        return name
     with target.write() as conn:
         target.write_batch(conn, plan, name, batch, numbers, load_id, 990)
     return name

@@ -263,8 +263,8 @@ def test_staging_tells_how_far_it_is_beside_its_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dropload.staging_ahead.AHEAD_BYTES", 1 << 40)
-    monkeypatch.setattr("dropload.stage_writer.NOTE_SECONDS", 0.0)
     yard = open_yard(tmp_path)
+    yard.dock.target.settle_seconds = 0.0  # type: ignore[misc]
     yard.dock.target.commit_bytes = 1 << 20  # type: ignore[misc]
     path = write_large(yard)
     seen: list[tuple[str | None, int | None, int | None]] = []

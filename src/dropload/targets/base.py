@@ -133,8 +133,9 @@ class Target(ABC):
     """Schema of the non-reference area unless the configuration names one."""
     commit_bytes: ClassVar[int] = 4 * 1024 * 1024
     """Text staged per transaction: few commits, and other writers get their turn."""
-    stages_in_transaction: ClassVar[bool] = True
-    """Whether a side table can be made, written and published in one transaction."""
+    settle_seconds: ClassVar[float] = 1.0
+    """How often rows that were written ahead are settled and the journal is told of them: a try
+    that is cut off has at most these to do again."""
     add_words: ClassVar[str] = "ADD {name} {type} NULL"
     widen_words: ClassVar[str] = "ALTER COLUMN {name} {type}"
     """How a table's columns are changed, as `explain_changes` says it."""
@@ -466,13 +467,19 @@ class Target(ABC):
         batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",  # noqa: ARG002
         load_id: int,  # noqa: ARG002
     ) -> bool:
-        """Write what `write_batches` would, and commit it at once, before the caller's transaction.
+        """Take what `write_batches` would write, on a connection of its own; `settle` commits it.
 
-        For ways that need a connection of their own to a database with one writer. Returns False
-        when nothing was written: there is no such way, or not now. Rows that the journal does not
-        know of are trimmed before a load goes on, and counted before they are published.
+        Returns False when nothing was taken: there is no such way, or not now. Some of the rows may
+        be committed before: those that the journal does not know of are trimmed before a load goes
+        on, and counted before they are published.
         """
         return False
+
+    def settle(self) -> None:  # noqa: B027 - most have nothing to wait for
+        """Return when all is committed that `write_ahead` took; raise when it is not."""
+
+    def abandon(self) -> None:  # noqa: B027
+        """Take no more of what `write_ahead` took: nobody wants these rows any more."""
 
     def trim_stage(self, conn: sa.Connection, stage: TableName, rows: int) -> int | None:
         """Keep the first `rows` rows of a side table and return the last one's record number.

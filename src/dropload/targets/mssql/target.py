@@ -47,9 +47,7 @@ class SQLServerTarget(ServerTarget):
     # 128 characters, less the underscores and the load's number of stages and backups.
     limits: ClassVar[Limits] = Limits(identifier_bytes=110, columns=1022)
     # A bulk copy logs in each time: few of them, each of many rows.
-    commit_bytes: ClassVar[int] = 16 * 1024 * 1024
-    # Nor does it see a table that another connection has not committed.
-    stages_in_transaction: ClassVar[bool] = False
+    settle_seconds: ClassVar[float] = 10.0
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         sa.exc.SQLAlchemyError,
         pyodbc.Error,
@@ -236,22 +234,26 @@ class SQLServerTarget(ServerTarget):
         parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
         conn.exec_driver_sql(f"CREATE TABLE {self.quoted(stage)} ({', '.join(parts)})")
 
-    def write_batches(
+    def write_ahead(
         self,
-        conn: sa.Connection,
         plan: Plan,
         stage: TableName,
         batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
         load_id: int,
-        batch_rows: int,
-    ) -> None:
-        """Send the records by one bulk copy where that works, else as arrays of parameters."""
+    ) -> bool:
+        """Have the records sent by the bulk copy under way, or begin one."""
+        if not columns.fits_as_text(plan):
+            return False
         arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
-        as_text = columns.fits_as_text(plan)
-        if arranged and as_text and self._bulk.write(f"[{stage.schema}].[{stage.name}]", arranged):
-            return
-        for batch in arranged:
-            self._insert(conn, stage, batch, plan, batch_rows)
+        return self._bulk.send(f"[{stage.schema}].[{stage.name}]", arranged)
+
+    def settle(self) -> None:
+        """End the bulk copy under way, which commits its rows."""
+        self._bulk.settle()
+
+    def abandon(self) -> None:
+        """Break off the bulk copy under way."""
+        self._bulk.abandon()
 
     def write_batch(
         self,
@@ -263,19 +265,8 @@ class SQLServerTarget(ServerTarget):
         load_id: int,
         batch_rows: int,
     ) -> None:
-        """Send one batch as the others are sent."""
-        batches = [(records, source_rows)]
-        self.write_batches(conn, plan, stage, batches, load_id, batch_rows)
-
-    def _insert(
-        self,
-        conn: sa.Connection,
-        stage: TableName,
-        batch: "pa.RecordBatch",
-        plan: Plan,
-        batch_rows: int,
-    ) -> None:
         """Send arrays of parameters of declared width, `batch_rows` rows at a time."""
+        batch = _arrange(plan, records, source_rows, load_id)
         # Without the names: for hundreds of columns the statement stays short, and the side table
         # has just these columns in this order.
         marks = ",".join("?" * (len(plan.columns) + len(LINEAGE)))

@@ -361,8 +361,6 @@ class SQLiteTarget(Target):
         load_id: int,
     ) -> bool:
         """Have another process write the columns, while no transaction of ours has the file."""
-        if not batches:
-            return False
         arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
         if not self._bulk.write(str(stage), arranged):
             return False
