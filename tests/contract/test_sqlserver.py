@@ -1,5 +1,6 @@
 """What only SQL Server has: connection string, native error numbers, wording of statements."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
-from dropload.model import LoadType
+from dropload.model import ColumnType, Kind, LoadType
 from tests.contract.test_targets import make_plan
 
 # The driver of the extra needs a library of the system, which not every machine has.
@@ -25,7 +26,7 @@ pyodbc = pytest.importorskip(
     "pyodbc", reason="libodbc.so.2 is missing (libodbc2)", exc_type=ImportError
 )
 
-from dropload.targets.mssql import SQLServerTarget, bulk  # noqa: E402
+from dropload.targets.mssql import SQLServerTarget, bulk, columns  # noqa: E402
 from dropload.targets.mssql.bulk import BulkWriter  # noqa: E402
 from dropload.targets.mssql.engine import refuse_lazy_commits, refuse_old_server  # noqa: E402
 from dropload.targets.mssql.odbc import (  # noqa: E402
@@ -390,9 +391,10 @@ class Recorder:
         ]
 
 
+@pytest.mark.parametrize("rows", [2, 200_000])
 @pytest.mark.parametrize("load_type", list(LoadType))
 def test_the_statements_of_a_load_are_those_that_were_reviewed(
-    load_type: LoadType, monkeypatch: pytest.MonkeyPatch
+    load_type: LoadType, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A changed statement is seen in review: the golden file changes with it."""
     server = target()
@@ -403,11 +405,43 @@ def test_the_statements_of_a_load_are_those_that_were_reviewed(
         return 1
 
     monkeypatch.setattr(server, "change_rows", note_change)
-    plan = make_plan(load_type)
+    plan = make_plan(load_type, rows=rows)
     stage = server.stage_name(plan.table, 7)
     server.create_stage(recorder, plan, stage)
     server.lock_queue(recorder, plan.table)
     server.publish(recorder, plan, stage, 7, keep_backup=True)
-    golden = GOLDEN / f"mssql_{load_type.value}.sql"
+    golden = GOLDEN / f"mssql_{load_type.value}{'_large' if rows > 2 else ''}.sql"
     written = ";\n".join(recorder.statements) + ";\n"
     assert written == golden.read_text(encoding="utf-8"), f"if it is right, write it to {golden}"
+
+
+# --- the side table
+
+
+def plan_of_texts(*longest: int) -> Any:
+    plan = make_plan(columns={f"c{n}": ColumnType(Kind.TEXT) for n in range(len(longest))})
+    profiled = [
+        replace(column, max_length=length)
+        for column, length in zip(plan.profile.columns, longest, strict=True)
+    ]
+    return replace(plan, profile=replace(plan.profile, columns=tuple(profiled)))
+
+
+def test_a_side_table_declares_its_texts_no_wider_than_they_need_be() -> None:
+    plan = plan_of_texts(0, 127, 128, 2000, 2001)
+    widths = [columns.staged_ddl(plan, column) for column in plan.columns]
+    assert widths == [f"nvarchar({width})" for width in (255, 255, 4000, 4000, "max")]
+
+
+@pytest.mark.parametrize("text", [None, "x" * 255, "\N{GRINNING FACE}" * 127, "\u0142" * 127])
+def test_texts_that_have_room_in_the_side_table_are_sent(text: str | None) -> None:
+    columns.check_room(plan_of_texts(5), pa.record_batch({"c0": [text, "x"]}))
+
+
+@pytest.mark.parametrize("text", ["x" * 256, "\N{GRINNING FACE}" * 128])
+def test_a_text_longer_than_its_files_beginning_promised_has_the_side_table_made_anew(
+    text: str,
+) -> None:
+    with pytest.raises(TransientError, match="c0"):
+        columns.check_room(plan_of_texts(5), pa.record_batch({"c0": [text]}))
+    columns.check_room(plan_of_texts(2001), pa.record_batch({"c0": [text]}))

@@ -574,7 +574,8 @@ class Target(ABC):
         Raises TargetError, with the hint, when they are not free to go.
         """
         try:
-            self.change_rows(conn, f"DELETE FROM {self.quoted(table)} {which}".rstrip())  # noqa: S608
+            delete = f"DELETE FROM {self.quoted(table)}{self.whole_table_words} {which}"  # noqa: S608
+            self.change_rows(conn, delete.rstrip())
         except self.driver_errors as exc:
             error = self.translate(exc)
             if not isinstance(error, ConstraintError):
@@ -583,6 +584,8 @@ class Target(ABC):
                 f"The rows of {table} cannot be replaced. {error.message}", hint=hint
             ) from exc
 
+    whole_table_words: ClassVar[str] = ""
+    """Words behind a table's name that say that a statement has the whole table to itself."""
     override_numbers: ClassVar[str] = ""
     """Words by which an INSERT may fill a column that the table always numbers itself."""
 

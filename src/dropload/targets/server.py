@@ -377,20 +377,28 @@ class ServerTarget(Target):
         given = {c.name for c in plan.columns}.union(LINEAGE)
         is_numbered = any(row["has_value"] and row["name"] not in given for row in rows)
         shows_order = is_numbered or not plan.has_lineage
-        order = self.order_words if shows_order else self.read_in_any_order(conn)
+        order = self.order_words if shows_order else self.read_in_any_order(conn, plan)
         with self.accept_numbers(conn, plan.table, [column.name for column in plan.columns]):
             return self.change_rows(
                 conn,
-                f"INSERT INTO {self.quoted(plan.table)} ({', '.join(names)}) "  # noqa: S608
+                f"{self.insert_words(plan)} ({', '.join(names)}) "  # noqa: S608 - all quoted
                 f"SELECT {', '.join(values)} FROM {self.quoted(stage)} {order}",
             )
+
+    def insert_words(self, plan: Plan) -> str:
+        """Return how the statement begins that adds the rows of a side table."""
+        return f"INSERT INTO {self.quoted(plan.table)}"
 
     @property
     def order_words(self) -> str:
         """Return what has rows read from a side table in the order of their file."""
         return f"ORDER BY {self.quoted_column(SOURCE_ROW)}"
 
-    def read_in_any_order(self, conn: sa.Connection) -> str:  # noqa: ARG002 - where a setting helps
+    def read_in_any_order(
+        self,
+        conn: sa.Connection,  # noqa: ARG002 - where a setting helps
+        plan: Plan,  # noqa: ARG002
+    ) -> str:
         """Return what has them read where each row keeps its number in the file."""
         return self.order_words
 

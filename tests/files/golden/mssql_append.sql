@@ -1,4 +1,4 @@
-CREATE TABLE stg.[orders__7] ([id] nvarchar(max) NULL, [name] nvarchar(max) NULL, [_load_id] bigint NOT NULL, [_source_row] bigint NOT NULL);
+CREATE TABLE stg.[orders__7] ([id] nvarchar(255) NULL, [name] nvarchar(255) NULL, [_load_id] bigint NOT NULL, [_source_row] bigint NOT NULL);
 DECLARE @got int; EXEC @got = sp_getapplock @Resource = ?, @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = ?; SELECT @got;
 SELECT COUNT_BIG(*) FROM stg.[orders__7];
 SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND TABLE_TYPE = 'BASE TABLE';

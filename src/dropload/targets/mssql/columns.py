@@ -1,11 +1,16 @@
 """Types of columns: ours as SQL Server declares them, and its own as ours."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from dropload.model import ColumnType, Kind, Plan
+from dropload.errors import TransientError
+from dropload.model import ColumnType, Kind, Plan, PlannedColumn
 from dropload.targets.base import LINEAGE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _DDL = {
     Kind.BOOLEAN: "bit",
@@ -43,6 +48,9 @@ _WIDTHS = (50, 100, 255, 500, 1000, 2000, 4000)
 """Widths of new text columns: the first with room for values twice as long as those seen."""
 MAX_WIDTH = 4000
 """Longest declared width of nvarchar; longer values need nvarchar(max)."""
+_STAGED_WIDTHS = (255, MAX_WIDTH)
+"""Widths of text columns of a side table: few, so that the beginning of a file mostly has the same
+as the whole; what is no text takes the first, however it was written."""
 _ROW_BYTES = 8060
 """What SQL Server keeps of a row in one page
 (https://learn.microsoft.com/sql/sql-server/maximum-capacity-specifications-for-sql-server)."""
@@ -72,6 +80,37 @@ def fits_as_text(plan: Plan) -> bool:
     texts = sum(min(2 * length, _POINTER_BYTES) + 2 for length in longest)
     others = 8 * len(LINEAGE) + len(plan.columns) // 8 + 16
     return texts + others <= _ROW_BYTES
+
+
+def staged_ddl(plan: Plan, column: PlannedColumn) -> str:
+    """Return the type of a column in a side table of text: declared no wider than it need be.
+
+    A value that may be of any size is sent and kept as a stream, however short it is.
+    """
+    width = _staged_width(plan, column)
+    return f"nvarchar({width or 'max'})"
+
+
+def check_room(plan: Plan, records: "pa.RecordBatch") -> None:
+    """Raise TransientError when a value is longer than those by which its side table was made.
+
+    That was of the beginning of the file then: the whole file will say how long they are.
+    """
+    import pyarrow.compute as pc  # noqa: PLC0415 - only what loads rows needs Arrow
+
+    for column in plan.columns:
+        width, texts = _staged_width(plan, column), records.column(column.position)
+        # Each character takes one byte or more of UTF-8, and one or two units of UTF-16.
+        if not width or (pc.max(pc.binary_length(texts)).as_py() or 0) <= width:
+            continue
+        if 2 * pc.max(pc.utf8_length(texts)).as_py() > width:
+            raise TransientError(f"A value of {column.name} is longer than those before it.")
+
+
+def _staged_width(plan: Plan, column: PlannedColumn) -> int:
+    """Return how many units of UTF-16 have room; 0 for any number."""
+    longest = 2 * plan.profile.columns[column.position].max_length
+    return next((width for width in _STAGED_WIDTHS if width >= longest), 0)
 
 
 def column_ddl(column_type: ColumnType) -> str:

@@ -380,7 +380,7 @@ class PostgreSQLTarget(ServerTarget):
         }
         return bool(conn.execute(_IS_UNNOTICED, names).scalar_one())
 
-    def read_in_any_order(self, conn: sa.Connection) -> str:
+    def read_in_any_order(self, conn: sa.Connection, plan: Plan) -> str:  # noqa: ARG002
         """Have the side table read as it stands, from its beginning: no rows need be sorted.
 
         That is nearly as they were written: a short row may fill the gap that a long one has left
