@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.jobs import POSTGRESQL, SQLITE, Job, Load, Loaded, Prepare
+from benchmarks.jobs import POSTGRESQL, SQLITE, SQLSERVER, Job, Load, Loaded, Prepare
 from benchmarks.peers.sqlserver import create_table, typed_columns
 
 
@@ -48,7 +48,12 @@ def prepare_psql(job: Job) -> Load:
 
 def prepare_sling(job: Job) -> Load:
     schema = {SQLITE: "main", POSTGRESQL: "public"}.get(job.database, "dbo")
-    url = job.url.replace("mssql:", "sqlserver:", 1).replace("sqlite:////", "sqlite:///", 1)
+    url = job.url.replace("sqlite:////", "sqlite:///", 1)
+    if job.database == SQLSERVER:
+        # What stands behind the host is an instance for its driver, not a database.
+        encrypt = "disable" if "encrypt=no" in job.address.query else "true"
+        query = f"database={job.database_name}&encrypt={encrypt}&TrustServerCertificate=true"
+        url = f"sqlserver://{job.address.netloc}?{query}"
     command = ["sling-linux-amd64", "run", "--src-stream", f"file://{job.source}"]
     command += ["--tgt-conn", "BENCH", "--tgt-object", f"{schema}.{job.table}"]
     command += ["--mode", "full-refresh"]
@@ -67,7 +72,11 @@ def prepare_freebcp(job: Job) -> Load:
     server = f"{job.address.hostname}:{job.address.port or 1433}"
     command = ["freebcp", f"{job.database_name}.dbo.{job.table}", "in", str(plain), "-c"]
     command += ["-S", server, "-U", user, "-P", password, "-t", "\t", "-r", "\n"]
-    return lambda: _run(command, job, environ={"TDSVER": "7.4"})
+    # All rows in one batch, which is its fastest way.
+    command += ["-b", "1000000000"]
+    settings = job.folder / "freetds.conf"
+    settings.write_text("[global]\n\ttds version = 7.4\n\tclient charset = UTF-8\n")
+    return lambda: _run(command, job, environ={"FREETDSCONF": str(settings)})
 
 
 def _run(
