@@ -15,10 +15,15 @@ from dropload.model import Area, LoadType, TableName, Verdict
 from dropload.pipeline import process_drop
 from dropload.targets.base import LOAD_ID
 
+WARMS_UP_ITSELF = True
+"""A worker has its connections, and the process that writes, from the loads before."""
+
 
 def prepare_new(job: Job) -> Load:
     """The table is made by the load, as the peers make theirs."""
     dock = _open(job)
+    if job.warm_up:
+        _load(dock, _drop(dock, job.of_warm_up(), LoadType.APPEND))
     path = _drop(dock, job, LoadType.APPEND)
     return lambda: _load(dock, path)
 

@@ -16,9 +16,9 @@ MEASURED = "measured.json"
 
 def main(module: str, in_process: bool) -> None:
     job = Job.from_json(sys.stdin.read())
-    preparations: dict[str, Prepare] = importlib.import_module(f"benchmarks.peers.{module}").PEERS
-    prepare = preparations[job.peer]
-    if in_process and job.warm_up:
+    peers = importlib.import_module(f"benchmarks.peers.{module}")
+    prepare: Prepare = peers.PEERS[job.peer]
+    if in_process and job.warm_up and not getattr(peers, "WARMS_UP_ITSELF", False):
         prepare(job.of_warm_up())()
     load = prepare(job)
     cpu_before, began = own_cpu_seconds(), time.perf_counter()
