@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from dropload.durable import explain_os_error, path_text, sync_folder
 from dropload.errors import TransientError
@@ -29,35 +30,63 @@ def plan_filing(tree: DropTree, drop: Drop, *, failed: bool) -> Path | None:
     return choose_filed_path(folder, drop.path.name, datetime.now(UTC))
 
 
+Measure = Callable[[], Effort | None]
+"""Returns what a load has cost until then, None where that is not known."""
+
+
 def file_away(
-    target: Target,
-    journal: Journal,
+    filing: "Filing",
     load_id: int,
     drop: Drop,
     filed_path: Path | None,
     report: Path | None = None,
-    measure: Callable[[], Effort] | None = None,
-    noting: AbstractContextManager[object] | None = None,
-    later: "FiledTogether | None" = None,
+    measure: Measure = lambda: None,
 ) -> Path | None:
-    """Move the file and its companion, then note it; return where the file is now.
-
-    `noting` is entered while it is noted; `later` notes it, when its turn comes.
+    """Move the file and its companion, and have it noted; return where the file is now.
 
     The order matters: the load is over in the journal before anything is moved, and the move is
-    durable before the journal says so. `measure` is asked in the end for what the load has cost.
-    Raises TransientError when the file cannot be moved.
+    durable before the journal says so. `measure` is asked in the end. Raises TransientError when
+    the file cannot be moved.
     """
     moved = None
     if filed_path is not None:
-        moved = move_file(drop.path, filed_path, drop.version, later.sync if later else sync_folder)
+        moved = move_file(drop.path, filed_path, drop.version, filing.sync)
         _move_companion(drop.path, moved)
-    if later is not None:
-        later.add(load_id, moved, report, measure() if measure else None)
-        return moved
-    with noting or nullcontext(), target.write() as conn:
-        journal.loads.mark_filed(conn, load_id, moved, report, measure() if measure else None)
+    filing.add(load_id, moved, report, measure)
     return moved
+
+
+class Filing(Protocol):
+    """Makes a move durable, and has the journal say so."""
+
+    def sync(self, folder: Path) -> None:
+        """Make a rename in a folder durable."""
+        ...
+
+    def add(self, load_id: int, moved: Path | None, report: Path | None, measure: Measure) -> None:
+        """Note that the file of a load was moved."""
+        ...
+
+
+class FiledAlone:
+    """Notes each move at once, in a transaction of its own."""
+
+    def __init__(
+        self, target: Target, journal: Journal, noting: AbstractContextManager[object] | None = None
+    ) -> None:
+        """Enter `noting` while it is noted."""
+        self._target = target
+        self._journal = journal
+        self._noting = noting or nullcontext()
+
+    def sync(self, folder: Path) -> None:
+        """Make a rename in a folder durable."""
+        sync_folder(folder)
+
+    def add(self, load_id: int, moved: Path | None, report: Path | None, measure: Measure) -> None:
+        """Note that the file of a load was moved."""
+        with self._noting, self._target.write() as conn:
+            self._journal.loads.mark_filed(conn, load_id, moved, report, measure())
 
 
 class FiledTogether:
@@ -87,12 +116,10 @@ class FiledTogether:
         with self._lock:
             return all(load_id != moved[0] for moved in self._moved)
 
-    def add(
-        self, load_id: int, moved: Path | None, report: Path | None, effort: Effort | None
-    ) -> None:
+    def add(self, load_id: int, moved: Path | None, report: Path | None, measure: Measure) -> None:
         """Note that the file of a load was moved."""
         with self._lock:
-            self._moved.append((load_id, moved, report, effort))
+            self._moved.append((load_id, moved, report, measure()))
 
     def note(self) -> None:
         """Make the moves durable, then have the journal say so.

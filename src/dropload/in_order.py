@@ -76,7 +76,7 @@ def _load(
 ) -> tuple[Outcome | None, str]:
     with bound_contextvars(**({"trace_id": trace_id} if trace_id else {})):
         try:
-            return load_drop(dock, drop, worker, later=later), ""
+            return load_drop(dock, drop, worker, filing=later), ""
         except Exception as exc:  # noqa: BLE001 - everything must come back in words
             # Told in words: not every exception survives the way back through a pipe.
             get_logger().exception("load_broke_off", file=path_text(drop.path.name))

@@ -8,7 +8,7 @@ from pathlib import Path
 from dropload.answers import repeat_answer
 from dropload.dock import Dock
 from dropload.errors import FileChangedError
-from dropload.filing import file_away, plan_filing
+from dropload.filing import FiledAlone, file_away, plan_filing
 from dropload.folders import find_path
 from dropload.identity import worker_name
 from dropload.journal import drop_from_record
@@ -62,7 +62,9 @@ def _file_claimed(dock: Dock, row: LoadRecord, *, in_short: bool) -> bool:
     report = repeat_answer(dock, row, filed_path, in_short=in_short)
     log = get_logger().bind(load_id=row.load_id, file=row.file_name)
     try:
-        moved = file_away(dock.target, dock.journal, row.load_id, drop, filed_path, report)
+        moved = file_away(
+            FiledAlone(dock.target, dock.journal), row.load_id, drop, filed_path, report
+        )
     except FileChangedError as exc:
         # Another version stands there now, or none: the bytes that were loaded are gone.
         log.warning("file_replaced_before_filing", reason=str(exc))

@@ -20,8 +20,9 @@ from dropload.intake import drop_of_path, name_drop
 from dropload.journal import AuditAction
 from dropload.logs import get_logger
 from dropload.model import Area, Drop, Layout, LoadType, Outcome, Plan
-from dropload.pipeline import OnStep, process_drop
+from dropload.pipeline import process_drop
 from dropload.refusals import note_refusal, noted_refusal
+from dropload.under_way import OnStep
 
 _CALLS = itertools.count(1)
 """Numbers of the loads that this process was asked for: each is a worker of its own."""

@@ -171,7 +171,7 @@ def test_a_side_table_that_vanished_under_a_cancelled_load_pauses_no_queue(
         recover(site.dock)
         raise TransientError("the side table is not there")
 
-    monkeypatch.setattr(site.dock.target, "write_batches", break_off)
+    monkeypatch.setattr(site.dock.target, "write_ahead", break_off)
     # As with a file that is worth a transaction of its own.
     monkeypatch.setattr("dropload.staging.SMALL_BYTES", 0)
     # Recovery would wait for the writer's own transaction where that holds the side table.
@@ -235,7 +235,7 @@ def test_a_commit_that_comes_first_wins_over_the_cancel(
         refused.append(error.value.message)
         raise TransientError("the folder is away")
 
-    monkeypatch.setattr("dropload.pipeline.file_away", too_late)
+    monkeypatch.setattr("dropload.endings.file_away", too_late)
     again(site, put(site, ORDERS))
     assert "is committed" in refused[0]
     assert site.states() == [State.COMMITTED]

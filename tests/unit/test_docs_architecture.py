@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dropload import pipeline, stage_writer, staging_ahead
+from dropload import endings, pipeline, stage_writer, staging_ahead
 from dropload.errors import (
     DroploadError,
     DuplicateError,
@@ -175,7 +175,7 @@ def test_the_diagram_has_every_change_of_state_and_no_other(
 def come_back(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     """Load a file that is gone before it can be moved, and is back later."""
     with monkeypatch.context() as patched:
-        fail_in(patched, pipeline, "file_away", TransientError("the folder refuses it"))
+        fail_in(patched, endings, "file_away", TransientError("the folder refuses it"))
         yard.drop("away.csv", "id\n1\n")
     path = yard.inbox().path / "away.csv"
     taken = path.rename(yard.root / "taken.csv")

@@ -666,7 +666,7 @@ def test_a_file_is_no_duplicate_of_a_load_that_is_undone_in_the_same_moment(
             yard.execute('DELETE FROM "dbo.orders"')
         return plan_filing(*args, **kwargs)
 
-    monkeypatch.setattr("dropload.pipeline.plan_filing", plan)
+    monkeypatch.setattr("dropload.endings.plan_filing", plan)
     path = yard.put("orders.csv", ORDERS, load_type=load_type)
     assert yard.load(path).verdict is Verdict.RETRY
     assert path.exists()
