@@ -66,7 +66,7 @@ class Endings:
 
     # --- with its rows
 
-    def load(self, plan: Plan, published: Published, filed_path: Path | None) -> Outcome:
+    def file_loaded(self, plan: Plan, published: Published, filed_path: Path | None) -> Outcome:
         """File away what was published."""
         examined = self._under_way.examined
         assert examined is not None  # noqa: S101 - its plan was made of that

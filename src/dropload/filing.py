@@ -52,7 +52,7 @@ def file_away(
     if filed_path is not None:
         moved = move_file(drop.path, filed_path, drop.version, filing.sync)
         _move_companion(drop.path, moved)
-    filing.add(load_id, moved, report, measure)
+    filing.note_move(load_id, moved, report, measure)
     return moved
 
 
@@ -63,8 +63,10 @@ class Filing(Protocol):
         """Make a rename in a folder durable."""
         ...
 
-    def add(self, load_id: int, moved: Path | None, report: Path | None, measure: Measure) -> None:
-        """Note that the file of a load was moved."""
+    def note_move(
+        self, load_id: int, moved: Path | None, report: Path | None, measure: Measure
+    ) -> None:
+        """Have the journal know that the file of a load was moved."""
         ...
 
 
@@ -83,7 +85,9 @@ class FiledAlone:
         """Make a rename in a folder durable."""
         sync_folder(folder)
 
-    def add(self, load_id: int, moved: Path | None, report: Path | None, measure: Measure) -> None:
+    def note_move(
+        self, load_id: int, moved: Path | None, report: Path | None, measure: Measure
+    ) -> None:
         """Note that the file of a load was moved."""
         with self._noting, self._target.write() as conn:
             self._journal.loads.mark_filed(conn, load_id, moved, report, measure())
@@ -116,7 +120,9 @@ class FiledTogether:
         with self._lock:
             return all(load_id != moved[0] for moved in self._moved)
 
-    def add(self, load_id: int, moved: Path | None, report: Path | None, measure: Measure) -> None:
+    def note_move(
+        self, load_id: int, moved: Path | None, report: Path | None, measure: Measure
+    ) -> None:
         """Note that the file of a load was moved."""
         with self._lock:
             self._moved.append((load_id, moved, report, measure()))

@@ -190,7 +190,7 @@ class _Voyage:
         self._under_way.note_progress(Step.PUBLISHING, plan.rows_planned, size_bytes)
         with measure("publishing"):
             published = self._under_way.retry(lambda: self._publish(plan, filed_path, rows))
-        return self._endings.load(plan, published, filed_path)
+        return self._endings.file_loaded(plan, published, filed_path)
 
     def _check_crashes(self) -> None:
         if self._load.crashes >= MAX_CRASHES:
@@ -212,6 +212,7 @@ class _Voyage:
 
         on_progress = partial(self._under_way.note_progress, Step.PROFILING)
         examined = examine_in(self._dock, self._load.drop, parser, layout, on_progress, on_batch)
+        ahead.take_no_more()
         self._under_way.examined = examined
         return examined
 

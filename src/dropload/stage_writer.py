@@ -42,6 +42,7 @@ class StageWriter:
         self._batch_rows = batch_rows
         self._note_rows = note_rows
         self._stage = target.stage_name(plan.table, load_id)
+        self._stream = target.stream_rows(plan, self._stage, load_id)
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
         self._pending_rows = 0
         self._pending_bytes = 0
@@ -81,25 +82,34 @@ class StageWriter:
 
     def abandon(self) -> None:
         """Stop writing; after `finish` there is nothing to stop."""
-        self._target.abandon()
+        self._stream.abandon()
+
+    def settle(self) -> None:
+        """Have committed what may go ahead of the journal's word: no more comes for a while."""
+        if self._pending and self._send():
+            self._forget_pending()
+        self._stream.settle()
 
     def _flush(self, note_rows: NoteRows, *, is_last: bool = False) -> None:
         """Write and commit what was collected, with the journal's word in the same transaction."""
         staged = self.rows_taken
-        is_written = not self._pending or self._write_ahead()
+        is_written = not self._pending or self._send()
         if is_last or not is_written or self._clock() >= self._settle_at:
-            self._target.settle()
+            self._stream.settle()
             with self._target.write() as conn:
                 if not is_written:
                     self._write(conn)
                 note_rows(conn, staged)
             self._settle_at = self._clock() + self._target.settle_seconds
-        self._written = staged
+        self._forget_pending()
+
+    def _forget_pending(self) -> None:
+        self._written = self.rows_taken
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
-    def _write_ahead(self) -> bool:
+    def _send(self) -> bool:
         with naming_the_value(self._plan.table):
-            return self._target.write_ahead(self._plan, self._stage, self._pending, self._load_id)
+            return self._stream.send(self._pending)
 
     def _write(self, conn: sa.Connection) -> None:
         with naming_the_value(self._plan.table):

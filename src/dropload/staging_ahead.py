@@ -61,13 +61,20 @@ class StagingAhead:
     def take(self, batch: Batch, reader: str) -> None:
         """Have a batch staged that `reader` has read."""
         attempt = self._attempt
-        if attempt is None:
-            return
-        if reader != attempt.plan.profile.reader:
+        if attempt is not None and reader != attempt.plan.profile.reader:
             self._give_up(f"the file is read by {reader}")
             return
+        self._hand_over(batch)
+
+    def take_no_more(self) -> None:
+        """Have settled what was taken: the file is judged, which may take long, before `accept`."""
+        self._hand_over(None)
+
+    def _hand_over(self, batch: Batch | None) -> None:
+        if self._attempt is None:
+            return
         try:
-            attempt.behind.put(batch)
+            self._attempt.behind.put(batch)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -136,7 +143,10 @@ class StagingAhead:
         )
         notations = notations_to_rewrite(plan)
 
-        def write(batch: Batch) -> None:
+        def write(batch: Batch | None) -> None:
+            if batch is None:
+                writer.settle()
+                return
             records = rewrite_columns(batch.records, notations)
             writer.add(Batch(records, batch.source_rows))
 
@@ -158,7 +168,8 @@ class _Attempt(NamedTuple):
 
     plan: Plan
     writer: StageWriter
-    behind: WriteBehind[Batch]
+    behind: WriteBehind[Batch | None]
+    """None: no more comes."""
 
 
 def _stages_alike(target: Target, one: Plan, other: Plan) -> bool:

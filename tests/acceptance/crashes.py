@@ -184,6 +184,10 @@ class Steps:
             if elsewhere and name in ("replace", "link"):
                 found = _refuse_across(found)
             setattr(os, name, self._counted(f"os.{name}", found))
+        if dock.target.name == "mssql":
+            # A bulk copy is under way then; it is over with the first commit behind.
+            bulk = importlib.import_module("dropload.targets.mssql.bulk")
+            bulk.BulkStream.settle = self._counted("settle", bulk.BulkStream.settle)
         dialect = dock.target.engine.dialect
         dialect.do_commit = self._counted("COMMIT", dialect.do_commit)  # type: ignore[method-assign]
         if self._statements:
@@ -240,6 +244,10 @@ class Walk:
             staging_ahead.AHEAD_BYTES = 0
         # However slow the machine is, the steps are the same in each life.
         in_order.MOST_SECONDS = inf
+        if not self._has_templates:
+            # However few the rows are, they go by bulk copy.
+            bulk: Any = importlib.import_module("dropload.targets.mssql.bulk")
+            bulk.LEAST_BYTES = 0
         importlib.import_module("pandas")
         open_dock(self._config(TEMPLATE)).target.close()
         if not self._has_templates:

@@ -17,6 +17,7 @@ from dropload.journal import apply_scripts, path_key
 from dropload.late_filing import recover
 from dropload.model import Drop, Load, LoadRecord, Outcome, State, Verdict
 from dropload.pipeline import process_drop
+from dropload.stage_writer import StageWriter
 from dropload.status import read_status
 from tests.conftest import make_config
 from tests.contract.test_loading import ORDERS, Site
@@ -171,7 +172,7 @@ def test_a_side_table_that_vanished_under_a_cancelled_load_pauses_no_queue(
         recover(site.dock)
         raise TransientError("the side table is not there")
 
-    monkeypatch.setattr(site.dock.target, "write_ahead", break_off)
+    monkeypatch.setattr(StageWriter, "finish", break_off)
     # As with a file that is worth a transaction of its own.
     monkeypatch.setattr("dropload.staging.SMALL_BYTES", 0)
     # Recovery would wait for the writer's own transaction where that holds the side table.

@@ -27,6 +27,8 @@ from dropload.model import (
 from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered
+from dropload.stage_writer import StageWriter
+from dropload.targets.base import RowStream
 from tests.conftest import make_config
 
 ORDERS = (
@@ -371,22 +373,36 @@ class Breaking:
     Small blocks: every batch is worth a transaction of its own.
     """
 
-    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch, good_batches: int) -> None:
+    def __init__(
+        self,
+        site: Site,
+        monkeypatch: pytest.MonkeyPatch,
+        good_batches: int,
+        settle_seconds: float = 0.0,
+    ) -> None:
         self.sent: list[int] = []
         self._left = good_batches
-        self._write_ahead = site.dock.target.write_ahead
+        self._stream_rows = site.dock.target.stream_rows
+        self._monkeypatch = monkeypatch
         monkeypatch.setattr(read_columnar, "__kwdefaults__", {"block_bytes": 50_000})
         monkeypatch.setattr(type(site.dock.target), "commit_bytes", 20_000)
-        monkeypatch.setattr(type(site.dock.target), "settle_seconds", 0.0)
-        monkeypatch.setattr(site.dock.target, "write_ahead", self.write_ahead)
+        monkeypatch.setattr(site.dock.target, "settle_seconds", settle_seconds)
+        monkeypatch.setattr(site.dock.target, "stream_rows", self.stream_rows)
 
-    def write_ahead(self, plan: Any, stage: Any, batches: Any, load_id: int) -> bool:
-        """Do as the target does, which is asked first before rows go another way."""
-        self._left -= 1
-        if self._left == -1:
-            raise TransientError("the connection broke")
-        self.sent += [row for _, rows in batches for row in rows.to_pylist()]
-        return self._write_ahead(plan, stage, batches, load_id)
+    def stream_rows(self, *whose: Any) -> RowStream:
+        """Return the target's stream, which is asked first before rows go another way."""
+        stream = self._stream_rows(*whose)
+        really_send = stream.send
+
+        def send(batches: Any) -> bool:
+            self._left -= 1
+            if self._left == -1:
+                raise TransientError("the connection broke")
+            self.sent += [row for _, rows in batches for row in rows.to_pylist()]
+            return really_send(batches)
+
+        self._monkeypatch.setattr(stream, "send", send)
+        return stream
 
 
 MANY = "id,name\n" + "".join(f"{n},{'x' * 30}{n}\n" for n in range(30_000))
@@ -400,6 +416,31 @@ def test_staging_goes_on_behind_the_last_staged_row(
     loaded = site.drop("orders.csv", MANY)
     assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000), loaded.message
     assert breaking.sent == list(range(1, 30_001)), "no row is sent twice"
+    assert [row[0] for row in site.texts(site.table("orders"))] == [str(n) for n in range(30_000)]
+
+
+def test_rows_that_were_on_their_way_when_staging_broke_off_are_given_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy under way holds locks on its side table, and would go on to fill it."""
+    breaking = Breaking(site, monkeypatch, good_batches=4, settle_seconds=1000.0)
+    done: list[str] = []
+    abandon, trim_stage = StageWriter.abandon, type(site.dock.target).trim_stage
+
+    def note_abandon(writer: StageWriter) -> None:
+        abandon(writer)
+        done.append("abandon")
+
+    def note_trim(target: Any, conn: Any, stage: TableName, rows: int) -> int | None:
+        done.append("trim")
+        return trim_stage(target, conn, stage, rows)
+
+    monkeypatch.setattr(StageWriter, "abandon", note_abandon)
+    monkeypatch.setattr(type(site.dock.target), "trim_stage", note_trim)
+    loaded = site.drop("orders.csv", MANY)
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000), loaded.message
+    assert done == ["trim", "abandon", "trim", "abandon"]
+    assert breaking.sent[-1] == 30_000
     assert [row[0] for row in site.texts(site.table("orders"))] == [str(n) for n in range(30_000)]
 
 

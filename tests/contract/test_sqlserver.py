@@ -1,5 +1,6 @@
 """What only SQL Server has: connection string, native error numbers, wording of statements."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ pyodbc = pytest.importorskip(
 )
 
 from dropload.targets.mssql import SQLServerTarget, bulk, columns  # noqa: E402
-from dropload.targets.mssql.bulk import BulkWriter  # noqa: E402
+from dropload.targets.mssql.bulk import BulkStream, BulkWriter  # noqa: E402
 from dropload.targets.mssql.engine import refuse_lazy_commits, refuse_old_server  # noqa: E402
 from dropload.targets.mssql.odbc import (  # noqa: E402
     Driver,
@@ -221,29 +222,30 @@ class Copier(BulkWriter):
         self.is_cut = False
         self.lost_rows = 0
         self.logins: list[str] = []
-        self.committed: list[str] = []
+        self.committed: dict[str, list[str]] = {}
         super().__init__(settings(), None, lambda: self.now)
 
-    def _copy(self, table: str, rows: pa.RecordBatchReader) -> int:
+    def copy(self, table: str, rows: pa.RecordBatchReader) -> int:
         self.logins.append(table)
         found: list[str] = []
         for batch in rows:
             if self.is_cut:
                 raise RuntimeError("connection reset")
             found += batch.column(0).to_pylist()
-        self.committed += found
+        self.committed.setdefault(table, []).extend(found)
         return len(found) - self.lost_rows
 
+    def stream(self, table: str = "t") -> BulkStream:
+        return BulkStream(self, table, lambda records, _rows: records)
+
     def try_once(self) -> str:
+        stream = self.stream()
         try:
-            is_sent = self.send("t", [_BATCH])
-            self.settle()
+            is_sent = stream.send(batch_of("x"))
+            stream.settle()
         except TransientError:
             return "again"
         return "bulk" if is_sent else "insert"
-
-
-_BATCH = pa.RecordBatch.from_pydict({"c": ["x"]})
 
 
 @pytest.fixture
@@ -251,83 +253,108 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "LEAST_BYTES", 0)
 
 
-def batch_of(text: str) -> list[pa.RecordBatch]:
-    return [pa.RecordBatch.from_pydict({"c": [text]})]
+def batch_of(*texts: str) -> list[tuple[pa.RecordBatch, pa.Array]]:
+    numbers = pa.array([1], pa.int64())
+    return [(pa.RecordBatch.from_pydict({"c": [text]}), numbers) for text in texts]
 
 
 @pytest.mark.usefixtures("any_size")
 def test_one_login_serves_all_rows_until_they_are_settled() -> None:
     """Each bulk copy is a connection of its own, which costs more than the rows it brings."""
     copier = Copier()
+    stream = copier.stream()
     for text in ("a", "b", "c"):
-        assert copier.send("t", batch_of(text))
-    assert copier.committed == []
-    copier.settle()
-    assert (copier.logins, copier.committed) == (["t"], ["a", "b", "c"])
-    assert copier.send("t", batch_of("d"))
-    copier.settle()
-    copier.settle()
-    assert (copier.logins, copier.committed) == (["t", "t"], ["a", "b", "c", "d"])
+        assert stream.send(batch_of(text))
+    assert copier.committed == {}
+    stream.settle()
+    assert (copier.logins, copier.committed) == (["t"], {"t": ["a", "b", "c"]})
+    assert stream.send(batch_of("d"))
+    stream.settle()
+    stream.settle()
+    assert (copier.logins, copier.committed) == (["t", "t"], {"t": ["a", "b", "c", "d"]})
 
 
 @pytest.mark.usefixtures("any_size")
 def test_rows_that_nobody_wants_any_more_are_not_committed() -> None:
     copier = Copier()
-    assert copier.send("t", batch_of("a"))
-    copier.abandon()
-    copier.abandon()
-    copier.settle()
-    assert copier.committed == []
+    stream = copier.stream()
+    assert stream.send(batch_of("a"))
+    stream.abandon()
+    stream.abandon()
+    stream.settle()
+    assert copier.committed == {}
     assert copier.try_once() == "bulk", "that was no failure of the server's"
 
 
 @pytest.mark.usefixtures("any_size")
-def test_rows_of_another_table_never_go_into_the_copy_under_way() -> None:
+def test_loads_of_several_threads_have_a_copy_each() -> None:
     copier = Copier()
-    assert copier.send("t", batch_of("a"))
-    assert copier.send("u", batch_of("b"))
-    copier.settle()
-    assert (copier.logins[-1], copier.committed) == ("u", ["b"])
+    one, other = copier.stream("t"), copier.stream("u")
+    for text in ("a", "b"):
+        assert one.send(batch_of(text))
+        assert other.send(batch_of(text.upper()))
+    other.abandon()
+    one.settle()
+    assert copier.committed == {"t": ["a", "b"]}
+
+
+@pytest.mark.usefixtures("any_size")
+def test_many_threads_bring_each_row_to_its_own_table() -> None:
+    copier = Copier()
+
+    def load(table: str) -> None:
+        stream = copier.stream(table)
+        for n in range(200):
+            assert stream.send(batch_of(f"{table}{n}"))
+            if n % 50 == 49:
+                stream.settle()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(load, "abcd"))
+    assert copier.committed == {table: [f"{table}{n}" for n in range(200)] for table in "abcd"}
 
 
 @pytest.mark.usefixtures("any_size")
 def test_a_copy_that_breaks_off_is_told_to_who_sends_however_much_is_left() -> None:
     copier = Copier()
     copier.is_cut = True
+    stream = copier.stream()
     with pytest.raises(TransientError, match="broke off"):
         for _ in range(100):
-            copier.send("t", batch_of("a"))
-    copier.close()
+            stream.send(batch_of("a"))
 
 
 @pytest.mark.usefixtures("any_size")
-def test_a_copy_that_lost_a_row_is_an_error() -> None:
+def test_a_copy_that_loses_rows_rests_like_one_that_breaks_off() -> None:
     copier = Copier()
     copier.lost_rows = 1
-    assert copier.send("t", [*batch_of("a"), *batch_of("b")])
+    stream = copier.stream()
+    assert stream.send(batch_of("a", "b"))
     with pytest.raises(TransientError, match="took 1 of 2 rows"):
-        copier.settle()
+        stream.settle()
+    assert copier.try_once() == "insert"
 
 
 @pytest.mark.usefixtures("any_size")
 def test_a_driver_that_stops_early_leaves_nobody_waiting() -> None:
     class Sated(Copier):
-        def _copy(self, _table: str, rows: pa.RecordBatchReader) -> int:
+        def copy(self, _table: str, rows: pa.RecordBatchReader) -> int:
             return int(rows.read_next_batch().num_rows)
 
-    copier = Sated()
+    stream = Sated().stream()
     with pytest.raises(TransientError, match="broke off"):
         for _ in range(100):
-            copier.send("t", batch_of("a"))
+            stream.send(batch_of("a"))
 
 
 def test_a_few_rows_are_not_worth_a_login() -> None:
     copier = Copier()
     assert copier.try_once() == "insert"
-    assert copier.send("t", batch_of("x" * bulk.LEAST_BYTES))
-    assert copier.send("t", batch_of("y")), "the login is there now"
-    copier.settle()
-    assert copier.committed[1:] == ["y"]
+    stream = copier.stream()
+    assert stream.send(batch_of("x" * bulk.LEAST_BYTES))
+    assert stream.send(batch_of("y")), "the login is there now"
+    stream.settle()
+    assert copier.committed["t"][1:] == ["y"]
 
 
 @pytest.mark.usefixtures("any_size")
@@ -348,6 +375,62 @@ def test_bulk_copy_that_was_cut_once_goes_on_and_rests_after_the_second_time() -
         copier.is_cut = is_cut
         said.append(copier.try_once())
     assert said == ["bulk", "again", "bulk", "again", "again", "insert"]
+
+
+class Connections(BulkWriter):
+    """Has connections that bring what they are given, or break."""
+
+    def __init__(self) -> None:
+        self.opened: list[Connection] = []
+        super().__init__(settings(statement_timeout_seconds=7), None)
+
+    def _connect(self) -> "Connection":
+        self.opened.append(Connection())
+        return self.opened[-1]
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.is_broken = self.is_closed = False
+
+    def cursor(self) -> "Cursor":
+        return Cursor(self)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Cursor:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def bulkcopy_arrow(self, _table: str, rows: pa.RecordBatchReader, **how: Any) -> dict[str, int]:
+        assert how == {"timeout": 7, "keep_nulls": True}
+        if self._connection.is_broken:
+            raise RuntimeError("connection reset")
+        return {"rows_copied": sum(batch.num_rows for batch in rows)}
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_connection_serves_one_copy_after_the_other_until_it_breaks() -> None:
+    writer = Connections()
+
+    def copy_once() -> int:
+        schema = pa.schema({"c": pa.string()})
+        batches = [batch_of("a")[0][0]]
+        return writer.copy("t", pa.RecordBatchReader.from_batches(schema, batches))
+
+    assert [copy_once(), copy_once(), len(writer.opened)] == [1, 1, 1]
+    [first] = writer.opened
+    first.is_broken = True
+    with pytest.raises(RuntimeError):
+        copy_once()
+    assert first.is_closed
+    assert [copy_once(), len(writer.opened)] == [1, 2]
+    writer.close()
+    assert writer.opened[1].is_closed
 
 
 # --- statements
@@ -445,3 +528,16 @@ def test_a_text_longer_than_its_files_beginning_promised_has_the_side_table_made
     with pytest.raises(TransientError, match="c0"):
         columns.check_room(plan_of_texts(5), pa.record_batch({"c0": [text]}))
     columns.check_room(plan_of_texts(2001), pa.record_batch({"c0": [text]}))
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_new", "is_bulk"), [(102_399, 1, 0), (102_400, 1, 1), (102_400, 0, 0)]
+)
+def test_only_many_rows_of_a_new_table_are_added_in_bulk(
+    rows: int, is_new: int, is_bulk: int
+) -> None:
+    """Readers of a heap wait for such an insert whatever their isolation."""
+    plan = make_plan(rows=rows)
+    if not is_new:
+        plan = replace(plan, table_before=plan.table_columns)
+    assert ("TABLOCK" in target().insert_words(plan)) == bool(is_bulk)

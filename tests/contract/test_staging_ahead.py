@@ -98,10 +98,10 @@ def test_rows_on_the_way_are_stopped_before_their_side_table_is_made_anew(
 ) -> None:
     """A bulk copy under way holds locks on it, and would go on to fill it"""
     kind = type(site.dock.target)
-    monkeypatch.setattr(kind, "settle_seconds", 1000.0)
+    monkeypatch.setattr(site.dock.target, "settle_seconds", 1000.0)
     done: list[str] = []
 
-    def noting(name: str) -> Any:
+    def noting(kind: type, name: str) -> Any:
         really = getattr(kind, name)
 
         def note(*what: Any) -> Any:
@@ -110,8 +110,8 @@ def test_rows_on_the_way_are_stopped_before_their_side_table_is_made_anew(
 
         return note
 
-    for name in ("drop_table", "create_stage", "abandon"):
-        monkeypatch.setattr(kind, name, noting(name))
+    for owner, name in ((kind, "drop_table"), (kind, "create_stage"), (StageWriter, "abandon")):
+        monkeypatch.setattr(owner, name, noting(owner, name))
     outcome = site.drop("orders.csv", MANY + "7,n/a,01.01.2024,x\n")
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
     anew = ["drop_table", "create_stage"]
@@ -329,7 +329,7 @@ def test_a_load_that_is_cut_off_again_and_again_gets_further(
     class Died(BaseException):
         pass
 
-    monkeypatch.setattr(type(site.dock.target), "settle_seconds", 0.0)
+    monkeypatch.setattr(site.dock.target, "settle_seconds", 0.0)
     flush, count = StageWriter._flush, 0
 
     def die_at_third(writer: StageWriter, note_rows: Any, **how: Any) -> None:

@@ -86,8 +86,9 @@ def stage(target: Target, plan: Plan, load_id: int, batch: pa.RecordBatch) -> Ta
     # Two transactions, as a load does it: a bulk protocol has a connection of its own.
     with target.write() as conn:
         target.create_stage(conn, plan, name)
-    if target.write_ahead(plan, name, [(batch, numbers)], load_id):
-        target.settle()
+    stream = target.stream_rows(plan, name, load_id)
+    if stream.send([(batch, numbers)]):
+        stream.settle()
         return name
     with target.write() as conn:
         target.write_batch(conn, plan, name, batch, numbers, load_id, 990)

@@ -121,8 +121,9 @@ def test_rows_that_are_committed_by_others_are_noted_once_a_second(
         stage_name=lambda *_: None,
         commit_bytes=1,
         settle_seconds=1.0,
-        settle=lambda: settled.append(now),
-        write_ahead=lambda *_: is_ahead,
+        stream_rows=lambda *_: SimpleNamespace(
+            send=lambda _batches: is_ahead, settle=lambda: settled.append(now)
+        ),
         write=nullcontext,
         write_batches=lambda *_: None,
     )

@@ -264,7 +264,7 @@ def test_staging_tells_how_far_it_is_beside_its_rows(
 ) -> None:
     monkeypatch.setattr("dropload.staging_ahead.AHEAD_BYTES", 1 << 40)
     yard = open_yard(tmp_path)
-    yard.dock.target.settle_seconds = 0.0  # type: ignore[misc]
+    yard.dock.target.settle_seconds = 0.0
     yard.dock.target.commit_bytes = 1 << 20  # type: ignore[misc]
     path = write_large(yard)
     seen: list[tuple[str | None, int | None, int | None]] = []

@@ -120,6 +120,27 @@ class Published:
     backup: TableName | None
 
 
+class RowStream:
+    """Takes rows to a side table on a connection of its own, ahead of the journal's word.
+
+    Rows that the journal does not know of are trimmed before a load goes on, and counted before
+    they are published. This one takes none: most databases need no such way.
+    """
+
+    def send(self, batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]") -> bool:  # noqa: ARG002
+        """Take what `write_batches` would write; they are there at the latest after `settle`.
+
+        Returns False when none was taken: there is no such way, or not now.
+        """
+        return False
+
+    def settle(self) -> None:
+        """Return when all is committed that was sent; raise TransientError when it is not."""
+
+    def abandon(self) -> None:
+        """Take no more of what was sent and is not committed: nobody wants these rows any more."""
+
+
 class Target(ABC):
     """One database that rows go to.
 
@@ -133,9 +154,9 @@ class Target(ABC):
     """Schema of the non-reference area unless the configuration names one."""
     commit_bytes: ClassVar[int] = 4 * 1024 * 1024
     """Text staged per transaction: few commits, and other writers get their turn."""
-    settle_seconds: ClassVar[float] = 1.0
-    """How often rows that were written ahead are settled and the journal is told of them: a try
-    that is cut off has at most these to do again."""
+    settle_seconds: float = 1.0
+    """How often rows that went ahead are settled and the journal is told of them: a try that is cut
+    off has at most these to do again."""
     add_words: ClassVar[str] = "ADD {name} {type} NULL"
     widen_words: ClassVar[str] = "ALTER COLUMN {name} {type}"
     """How a table's columns are changed, as `explain_changes` says it."""
@@ -460,26 +481,9 @@ class Target(ABC):
         """
         return False
 
-    def write_ahead(
-        self,
-        plan: Plan,  # noqa: ARG002 - for targets that have such a way
-        stage: TableName,  # noqa: ARG002
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",  # noqa: ARG002
-        load_id: int,  # noqa: ARG002
-    ) -> bool:
-        """Take what `write_batches` would write, on a connection of its own; `settle` commits it.
-
-        Returns False when nothing was taken: there is no such way, or not now. Some of the rows may
-        be committed before: those that the journal does not know of are trimmed before a load goes
-        on, and counted before they are published.
-        """
-        return False
-
-    def settle(self) -> None:  # noqa: B027 - most have nothing to wait for
-        """Return when all is committed that `write_ahead` took; raise when it is not."""
-
-    def abandon(self) -> None:  # noqa: B027
-        """Take no more of what `write_ahead` took: nobody wants these rows any more."""
+    def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:  # noqa: ARG002
+        """Return what takes the rows of one load to its side table ahead of the journal's word."""
+        return RowStream()
 
     def trim_stage(self, conn: sa.Connection, stage: TableName, rows: int) -> int | None:
         """Keep the first `rows` rows of a side table and return the last one's record number.

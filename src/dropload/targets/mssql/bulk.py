@@ -3,19 +3,22 @@
 The driver logs in anew for each bulk copy, which also is a transaction of its own. So one of them
 stays under way while a file is read, and takes rows as they come; what it took is there when it has
 been settled. That is right for a side table, which is trimmed to what the journal knows of before a
-load goes on, and counted on the server before it is published.
+load goes on, and counted on the server before it is published. Loads of several threads have a copy
+each.
 """
 
 import importlib.util
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dropload.config import DatabaseConfig
 from dropload.errors import TransientError
+from dropload.targets.base import RowStream
 from dropload.targets.mssql.odbc import braced
 from dropload.targets.resting import Resting
 
@@ -26,16 +29,18 @@ PACKET_BYTES = 16384
 """The driver's own default panics where the server offers 4096 (measured with 1.16)."""
 LEAST_BYTES = 256 * 1024
 """Fewer are not worth a login: arrays of parameters are there sooner."""
+Arrange = Callable[["pa.RecordBatch", "pa.Array"], "pa.RecordBatch"]
+"""Makes of records and their numbers what the side table takes, column for column."""
 _DEPTH = 4
 """Batches that may wait to be sent."""
 _LOOK_SECONDS = 0.1
 
-Copy = Callable[[str, "pa.RecordBatchReader"], int]
-"""Sends all batches to a table and returns how many rows it took."""
+Copy = Callable[["pa.RecordBatchReader"], int]
+"""Sends all batches and returns how many rows the table took."""
 
 
 class BulkWriter:
-    """Sends record batches to a table; says when it cannot, so that another way is taken."""
+    """Begins bulk copies; says when it cannot, so that rows take another way."""
 
     def __init__(
         self,
@@ -53,89 +58,57 @@ class BulkWriter:
         self._resting = Resting(clock)
         self._settings = settings
         self._password = password
-        self._connection: Any = None
-        self._stream: _Stream | None = None
+        self._lock = threading.Lock()
+        self._idle: list[Any] = []
+        """Connections that a copy may have; they serve one at a time."""
 
     @property
     def is_usable(self) -> bool:
         """Return whether the next batches may be tried by bulk copy."""
         return self._is_possible and self._resting.is_over
 
-    def send(self, table: str, batches: "list[pa.RecordBatch]") -> bool:
-        """Take batches whose columns are those of the table, in its order; it has them later.
-
-        Returns False when nothing was taken and the rows must go another way.
-
-        Raises TransientError when some of the rows may have arrived: the side table must be trimmed
-        or made anew.
-        """
-        if self._stream is not None and self._stream.table != table:
-            self.abandon()
-        if self._stream is None:
-            size = sum(batch.nbytes for batch in batches)
-            if not self.is_usable or size < LEAST_BYTES or not self._begin(table):
-                return False
-        assert self._stream is not None  # noqa: S101 - it was there, or has begun
+    def copy(self, table: str, rows: "pa.RecordBatchReader") -> int:
+        """Send all batches in one bulk copy; return how many rows the table took."""
+        connection = self._take_connection()
         try:
-            for batch in batches:
-                self._stream.put(batch)
-        except _BrokenCopyError as exc:
-            self._give_up(exc)
-        return True
+            cursor = connection.cursor()
+            try:
+                limit = max(1, round(self._settings.statement_timeout_seconds))
+                done = cursor.bulkcopy_arrow(table, rows, timeout=limit, keep_nulls=True)
+            finally:
+                cursor.close()
+        except BaseException:
+            _close(connection)
+            raise
+        with self._lock:
+            self._idle.append(connection)
+        return int(done["rows_copied"])
 
-    def settle(self) -> None:
-        """Return when the table has all rows that were sent; raise TransientError if it has not."""
-        if self._stream is None:
-            return
-        try:
-            copied, sent = self._stream.finish()
-        except _BrokenCopyError as exc:
-            self._give_up(exc)
-        self._stream = None
+    def note_success(self) -> None:
+        """Note that a copy brought all its rows."""
         self._resting.note_success()
-        if copied != sent:
-            raise TransientError(f"The bulk copy took {copied} of {sent} rows.")
 
-    def abandon(self) -> None:
-        """Break off the copy under way: nobody wants its rows any more."""
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.leave()
+    def note_failure(self, error: BaseException) -> None:
+        """Note that one did not."""
+        self._resting.note_failure(error)
 
     def close(self) -> None:
-        """Give back the connection; one that the server dropped has nothing left to close."""
-        self.abandon()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Exception):
-                connection.close()
+        """Give back the connections."""
+        with self._lock:
+            connections, self._idle = self._idle, []
+        for connection in connections:
+            _close(connection)
 
-    def _begin(self, table: str) -> bool:
-        stream = _Stream(table, self._copy)
-        try:
-            stream.start()
-        except RuntimeError:  # limits of the machine; the other way needs no thread
-            return False
-        self._stream = stream
-        return True
+    def _take_connection(self) -> Any:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
 
-    def _give_up(self, broken: "_BrokenCopyError") -> None:
-        self.close()
-        self._resting.note_failure(broken.reason)
-        raise TransientError("The bulk copy broke off.") from broken.reason
+    def _connect(self) -> Any:
+        import mssql_python  # noqa: PLC0415 - an extra, and slow to import
 
-    def _copy(self, table: str, rows: "pa.RecordBatchReader") -> int:
-        if self._connection is None:
-            import mssql_python  # noqa: PLC0415 - an extra, and slow to import
-
-            self._connection = mssql_python.connect(self._connection_string())
-        cursor = self._connection.cursor()
-        try:
-            limit = max(1, round(self._settings.statement_timeout_seconds))
-            done = cursor.bulkcopy_arrow(table, rows, timeout=limit, keep_nulls=True)
-        finally:
-            cursor.close()
-        return int(done["rows_copied"])
+        return mssql_python.connect(self._connection_string())
 
     def _connection_string(self) -> str:
         settings = self._settings
@@ -157,6 +130,69 @@ class BulkWriter:
         return ";".join(f"{key}={braced(value)}" for key, value in parts.items())
 
 
+def _close(connection: Any) -> None:
+    with suppress(Exception):  # one that the server dropped has nothing left to close
+        connection.close()
+
+
+class BulkStream(RowStream):
+    """The rows of one side table: in one bulk copy until they are settled, then in another."""
+
+    def __init__(self, writer: BulkWriter, table: str, arrange: Arrange) -> None:
+        self._writer = writer
+        self._table = table
+        self._arrange = arrange
+        self._copy: _CopyUnderWay | None = None
+
+    def send(self, batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]") -> bool:
+        """Hand them to the copy under way, or to a new one.
+
+        Raises TransientError when it broke off: the side table must be trimmed or made anew.
+        """
+        arranged = [self._arrange(records, rows) for records, rows in batches]
+        if self._copy is None:
+            size = sum(batch.nbytes for batch in arranged)
+            if not self._writer.is_usable or size < LEAST_BYTES:
+                return False
+            copy = _CopyUnderWay(partial(self._writer.copy, self._table))
+            try:
+                copy.start()
+            except RuntimeError:  # limits of the machine; the other way needs no thread
+                return False
+            self._copy = copy
+        try:
+            for batch in arranged:
+                self._copy.put(batch)
+        except _BrokenCopyError as exc:
+            self._give_up(exc.reason, "The bulk copy broke off.")
+        return True
+
+    def settle(self) -> None:
+        """End the copy under way; raise TransientError if the table has not all of its rows."""
+        if self._copy is None:
+            return
+        try:
+            copied, sent = self._copy.finish()
+        except _BrokenCopyError as exc:
+            self._give_up(exc.reason, "The bulk copy broke off.")
+        if copied != sent:
+            said = f"The bulk copy took {copied} of {sent} rows."
+            self._give_up(RuntimeError(said), said)
+        self._copy = None
+        self._writer.note_success()
+
+    def abandon(self) -> None:
+        """Break off the copy under way."""
+        copy, self._copy = self._copy, None
+        if copy is not None:
+            copy.abandon()
+
+    def _give_up(self, reason: BaseException, said: str) -> NoReturn:
+        self.abandon()
+        self._writer.note_failure(reason)
+        raise TransientError(said) from reason
+
+
 class _BrokenCopyError(Exception):
     """A copy under way came to an early end; `reason` is what the driver raised."""
 
@@ -165,18 +201,17 @@ class _BrokenCopyError(Exception):
         self.reason = reason
 
 
-class _LeftError(Exception):
+class _AbandonedError(Exception):
     """Nobody wants the rest of the rows."""
 
 
-class _Stream:
-    """One copy under way, in a thread that waits for rows until it is told that these are all."""
+class _CopyUnderWay:
+    """A copy, in a thread that waits for rows until it is told that these are all."""
 
-    def __init__(self, table: str, copy: Copy) -> None:
-        self.table = table
+    def __init__(self, copy: Copy) -> None:
         self._copy = copy
         self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(_DEPTH)
-        self._is_left = threading.Event()
+        self._is_abandoned = threading.Event()
         self._sent = 0
         self._copied = 0
         self._error: BaseException | None = None
@@ -202,10 +237,10 @@ class _Stream:
             raise _BrokenCopyError(self._error)
         return self._copied, self._sent
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Have the driver break off, and wait until it has."""
-        self._is_left.set()
-        with suppress(queue.Full):  # it looks at `_is_left` then
+        self._is_abandoned.set()
+        with suppress(queue.Full):  # it looks at `_is_abandoned` then
             self._queue.put_nowait(None)
         self._thread.join()
 
@@ -225,7 +260,7 @@ class _Stream:
             first = self._next()
             if first is not None:
                 rows = pa.RecordBatchReader.from_batches(first.schema, self._from(first))
-                self._copied = self._copy(self.table, rows)
+                self._copied = self._copy(rows)
         except BaseException as exc:  # noqa: BLE001 - the driver's core panics as nothing in Python does
             self._error = exc
 
@@ -237,6 +272,6 @@ class _Stream:
 
     def _next(self) -> "pa.RecordBatch | None":
         batch = self._queue.get()
-        if self._is_left.is_set():
-            raise _LeftError
+        if self._is_abandoned.is_set():
+            raise _AbandonedError
         return batch

@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from dropload import column_types
 from dropload.errors import ConfigError, DroploadError, LockedError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
-from dropload.targets.base import LINEAGE, Limits
+from dropload.targets.base import LINEAGE, Limits, RowStream
 from dropload.targets.mssql import columns, owned
-from dropload.targets.mssql.bulk import BulkWriter
+from dropload.targets.mssql.bulk import BulkStream, BulkWriter
 from dropload.targets.mssql.engine import open_engine
 from dropload.targets.mssql.errors import is_lock_timeout, translate_error
 from dropload.targets.mssql.odbc import Driver, connection_string, find_driver, settings_of
@@ -31,9 +31,12 @@ _BATCH_BYTES = 32 * 1024 * 1024
 """Memory that one array of parameters may take: the driver reserves the widest value per row."""
 
 
+_SETTLE_SECONDS = 10.0
+"""How often a bulk copy ends and another begins: a try that is cut off has so much to do again."""
 _LARGE_ROWS = 102_400
-"""From here on rows are added in bulk: a smaller number would leave most of the 64 KB empty that
-each bulk insert takes for itself; Microsoft calls this number the least for a good batch
+"""From here on rows are not sorted before they are added, and added in bulk to a new table: fewer
+would leave most of the 64 KB empty that each bulk insert takes for itself; Microsoft calls this
+number the least for a good batch
 (https://learn.microsoft.com/sql/relational-databases/indexes/columnstore-indexes-data-loading-guidance)."""
 
 _COUNT_CHANGED = (
@@ -51,8 +54,6 @@ class SQLServerTarget(ServerTarget):
     default_schema: ClassVar[str] = "dbo"
     # 128 characters, less the underscores and the load's number of stages and backups.
     limits: ClassVar[Limits] = Limits(identifier_bytes=110, columns=1022)
-    # A bulk copy logs in each time: few of them, each of many rows.
-    settle_seconds: ClassVar[float] = 10.0
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         sa.exc.SQLAlchemyError,
         pyodbc.Error,
@@ -87,6 +88,8 @@ class SQLServerTarget(ServerTarget):
         self.driver: Driver = find_driver(self._settings.odbc_driver)
         password = database_password(self._settings)
         self._bulk = BulkWriter(self._settings, password)
+        # A bulk copy is one statement, and logs in each time.
+        self.settle_seconds = min(_SETTLE_SECONDS, self.database.statement_timeout_seconds / 3)
         secret = connection_string(self._settings, self.driver, password)
         return open_engine(secret, self.database, fast=not self.driver.is_freetds)
 
@@ -241,28 +244,16 @@ class SQLServerTarget(ServerTarget):
         parts += [f"{self.quoted_column(name)} bigint NOT NULL" for name in LINEAGE]
         conn.exec_driver_sql(f"CREATE TABLE {self.quoted(stage)} ({', '.join(parts)})")
 
-    def write_ahead(
-        self,
-        plan: Plan,
-        stage: TableName,
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
-        load_id: int,
-    ) -> bool:
-        """Have the records sent by the bulk copy under way, or begin one."""
+    def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:
+        """Send them by bulk copy."""
         if not columns.fits_as_text(plan):
-            return False
-        for records, _ in batches:
+            return RowStream()
+
+        def arrange(records: "pa.RecordBatch", source_rows: "pa.Array") -> "pa.RecordBatch":
             columns.check_room(plan, records)
-        arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
-        return self._bulk.send(f"[{stage.schema}].[{stage.name}]", arranged)
+            return _arrange(plan, records, source_rows, load_id)
 
-    def settle(self) -> None:
-        """End the bulk copy under way, which commits its rows."""
-        self._bulk.settle()
-
-    def abandon(self) -> None:
-        """Break off the bulk copy under way."""
-        self._bulk.abandon()
+        return BulkStream(self._bulk, f"[{stage.schema}].[{stage.name}]", arrange)
 
     def write_batch(
         self,
@@ -362,17 +353,20 @@ class SQLServerTarget(ServerTarget):
         return bool(said) or super().may_change_rows(conn, table)
 
     # Pages that a heap's rows leave are given back only by who has locked the whole table, which a
-    # load has; else the table grows with every fullload
+    # load has; else, and where rows have versions, the table grows with every fullload
     # (https://learn.microsoft.com/sql/t-sql/statements/delete-transact-sql, "Locking behavior").
     whole_table_words: ClassVar[str] = " WITH (TABLOCK)"
 
     def insert_words(self, plan: Plan) -> str:
-        """Have many rows added in bulk: logged by the page where the recovery model allows that."""
-        hint = self.whole_table_words if plan.rows_planned >= _LARGE_ROWS else ""
-        return f"{super().insert_words(plan)}{hint}"
+        """Have many rows added to a new table in bulk: logged by the page where that is allowed.
+
+        Not to one that has readers: those of a heap would wait for it, whatever their isolation.
+        """
+        is_bulk = plan.table_before is None and plan.rows_planned >= _LARGE_ROWS
+        return f"{super().insert_words(plan)}{self.whole_table_words if is_bulk else ''}"
 
     def read_in_any_order(self, conn: sa.Connection, plan: Plan) -> str:
-        """Have many rows read as they stand, which is nearly as they came.
+        """Have many rows read as they stand, in no certain order.
 
         To sort them the server would ask for memory by the declared length of each text, and keep
         other queries waiting for that.

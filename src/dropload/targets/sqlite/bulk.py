@@ -42,6 +42,8 @@ class BulkWriter:
         )
         self._resting = Resting()
         self._process: _Process | None = None
+        self._lock = threading.Lock()
+        """One request at a time: loads of several threads may share it."""
 
     def write(self, table: str, batches: "Sequence[pa.RecordBatch]") -> bool:
         """Write and commit batches whose columns are named as the table's are.
@@ -50,6 +52,10 @@ class BulkWriter:
         LockedError when another writer had the file for too long, and TransientError when nobody
         knows whether the rows are there: the side table must be trimmed.
         """
+        with self._lock:
+            return self._write(table, batches)
+
+    def _write(self, table: str, batches: "Sequence[pa.RecordBatch]") -> bool:
         size = sum(batch.nbytes for batch in batches)
         if not self._is_usable or (self._process is None and size < LEAST_BYTES):
             return False
