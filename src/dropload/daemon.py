@@ -10,7 +10,7 @@ from dropload.alarms import Alarms
 from dropload.audit_lines import AuditLines
 from dropload.bookkeeping import Bookkeeper
 from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
-from dropload.dispatch import Dispatcher, Finished
+from dropload.dispatch import Dispatcher
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
 from dropload.errors import NOT_THE_FILES_FAULT, TABLE_BUSY, ConfigError, DroploadError
@@ -26,6 +26,7 @@ from dropload.outage import Outage
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.retries import back_off_seconds
+from dropload.returned import Finished
 from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
 from dropload.telling import Problems, PutOffDrop, make_heartbeat

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pebble import ProcessExpired
 
+from dropload import filing_worker, worker_pool
 from dropload.dispatch import MOST_TOGETHER, SMALL_BYTES, Dispatcher
 from dropload.late_filing import file_late
 from dropload.model import Area, Drop, Ended, FileVersion, LoadType, Outcome, Verdict
@@ -35,7 +36,8 @@ class Pool:
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
     made = Pool()
-    monkeypatch.setattr(Dispatcher, "_make_pool", lambda *_: made)
+    for module in (worker_pool, filing_worker):
+        monkeypatch.setattr(module, "open_pool", lambda *_: made)
     return made
 
 

@@ -21,10 +21,10 @@ from structlog.testing import capture_logs
 from dropload import traces
 from dropload.cli import main
 from dropload.daemon import Daemon
-from dropload.dispatch import Finished
 from dropload.error_codes import code_of
 from dropload.errors import ConfigError
 from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, StepSpan, Verdict
+from dropload.returned import Finished
 from dropload.traces import Traces, check_traces, open_traces
 from dropload.traces.export import Export
 from tests.conftest import Yard, make_config
