@@ -21,8 +21,8 @@ from dropload.worker_pool import WorkerPool
 MOST_TOGETHER = 16
 """Small files of one table that a worker gets at a time: asking for each costs as much as loading
 it."""
-SMALL_BYTES = 64 * 1024
-"""Up to this size a file is small: some hundredths of a second."""
+LARGEST_TOGETHER_BYTES = 64 * 1024
+"""A larger file is given to a worker alone; up to this size it takes hundredths of a second."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class _Queue:
 
 
 class Dispatcher:
-    """Owns the pool and the queues; used from the daemon's thread only."""
+    """Owns the queues, and the workers that they wait for; used from the daemon's thread only."""
 
     def __init__(
         self,
@@ -125,7 +125,8 @@ class Dispatcher:
         return tuple(taken)
 
     def _may_share(self, *drops: Drop) -> bool:
-        return all(d.version.size_bytes <= SMALL_BYTES and d.path not in self._alone for d in drops)
+        are_small = all(drop.version.size_bytes <= LARGEST_TOGETHER_BYTES for drop in drops)
+        return are_small and self._alone.isdisjoint(drop.path for drop in drops)
 
     def _start(self, table: str, drops: tuple[Drop, ...]) -> None:
         # Chosen here: their log lines are written before their traces are.

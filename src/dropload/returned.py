@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dropload.logs import get_logger
-from dropload.model import Drop, Ended, Outcome
+from dropload.model import Drop, Outcome, WorkerResult
 
 
 class Order(NamedTuple):
@@ -17,7 +17,7 @@ class Order(NamedTuple):
     table: str
     drops: tuple[Drop, ...]
     """In the order in which it loads them."""
-    future: "Future[list[Ended]]"
+    future: "Future[list[WorkerResult]]"
     started_at: float
     """By the daemon's clock."""
     trace_ids: tuple[str, ...]

@@ -10,9 +10,9 @@ import pytest
 from pebble import ProcessExpired
 
 from dropload import filing_worker, worker_pool
-from dropload.dispatch import MOST_TOGETHER, SMALL_BYTES, Dispatcher
+from dropload.dispatch import LARGEST_TOGETHER_BYTES, MOST_TOGETHER, Dispatcher
 from dropload.late_filing import file_late
-from dropload.model import Area, Drop, Ended, FileVersion, LoadType, Outcome, Verdict
+from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict, WorkerResult
 from dropload.recovery import Recovered
 from dropload.worker_calls import file_late_here
 from tests.conftest import Yard, make_config
@@ -97,8 +97,8 @@ def drop_of(tmp_path: Path, number: int, size: int = 100) -> Drop:
     return Drop(path, Area.NON_REFERENCE, LoadType.APPEND, FileVersion(size, 1, number))
 
 
-def ended(*verdicts: Verdict) -> list[Ended]:
-    return [Ended(Outcome(verdict, Path("x"))) for verdict in verdicts]
+def results(*verdicts: Verdict) -> list[WorkerResult]:
+    return [WorkerResult(Outcome(verdict, Path("x"))) for verdict in verdicts]
 
 
 def given(pool: Pool) -> list[Drop]:
@@ -129,20 +129,20 @@ def test_a_worker_gets_small_files_of_one_table_together_in_their_order(
     table, _ = sorted(dispatcher.queues(4), key=lambda queue: -queue.count)
     assert (table.count, table.running) == (dispatcher.queued, str(drops[0].path))
     assert table.files == [str(drop.path) for drop in drops[1:5]]
-    pool.tasks[0][2].set_result(ended(*[Verdict.LOADED] * MOST_TOGETHER))
+    pool.tasks[0][2].set_result(results(*[Verdict.LOADED] * MOST_TOGETHER))
     assert [finished.drop for finished in dispatcher.collect()] == drops[:MOST_TOGETHER]
     dispatcher.start_loads()
     assert given(pool) == drops[MOST_TOGETHER:]
 
 
 def test_a_large_file_is_given_alone(tmp_path: Path, pool: Pool, dispatcher: Dispatcher) -> None:
-    small, large = drop_of(tmp_path, 1), drop_of(tmp_path, 2, SMALL_BYTES + 1)
+    small, large = drop_of(tmp_path, 1), drop_of(tmp_path, 2, LARGEST_TOGETHER_BYTES + 1)
     for drop in (small, large, drop_of(tmp_path, 3)):
         dispatcher.add(drop, "dbo.t")
     for expected in ([small], [large], [drop_of(tmp_path, 3)]):
         dispatcher.start_loads()
         assert given(pool) == expected
-        pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+        pool.tasks[-1][2].set_result(results(Verdict.LOADED))
         dispatcher.collect()
 
 
@@ -156,8 +156,8 @@ def test_what_a_worker_did_not_come_to_is_the_next_of_its_table(
     dispatcher.add(drops[4], "dbo.t")
     pool.tasks[-1][2].set_result(
         [
-            Ended(Outcome(Verdict.LOADED, drops[0].path), 0.5, 1.5),
-            Ended(None, 1.5, 2.5, "ZeroDivisionError: a bug"),
+            WorkerResult(Outcome(Verdict.LOADED, drops[0].path), 0.5, 1.5),
+            WorkerResult(None, 1.5, 2.5, "ZeroDivisionError: a bug"),
         ]
     )
     loaded, broken = dispatcher.collect()
@@ -187,7 +187,7 @@ def test_of_files_that_a_worker_died_with_none_is_blamed_until_it_is_tried_alone
     assert (dispatcher.take_broke_off(), dispatcher.take_broke_off()) == (True, False)
     dispatcher.start_loads()
     assert given(pool) == [drops[0]]
-    pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+    pool.tasks[-1][2].set_result(results(Verdict.LOADED))
     dispatcher.collect()
     # The one that it died of is known by dying again, and stays alone.
     for _ in range(2):
@@ -213,5 +213,5 @@ def test_files_whose_worker_was_replaced_are_queued_again_in_their_order(
     for drop in drops:
         dispatcher.start_loads()
         assert given(pool) == [drop]
-        pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+        pool.tasks[-1][2].set_result(results(Verdict.LOADED))
         dispatcher.collect()
