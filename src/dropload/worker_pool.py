@@ -49,7 +49,7 @@ class WorkerPool:
         try:
             future = self._schedule(task, arguments)
         except RuntimeError as exc:
-            self._rest(str(exc))
+            self._rest(exc)
             return None
         self.problem = ""
         return future
@@ -93,11 +93,15 @@ class WorkerPool:
             self._pool = open_pool(self._config, self._config.workers.count)
             return self._pool.schedule(task, args=arguments, timeout=timeout)
 
-    def _rest(self, reason: str) -> None:
+    def _rest(self, error: RuntimeError) -> None:
         """Leave the workers alone for a while: they cannot even start (limits, no memory)."""
-        self.problem = f"worker processes cannot be started: {reason}"
-        get_logger().error("workers_not_started", reason=reason)
-        self._rest_until = self._clock() + self._config.retry.pause_seconds
+        pause_seconds = self._config.retry.pause_seconds
+        self.problem = (
+            f"No file is loaded: {_explain(error)} Files wait where they are; it is tried again "
+            f"every {pause_seconds:,.0f} s."
+        )
+        get_logger().error("workers_not_started", reason=self.problem)
+        self._rest_until = self._clock() + pause_seconds
         self._replacements = 0
         self._pool.stop()
         self._pool = open_pool(self._config, self._config.workers.count)
@@ -113,6 +117,21 @@ def open_pool(config: Config, workers: int) -> ProcessPool:
         initializer=start_worker,
         initargs=[config],
         context=multiprocessing.get_context("spawn"),
+    )
+
+
+def _explain(error: RuntimeError) -> str:
+    """Return why no worker can be started, and what to do; the pool itself does not say."""
+    if isinstance(error.__cause__, OSError):
+        return (
+            f"the system starts no worker process ({error.__cause__.strerror}). Raise the limits "
+            "of processes and memory that the service has (under systemd TasksMax= and "
+            "MemoryMax=), or lower workers.count."
+        )
+    return (
+        "worker processes end as soon as they start. Look for their error in the lines of the log "
+        "before this one. If there is none, the system has killed them, mostly for want of memory "
+        "(`journalctl -k` tells): give it more, or lower workers.count."
     )
 
 

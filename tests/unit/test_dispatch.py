@@ -1,6 +1,8 @@
 """The dispatcher over a pool of which the test says what comes back."""
 
+import errno
 import io
+import json
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -26,6 +28,8 @@ class Pool:
 
     def close(self) -> None:
         """Do nothing: nothing runs."""
+
+    stop = join = close
 
     def schedule(self, task: Any, **arguments: Any) -> "Future[Any]":
         future: Future[Any] = Future()
@@ -87,6 +91,70 @@ def test_in_short_the_answer_says_why_and_names_no_rows(yard: Yard, *, in_short:
     [report] = path.parent.joinpath("error").glob("*.report.txt")
     assert "was not loaded" in report.read_text()
     assert ("line 2" in report.read_text()) is not in_short
+
+
+# --- workers that cannot be started
+
+
+class BrokenPool(Pool):
+    """Takes no task, as a pool whose processes cannot live."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.error = error
+
+    def schedule(self, *_: Any, **__: Any) -> "Future[Any]":
+        raise self.error
+
+
+def refused_by_system() -> BrokenProcessPool:
+    error = BrokenProcessPool()
+    error.__cause__ = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "why", "cure"),
+    [
+        (
+            RuntimeError("Unexpected error within the Pool"),
+            "worker processes end as soon as they start.",
+            "Look for their error in the lines of the log before this one.",
+        ),
+        (
+            refused_by_system(),
+            "the system starts no worker process (Resource temporarily unavailable).",
+            "Raise the limits of processes and memory",
+        ),
+    ],
+)
+def test_workers_that_cannot_be_started_are_told_with_what_to_do(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: io.StringIO,
+    error: RuntimeError,
+    why: str,
+    cure: str,
+) -> None:
+    now, made = [10.0], Pool()
+    opened: list[Pool] = [BrokenPool(error) for _ in range(5)]
+    monkeypatch.setattr(worker_pool, "open_pool", lambda *_: opened.pop(0) if opened else made)
+    config = make_config(tmp_path, retry={"pause_seconds": 300})
+    dispatcher = Dispatcher(config, lambda: None, clock=lambda: now[0])
+    drop = drop_of(tmp_path, 1)
+    dispatcher.add(drop, "dbo.t")
+    while not dispatcher.problem:
+        assert not dispatcher.start_loads()
+    assert dispatcher.problem.startswith(f"No file is loaded: {why} {cure}")
+    assert dispatcher.problem.endswith("it is tried again every 300 s.")
+    [said] = [json.loads(line) for line in logs.getvalue().splitlines()]
+    assert (said["event"], said["reason"]) == ("workers_not_started", dispatcher.problem)
+    opened.clear()
+    assert (dispatcher.start_loads(), dispatcher.queued) == (False, 1), "it rests"
+    now[0] += 300
+    while not dispatcher.start_loads():
+        now[0] += 300
+    assert (given(made), dispatcher.problem) == ([drop], "")
 
 
 # --- several small files together
