@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from dropload.alarms import Alarms
 from dropload.audit_lines import AuditLines
@@ -13,7 +12,7 @@ from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
-from dropload.errors import NOT_THE_FILES_FAULT, TABLE_BUSY, ConfigError, DroploadError
+from dropload.errors import NOT_THE_FILES_FAULT, ConfigError, DroploadError
 from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
 from dropload.heartbeat import remove_heartbeat, write_heartbeat
@@ -21,15 +20,15 @@ from dropload.housekeeping import Housekeeper
 from dropload.intake import drop_of_observation, name_drop
 from dropload.logs import configure_logs, get_logger
 from dropload.metrics import open_metrics
-from dropload.model import Drop, Outcome, Verdict
+from dropload.model import Drop
 from dropload.outage import Outage
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
-from dropload.retries import back_off_seconds
 from dropload.returned import Finished
 from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note, remove_note
 from dropload.service import ServiceManager
-from dropload.telling import Problems, PutOffDrop, make_heartbeat
+from dropload.settling import Settler
+from dropload.telling import Problems, make_heartbeat
 from dropload.traces import check_traces, open_traces
 from dropload.watcher import Look, Scan, Watcher
 
@@ -46,8 +45,6 @@ QUIET_SHARE = 0.005
 MOST_QUIET_SECONDS = 180.0
 """Between two such looks, unless the configuration names more."""
 MIN_SCAN_GAP_SECONDS = 0.1
-TABLE_WAIT_SECONDS = 2.0
-"""So long until a table is asked for again that another daemon was loading."""
 TRACES_PATIENCE_SECONDS = 5.0
 """What a stop waits for traces to be sent."""
 MIN_BEAT_GAP_SECONDS = 1.0
@@ -101,11 +98,9 @@ class Daemon:
         self._next_recovery = float("-inf")
         self._next_look_for_trouble = float("-inf")
         self._books = Bookkeeper(dock)
-        self._later: list[PutOffDrop] = []
-        """Drops to be tried again."""
-        self._unmoved: list[Path] = []
-        """Files whose loads are over and that could not be moved."""
-        self._failures: dict[Path, int] = {}
+        self._settler = Settler(
+            dock, self._gate, self._dispatcher, self._books, self._outage, clock
+        )
         self._said_problems: tuple[str, ...] = ()
         self._rivals: tuple[str, ...] = ()
         """What is said of other daemons that work on the tree under other rules."""
@@ -248,6 +243,7 @@ class Daemon:
         self._outage.configure(config.retry)
         self._housekeeper.configure(self._dock)
         self._books.configure(self._dock)
+        self._settler.configure(self._dock)
         self._reserve.configure(self._dock)
         self._expected.configure(self._dock)
         self._dispatcher.configure(config)
@@ -284,7 +280,7 @@ class Daemon:
             self._beat_when_due()
         # A look that failed or hangs does not come here, and is due again at once.
         self._manager.tell_alive(self._state())
-        self._requeue_later()
+        self._enqueue_put_off()
         if self._outage.probe():
             self._keep_journal()
         has_room = self._reserve.has_room()
@@ -344,18 +340,15 @@ class Daemon:
             # An older version is being loaded: the gate offers this one again afterwards.
             self._gate.reopen(drop.path)
 
-    def _requeue_later(self) -> None:
-        now = self._clock()
-        due = [later for later in self._later if later.at <= now]
-        self._later = [later for later in self._later if later.at > now]
-        for later in due:
-            self._enqueue(later.drop)
+    def _enqueue_put_off(self) -> None:
+        for drop in self._settler.take_due():
+            self._enqueue(drop)
 
     def _seconds_to_next_turn(self) -> float:
         now = self._clock()
         times = [self._last_scan + self._seconds_between_scans()]
         times.append(now + self._seconds_between_turns())
-        times += [later.at for later in self._later]
+        times += [late.at for late in self._settler.put_off]
         times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
@@ -369,14 +362,10 @@ class Daemon:
             self._outage.is_over
             and self._dispatcher.is_at_rest
             and not self._housekeeper.is_busy
-            and all(self._is_given_up(later.drop) for later in self._later)
+            and self._settler.has_given_up
             and self._scan is not None
             and self._gate.waiting_count == 0
         )
-
-    def _is_given_up(self, drop: Drop) -> bool:
-        """Return whether a drop was put off so often that nothing but waiting will help."""
-        return self._failures.get(drop.path, 0) > self._dock.config.retry.attempts
 
     # --- what came back from a worker
 
@@ -386,38 +375,15 @@ class Daemon:
             self._settle(finished)
         except Exception as exc:  # noqa: BLE001 - see above
             self._log.exception("drop_not_settled", reason=str(exc))
-            self._repeat_first(finished.drop, finished.table, str(exc))
+            self._settler.repeat_first(finished.drop, finished.table, str(exc))
 
     def _settle(self, finished: Finished) -> None:
         self._metrics.note_finished(finished, self._clock())
         self._trace(finished)
         self._alarms.note_finished(finished)
-        if finished.outcome is None:
-            self._settle_crash(finished)
-            return
-        outcome, drop = finished.outcome, finished.drop
-        self._books.let_go(drop.path)
-        if outcome.claimed_by:
-            self._books.note_unfreed(drop.path, outcome.claimed_by)
-        if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED):
-            self._failures.pop(drop.path, None)
-            if outcome.moved:
-                # It may be back before the next look: `retry` puts it there.
-                self._gate.forget(drop.path)
-            else:
-                self._unmoved.append(drop.path)
-        elif outcome.verdict in (Verdict.HELD, Verdict.CANCELLED):
-            self._books.hold(drop)
-        elif outcome.verdict is Verdict.PAUSED:
-            seconds = self._dock.config.retry.pause_seconds
-            self._log.error(
-                "table_paused", table=finished.table, code=outcome.code, reason=outcome.message
-            )
-            reason = f"{outcome.message} {outcome.hint}"
-            self._dispatcher.pause(finished.table, seconds, reason, for_owner=True)
-            self._dispatcher.add(drop, finished.table, first=True)
-        else:
-            self._settle_retry(drop, finished.table, outcome)
+        if finished.outcome is None and self._stopping:
+            return  # cut off by us: the claim of the dead worker is freed at the next start
+        self._settler.settle(finished)
 
     def _trace(self, finished: Finished) -> None:
         """Hand over the trace of a load; trouble with that is none of the load's."""
@@ -426,50 +392,6 @@ class Daemon:
         except Exception as exc:  # noqa: BLE001 - see above
             self._log.exception("trace_not_made", reason=str(exc))
 
-    def _settle_retry(self, drop: Drop, table: str, outcome: Outcome) -> None:
-        if outcome.category == "file_changed":
-            self._gate.reopen(drop.path)
-            return
-        if outcome.category == TABLE_BUSY:
-            self._dispatcher.pause(table, TABLE_WAIT_SECONDS, "")
-            self._dispatcher.add(drop, table, first=True)
-            return
-        if outcome.category in ("transient", "stale_plan", "config"):
-            self._repeat_first(drop, table, outcome.message)
-            self._outage.probe(at_once=True)
-        else:
-            # Only this file is in trouble: those behind it need not wait.
-            at = self._clock() + self._wait_seconds(drop)
-            self._later.append(PutOffDrop(at, drop, outcome.message))
-
-    def _settle_crash(self, finished: Finished) -> None:
-        """Count the death of a worker against its file; the third one is the file's fault."""
-        if self._stopping:
-            return  # cut off by us: the claim of the dead worker is freed at the next start
-        if not finished.crash:
-            self._repeat_first(finished.drop, finished.table, "its worker process was replaced")
-            return
-        self._log.error(
-            "worker_died", file=path_text(finished.drop.path.name), reason=finished.crash
-        )
-        try:
-            with self._dock.target.write() as conn:
-                self._dock.journal.claims.record_crash(
-                    conn, finished.drop.path, timed_out=finished.timed_out
-                )
-        except DroploadError as exc:
-            self._outage.begin(exc)
-        self._repeat_first(finished.drop, finished.table, finished.crash)
-
-    def _repeat_first(self, drop: Drop, table: str, reason: str) -> None:
-        """Try a drop again before those behind it: files of one table keep their order."""
-        self._dispatcher.pause(table, self._wait_seconds(drop), reason)
-        self._dispatcher.add(drop, table, first=True)
-
-    def _wait_seconds(self, drop: Drop) -> float:
-        failures = self._failures[drop.path] = self._failures.get(drop.path, 0) + 1
-        return back_off_seconds(failures, self._dock.config.retry)
-
     # --- the journal
 
     def _keep_journal(self) -> None:
@@ -477,7 +399,7 @@ class Daemon:
         try:
             self._books.catch_up(self._scan)
             for path in self._books.tell_waiting(self._gate):
-                self._failures.pop(path, None)
+                self._settler.forget(path)
             self._enqueue_released()
             self._recover_when_due()
         except NOT_THE_FILES_FAULT as exc:
@@ -503,9 +425,7 @@ class Daemon:
 
     def _settle_filing(self, filed: Recovered) -> None:
         self._say_recovered(filed)
-        for path in self._unmoved:
-            self._gate.forget(path)
-        self._unmoved = []
+        self._settler.forget_unmoved()
 
     def _say_recovered(self, done: Recovered) -> None:
         self._metrics.note_recovered(done)
@@ -547,9 +467,9 @@ class Daemon:
     def _say_left_undone(self) -> None:
         for table, reason in self._dispatcher.paused():
             self._log.warning("left_undone", table=table, reason=reason)
-        for later in self._later:
-            name = path_text(later.drop.path.name)
-            self._log.warning("left_undone", file=name, reason=later.reason)
+        for late in self._settler.put_off:
+            name = path_text(late.drop.path.name)
+            self._log.warning("left_undone", file=name, reason=late.reason)
 
     def _say_watching(self, message: str | None) -> None:
         if message:
@@ -606,8 +526,8 @@ class Daemon:
             gate=self._gate,
             dispatcher=self._dispatcher,
             outage=self._outage,
-            later=self._later,
-            failures=self._failures,
+            later=self._settler.put_off,
+            failures=self._settler.failures,
             held=self._books.held_count,
             problems=Problems(
                 turn=self._turn_problem,

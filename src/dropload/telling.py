@@ -13,22 +13,13 @@ from dropload.dispatch import Dispatcher
 from dropload.durable import path_text
 from dropload.gate import Gate, WaitingFile
 from dropload.heartbeat import AtGate, Heartbeat, PutOff
-from dropload.model import Drop
 from dropload.outage import Outage
+from dropload.settling import PutOffDrop
 from dropload.times import iso_time
 from dropload.watcher import Scan
 
 MOST_NAMED = 500
 """Files of each kind that a heartbeat names; beyond that, status works the reason out."""
-
-
-class PutOffDrop(NamedTuple):
-    """A drop that is tried again later."""
-
-    at: float
-    """By the daemon's clock."""
-    drop: Drop
-    reason: str
 
 
 class Problems(NamedTuple):
