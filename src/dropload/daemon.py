@@ -3,21 +3,21 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from dropload.alarms import Alarms
 from dropload.audit_lines import AuditLines
 from dropload.bookkeeping import Bookkeeper
-from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
+from dropload.config import NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher
 from dropload.dock import Dock, check_tree_new
 from dropload.durable import path_text
 from dropload.errors import NOT_THE_FILES_FAULT, ConfigError, DroploadError
 from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
-from dropload.heartbeat import remove_heartbeat, write_heartbeat
+from dropload.heartbeat import remove_heartbeat
 from dropload.housekeeping import Housekeeper
-from dropload.intake import drop_of_observation, name_drop
+from dropload.intake import name_drop
 from dropload.logs import configure_logs, get_logger
 from dropload.metrics import open_metrics
 from dropload.model import Drop
@@ -25,30 +25,20 @@ from dropload.outage import Outage
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
 from dropload.returned import Finished
-from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note, remove_note
+from dropload.rivals import remove_note
+from dropload.scanning import Scanner
 from dropload.service import ServiceManager
 from dropload.settling import Settler
-from dropload.telling import Problems, make_heartbeat
+from dropload.telling import Teller
 from dropload.traces import check_traces, open_traces
-from dropload.watcher import Look, Scan, Watcher
+from dropload.watcher import Watcher
 
 RECOVERY_SECONDS = 30.0
 """How often moves that failed and claims of dead workers are looked after."""
 TROUBLE_SECONDS = 60.0
 """How often the journal is asked what is missing, and what goes wrong too often."""
-SCAN_SHARE = 0.2
-"""At most this share of the time goes into scanning, however many events come in."""
-BUSY_SCAN_SHARE = 0.05
-"""At most this share while no worker is free: what is found would only wait in another queue."""
-QUIET_SHARE = 0.005
-"""At most this share goes into looks that nothing has asked for, where every inbox sends events."""
-MOST_QUIET_SECONDS = 180.0
-"""Between two such looks, unless the configuration names more."""
-MIN_SCAN_GAP_SECONDS = 0.1
 TRACES_PATIENCE_SECONDS = 5.0
 """What a stop waits for traces to be sent."""
-MIN_BEAT_GAP_SECONDS = 1.0
-"""The heartbeat follows every scan; in between, it tells of loads that began or ended."""
 
 
 class Daemon:
@@ -72,6 +62,9 @@ class Daemon:
         self._gate = Gate(config.gate.checks, config.gate.interval_seconds)
         self._watcher = Watcher(dock.tree, events=config.watch.events)
         self._dispatcher = Dispatcher(config, self._watcher.wake, clock)
+        self._scanner = Scanner(
+            dock, self._gate, self._watcher, lambda: self._dispatcher.is_full, clock
+        )
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
         self._metrics = open_metrics(config)
@@ -79,32 +72,29 @@ class Daemon:
         self._said_ready = False
         self._tree_problem = ""
         """Why the tree is not whole; tried again until it is."""
-        self._turn_problem = ""
-        """What nobody foresaw in the last turn; empty when it ended well."""
         self._housekeeper = Housekeeper(dock, clock)
         self._reserve = DiskReserve(dock, clock)
         self._expected = ExpectedFiles(dock)
         self._alarms = Alarms(dock)
         self._stopping = False
-        self._started_at = datetime.now(UTC)
-        self._scan: Scan | None = None
-        self._scan_seconds = 0.0
-        self._last_scan = float("-inf")
-        self._is_asked_to_look = False
-        """Something was told of since the last look, which may have been too early to see it."""
-        self._has_news = False
-        """Something happened that the heartbeat does not tell yet."""
-        self._last_beat = float("-inf")
         self._next_recovery = float("-inf")
         self._next_look_for_trouble = float("-inf")
         self._books = Bookkeeper(dock)
         self._settler = Settler(
             dock, self._gate, self._dispatcher, self._books, self._outage, clock
         )
-        self._said_problems: tuple[str, ...] = ()
-        self._rivals: tuple[str, ...] = ()
-        """What is said of other daemons that work on the tree under other rules."""
-        self._next_note = float("-inf")
+        self._teller = Teller(
+            dock,
+            gate=self._gate,
+            scanner=self._scanner,
+            dispatcher=self._dispatcher,
+            settler=self._settler,
+            books=self._books,
+            outage=self._outage,
+            reserve=self._reserve,
+            expected=self._expected,
+            clock=clock,
+        )
         self._log = get_logger()
 
     # --- running
@@ -118,7 +108,7 @@ class Daemon:
             while not self._stopping:
                 self._take_turn_safely(woken=woken)
                 if self._until_idle and self._is_idle():
-                    self._say_left_undone()
+                    self._teller.say_left_undone()
                     break
                 woken = self._watcher.wait(self._seconds_to_next_turn())
         finally:
@@ -195,7 +185,7 @@ class Daemon:
         self._manager.tell_reloading()
         self._read_and_apply(self._read_config)
         if self._said_ready:
-            self._manager.tell_ready(self._state())
+            self._manager.tell_ready(self._teller.state())
 
     def _read_and_apply(self, read_config: Callable[[], Config]) -> None:
         try:
@@ -237,8 +227,9 @@ class Daemon:
             self._traces = open_traces(config, self._dock.target)
         self._dock = replace(self._dock, config=config)
         self._dock.target.audit_lines = AuditLines(config.log)
-        self._next_note = float("-inf")
+        self._teller.configure(self._dock)
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
+        self._scanner.configure(self._dock)
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)
         self._housekeeper.configure(self._dock)
@@ -256,10 +247,10 @@ class Daemon:
             self._take_turn(woken=woken)
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
-            self._turn_problem = f"{type(exc).__name__}: {exc}"
+            self._teller.turn_problem = f"{type(exc).__name__}: {exc}"
             self._metrics.note_turn_failed()
         else:
-            self._turn_problem = ""
+            self._teller.turn_problem = ""
         self._beat_when_due()
 
     def _take_turn(self, *, woken: bool) -> None:
@@ -267,78 +258,50 @@ class Daemon:
         if self._reloading:
             self._take_configuration()
         for finished in self._dispatcher.collect():
-            self._has_news = True
+            self._teller.note_news()
             self._settle_safely(finished)
         if self._dispatcher.take_broke_off():
             self._next_recovery = float("-inf")
         filed = self._dispatcher.collect_filing()
         if filed is not None:
             self._settle_filing(filed)
-        if self._is_scan_due(woken=woken):
+        if self._scanner.is_due(woken=woken):
             self._look()
             # Before the journal is written, which may take its time with 100,000 new files.
             self._beat_when_due()
         # A look that failed or hangs does not come here, and is due again at once.
-        self._manager.tell_alive(self._state())
+        self._tell_alive()
         self._enqueue_put_off()
         if self._outage.probe():
             self._keep_journal()
         has_room = self._reserve.has_room()
         if self._outage.is_over:
             if has_room:
-                self._has_news = self._dispatcher.start_loads() or self._has_news
+                self._start_loads()
             self._clean_up()
             self._look_for_trouble_when_due()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
-            self._manager.tell_ready(self._state())
+            self._manager.tell_ready(self._teller.state())
             self._said_ready = True
 
-    def _is_scan_due(self, *, woken: bool) -> bool:
-        self._is_asked_to_look = self._is_asked_to_look or woken
-        since = self._clock() - self._last_scan
-        next_check = self._gate.next_due()
-        check_due = next_check is not None and next_check <= self._clock()
-        asked = self._is_asked_to_look or check_due
-        return since >= self._scan_gap and (asked or since >= self._seconds_between_scans())
-
-    @property
-    def _scan_gap(self) -> float:
-        share = BUSY_SCAN_SHARE if self._dispatcher.is_full else SCAN_SHARE
-        return max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / share)
-
-    def _seconds_between_scans(self) -> float:
-        usual = self._seconds_between_turns()
-        if not self._watcher.hears_all:
-            return usual
-        # Such a look finds what no event tells of: what was taken away, or missed. With 100,000
-        # files it is dear.
-        return max(usual, min(self._scan_seconds / QUIET_SHARE, MOST_QUIET_SECONDS))
-
-    def _seconds_between_turns(self) -> float:
-        config = self._dock.config
-        return min(config.watch.scan_interval_seconds, config.gate.interval_seconds)
-
     def _look(self) -> None:
-        config = self._dock.config
-        began = self._clock()
-        look = Look(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
-        accepted = self._gate.observe(look.files(), began, look.failed)
-        scan = look.tell()
-        self._scan, self._last_scan, self._is_asked_to_look = scan, began, False
-        self._scan_seconds = self._clock() - began
-        self._metrics.note_scan(self._scan_seconds)
-        for observation in accepted:
-            drop = drop_of_observation(observation, self._gate.appeared_at(observation), began)
+        drops = self._scanner.look()
+        self._metrics.note_scan(self._scanner.scan_seconds)
+        for drop in drops:
             self._metrics.note_whole(drop)
             self._enqueue(drop)
         self._say_watching(self._watcher.ensure_alive())
-        self._say_problems(scan)
+        self._scanner.say_problems()
 
     def _enqueue(self, drop: Drop) -> None:
         if not self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table)):
             # An older version is being loaded: the gate offers this one again afterwards.
             self._gate.reopen(drop.path)
+
+    def _start_loads(self) -> None:
+        if self._dispatcher.start_loads():
+            self._teller.note_news()
 
     def _enqueue_put_off(self) -> None:
         for drop in self._settler.take_due():
@@ -346,15 +309,11 @@ class Daemon:
 
     def _seconds_to_next_turn(self) -> float:
         now = self._clock()
-        times = [self._last_scan + self._seconds_between_scans()]
-        times.append(now + self._seconds_between_turns())
+        times = [self._scanner.next_due(), now + self._scanner.seconds_between_turns()]
         times += [late.at for late in self._settler.put_off]
         times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
-        next_look = now if self._is_asked_to_look else self._gate.next_due()
-        if next_look is not None:
-            times.append(max(next_look, self._last_scan + self._scan_gap))
         return max(0.01, min(times) - now)
 
     def _is_idle(self) -> bool:
@@ -363,7 +322,7 @@ class Daemon:
             and self._dispatcher.is_at_rest
             and not self._housekeeper.is_busy
             and self._settler.has_given_up
-            and self._scan is not None
+            and self._scanner.scan is not None
             and self._gate.waiting_count == 0
         )
 
@@ -397,7 +356,7 @@ class Daemon:
     def _keep_journal(self) -> None:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
-            self._books.catch_up(self._scan)
+            self._books.catch_up(self._scanner.scan)
             for path in self._books.tell_waiting(self._gate):
                 self._settler.forget(path)
             self._enqueue_released()
@@ -421,7 +380,7 @@ class Daemon:
             self._dispatcher.start_filing()
 
     def _tell_alive(self) -> None:
-        self._manager.tell_alive(self._state())
+        self._manager.tell_alive(self._teller.state())
 
     def _settle_filing(self, filed: Recovered) -> None:
         self._say_recovered(filed)
@@ -451,100 +410,12 @@ class Daemon:
         except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
 
-    # --- telling
-
-    def _state(self) -> str:
-        """Return in one line what there is to do, or what is wrong."""
-        if not self._outage.is_over:
-            return f"database away: {self._outage.problem}"
-        if self._reserve.problem:
-            return self._reserve.problem
-        return (
-            f"{self._gate.waiting_count:,} at the gate, {self._dispatcher.queued:,} queued, "
-            f"{len(self._dispatcher.running):,} loading"
-        )
-
-    def _say_left_undone(self) -> None:
-        for table, reason in self._dispatcher.paused():
-            self._log.warning("left_undone", table=table, reason=reason)
-        for late in self._settler.put_off:
-            name = path_text(late.drop.path.name)
-            self._log.warning("left_undone", file=name, reason=late.reason)
-
     def _say_watching(self, message: str | None) -> None:
         if message:
             self._log.warning("watching", message=message)
 
-    def _say_problems(self, scan: Scan) -> None:
-        """Log what is wrong with the tree when it changes, not at every scan."""
-        problems = [*scan.failed.values()]
-        problems += [f"stray: {path_text(path)}" for path in scan.strays]
-        problems += [
-            f"no file for the companion {path_text(path)}" for path in scan.companions_without_file
-        ]
-        for problem in problems:
-            if problem not in self._said_problems:
-                self._log.warning("tree_problem", problem=problem)
-        self._said_problems = tuple(problems)
-
-    def _meet_others(self) -> None:
-        """Leave a note for other daemons of this tree, and say which have other rules."""
-        if self._clock() < self._next_note:
-            return
-        self._next_note = self._clock() + NOTE_SECONDS
-        try:
-            if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
-                return  # what is made on a bare mount point would be hidden by its share
-            leave_note(self._dock.config)
-        except OSError as exc:
-            self._log.debug("note_not_left", reason=str(exc))
-            return
-        self._alarms.company = find_company(self._dock.config)
-        found = tuple(find_rivals(self._dock.config))
-        for rival in found:
-            if rival not in self._rivals:
-                self._log.error("another_daemon", problem=rival)
-        self._rivals = found
-
     def _beat_when_due(self) -> None:
-        """Tell what is going on: after a scan always, else soon after something happened."""
-        if self._scan is None:
-            return
-        is_scan_told = self._last_scan <= self._last_beat
-        gap = self._clock() - self._last_beat
-        if is_scan_told and not (self._has_news and gap >= MIN_BEAT_GAP_SECONDS):
-            return
-        self._has_news, self._last_beat = False, self._clock()
-        self._meet_others()
-        heartbeat = make_heartbeat(
-            config=self._dock.config,
-            scan=self._scan,
-            scanned_at=datetime.now(UTC) - timedelta(seconds=self._last_beat - self._last_scan),
-            started_at=self._started_at,
-            scan_seconds=self._scan_seconds,
-            scan_interval_seconds=max(self._seconds_between_scans(), self._scan_gap),
-            gate=self._gate,
-            dispatcher=self._dispatcher,
-            outage=self._outage,
-            later=self._settler.put_off,
-            failures=self._settler.failures,
-            held=self._books.held_count,
-            problems=Problems(
-                turn=self._turn_problem,
-                metrics=self._metrics.problem,
-                disk=self._reserve.problem,
-                notify=self._alarms.problem,
-                rivals=self._rivals,
-            ),
-            missing_files=[missing.describe() for missing in self._expected.missing],
-            now=self._last_beat,
-        )
-        self._metrics.tell(heartbeat)
-        self._alarms.tell(heartbeat)
-        try:
-            write_heartbeat(self._dock.config.state_folder, heartbeat)
-        except OSError as exc:
-            self._log.debug("heartbeat_not_written", reason=str(exc))
+        self._teller.beat_when_due(self._metrics, self._alarms)
 
 
 def _explain_refusal(error: OSError) -> str:

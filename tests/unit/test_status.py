@@ -146,7 +146,7 @@ def test_news_between_two_scans_are_told_at_most_once_a_second(
     daemon._take_turn_safely(woken=True)
     path = yard.dock.config.state_folder / FILE_NAME
     before = path.stat().st_mtime_ns
-    daemon._has_news = True
+    daemon._teller.note_news()
     clock.now += 0.5
     daemon._take_turn_safely(woken=False)
     assert path.stat().st_mtime_ns == before
