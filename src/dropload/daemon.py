@@ -10,16 +10,14 @@ from dropload.audit_lines import AuditLines
 from dropload.bookkeeping import Bookkeeper
 from dropload.config import NEEDS_RESTART, Config
 from dropload.dispatch import Dispatcher
-from dropload.dock import Dock, check_tree_new
-from dropload.durable import path_text
-from dropload.errors import NOT_THE_FILES_FAULT, ConfigError, DroploadError
+from dropload.dock import Dock
+from dropload.errors import NOT_THE_FILES_FAULT, ConfigError
 from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
 from dropload.heartbeat import remove_heartbeat
 from dropload.housekeeping import Housekeeper
 from dropload.intake import name_drop
 from dropload.logs import configure_logs, get_logger
-from dropload.metrics import open_metrics
 from dropload.model import Drop
 from dropload.outage import Outage
 from dropload.recovery import Recovered, is_filing_due, settle_claims
@@ -29,16 +27,16 @@ from dropload.rivals import remove_note
 from dropload.scanning import Scanner
 from dropload.service import ServiceManager
 from dropload.settling import Settler
+from dropload.telemetry import Telemetry
 from dropload.telling import Teller
-from dropload.traces import check_traces, open_traces
+from dropload.traces import check_traces
+from dropload.tree_making import TreeMaker
 from dropload.watcher import Watcher
 
 RECOVERY_SECONDS = 30.0
 """How often moves that failed and claims of dead workers are looked after."""
 TROUBLE_SECONDS = 60.0
 """How often the journal is asked what is missing, and what goes wrong too often."""
-TRACES_PATIENCE_SECONDS = 5.0
-"""What a stop waits for traces to be sent."""
 
 
 class Daemon:
@@ -55,10 +53,14 @@ class Daemon:
         """`read_config` reads the configuration anew when somebody asks for it."""
         config = dock.config
         self._read_config = read_config
-        self._reloading = False
         self._dock = dock
         self._until_idle = until_idle
         self._clock = clock
+        self._reloading = False
+        self._stopping = False
+        self._said_ready = False
+        self._next_recovery = float("-inf")
+        self._next_look_for_trouble = float("-inf")
         self._gate = Gate(config.gate.checks, config.gate.interval_seconds)
         self._watcher = Watcher(dock.tree, events=config.watch.events)
         self._dispatcher = Dispatcher(config, self._watcher.wake, clock)
@@ -67,18 +69,12 @@ class Daemon:
         )
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
-        self._metrics = open_metrics(config)
-        self._traces = open_traces(config, dock.target)
-        self._said_ready = False
-        self._tree_problem = ""
-        """Why the tree is not whole; tried again until it is."""
+        self._telemetry = Telemetry(config, dock.target)
+        self._tree_maker = TreeMaker()
         self._housekeeper = Housekeeper(dock, clock)
         self._reserve = DiskReserve(dock, clock)
         self._expected = ExpectedFiles(dock)
         self._alarms = Alarms(dock)
-        self._stopping = False
-        self._next_recovery = float("-inf")
-        self._next_look_for_trouble = float("-inf")
         self._books = Bookkeeper(dock)
         self._settler = Settler(
             dock, self._gate, self._dispatcher, self._books, self._outage, clock
@@ -136,33 +132,7 @@ class Daemon:
         )
 
     def _make_tree(self) -> None:
-        """Make what is missing of the tree, unless it is a share that is not mounted yet.
-
-        Then the scan says so until it is there.
-        """
-        tree = self._dock.tree
-        try:
-            if self._outage.is_over:
-                check_tree_new(self._dock)
-            elif tree.root.is_dir() and not any(inbox.path.is_dir() for inbox in tree.inboxes):
-                # A mount point stands there also when nothing is mounted on it.
-                raise ConfigError(
-                    f"{tree.root} is empty; the database, which would tell whether it always was, "
-                    "is away.",
-                    hint="Mount the share that it is on, or wait for the database.",
-                    code="tree",
-                )
-            tree.create()
-            self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-            for problem in tree.check():
-                self._log.error("folder_unusable", problem=problem.message)
-        except (OSError, DroploadError) as exc:
-            reason = _explain_refusal(exc) if isinstance(exc, OSError) else str(exc)
-            if reason != self._tree_problem:
-                self._log.error("tree_not_made", reason=reason)
-            self._tree_problem = reason
-        else:
-            self._tree_problem = ""
+        self._tree_maker.make(self._dock, has_database=self._outage.is_over)
 
     def _shut_down(self) -> None:
         patience = self._dock.config.workers.stop_timeout_seconds
@@ -173,8 +143,7 @@ class Daemon:
         self._alarms.close()
         remove_heartbeat(self._dock.config.state_folder)
         remove_note(self._dock.config)
-        self._metrics.close()
-        self._traces.close(TRACES_PATIENCE_SECONDS)
+        self._telemetry.close()
         self._log.info("daemon_stopped")
 
     def _take_configuration(self) -> None:
@@ -209,22 +178,17 @@ class Daemon:
             self._apply(config)
             self._books.note_reload(", ".join(changed))
         self._alarms.configure(self._dock)
-        self._metrics.note_reload(accepted=True)
+        self._telemetry.metrics.note_reload(accepted=True)
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
             self._log.warning("restart_needed", sections=kept)
 
     def _refuse(self, error: ConfigError) -> None:
         self._log.error("configuration_refused", code=error.dl_code, reason=str(error))
-        self._metrics.note_reload(accepted=False)
+        self._telemetry.metrics.note_reload(accepted=False)
 
     def _apply(self, config: Config) -> None:
-        if config.metrics != self._dock.config.metrics:
-            self._metrics.close()
-            self._metrics = open_metrics(config)
-        if config.tracing != self._dock.config.tracing:
-            self._traces.close(0.0)  # it goes on by itself
-            self._traces = open_traces(config, self._dock.target)
+        self._telemetry.configure(config)
         self._dock = replace(self._dock, config=config)
         self._dock.target.audit_lines = AuditLines(config.log)
         self._teller.configure(self._dock)
@@ -248,7 +212,7 @@ class Daemon:
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
             self._teller.turn_problem = f"{type(exc).__name__}: {exc}"
-            self._metrics.note_turn_failed()
+            self._telemetry.metrics.note_turn_failed()
         else:
             self._teller.turn_problem = ""
         self._beat_when_due()
@@ -287,9 +251,9 @@ class Daemon:
 
     def _look(self) -> None:
         drops = self._scanner.look()
-        self._metrics.note_scan(self._scanner.scan_seconds)
+        self._telemetry.metrics.note_scan(self._scanner.scan_seconds)
         for drop in drops:
-            self._metrics.note_whole(drop)
+            self._telemetry.metrics.note_whole(drop)
             self._enqueue(drop)
         self._say_watching(self._watcher.ensure_alive())
         self._scanner.say_problems()
@@ -337,19 +301,11 @@ class Daemon:
             self._settler.repeat_first(finished.drop, finished.table, str(exc))
 
     def _settle(self, finished: Finished) -> None:
-        self._metrics.note_finished(finished, self._clock())
-        self._trace(finished)
+        self._telemetry.note_finished(finished, self._clock())
         self._alarms.note_finished(finished)
         if finished.outcome is None and self._stopping:
             return  # cut off by us: the claim of the dead worker is freed at the next start
         self._settler.settle(finished)
-
-    def _trace(self, finished: Finished) -> None:
-        """Hand over the trace of a load; trouble with that is none of the load's."""
-        try:
-            self._traces.note_finished(finished, self._clock())
-        except Exception as exc:  # noqa: BLE001 - see above
-            self._log.exception("trace_not_made", reason=str(exc))
 
     # --- the journal
 
@@ -373,7 +329,7 @@ class Daemon:
         if self._clock() < self._next_recovery:
             return
         self._next_recovery = self._clock() + RECOVERY_SECONDS
-        if self._tree_problem:
+        if self._tree_maker.problem:
             self._make_tree()
         self._say_recovered(settle_claims(self._dock, self._tell_alive))
         if is_filing_due(self._dock):
@@ -387,7 +343,7 @@ class Daemon:
         self._settler.forget_unmoved()
 
     def _say_recovered(self, done: Recovered) -> None:
-        self._metrics.note_recovered(done)
+        self._telemetry.metrics.note_recovered(done)
         found = {name: number for name, number in asdict(done).items() if number}
         if found.keys() - {"stuck"}:
             self._log.info("recovered", **found)
@@ -415,15 +371,7 @@ class Daemon:
             self._log.warning("watching", message=message)
 
     def _beat_when_due(self) -> None:
-        self._teller.beat_when_due(self._metrics, self._alarms)
-
-
-def _explain_refusal(error: OSError) -> str:
-    """Return which folder the system refuses to make, and what to do."""
-    return (
-        f"The folder {path_text(error.filename or '')} cannot be made: {error.strerror}. Give the "
-        "service's user the right to write there, or name another in [paths]."
-    )
+        self._teller.beat_when_due(self._telemetry.metrics, self._alarms)
 
 
 def _find_differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:

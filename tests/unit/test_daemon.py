@@ -84,7 +84,7 @@ def test_a_tree_that_was_there_before_is_not_made_anew_where_its_share_is_not_mo
     (yard.root / "share").rename(root)
     clock.now += RECOVERY_SECONDS
     starting._take_turn(woken=True)
-    assert starting._tree_problem == ""
+    assert starting._tree_maker.problem == ""
     starting._shut_down()
 
 
@@ -143,7 +143,7 @@ def test_a_tree_that_nobody_has_used_yet_is_made(
     fresh = Daemon(dock, clock=clock)
     fresh._prepare()
     assert all(folder.is_dir() for folder in dock.tree.folders()) is made
-    assert bool(fresh._tree_problem) is not made
+    assert bool(fresh._tree_maker.problem) is not made
     fresh._shut_down()
     dock.target.close()
 

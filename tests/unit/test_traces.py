@@ -287,7 +287,7 @@ def test_a_reload_switches_traces_on_and_off_and_refuses_what_is_wrong(
     for protocol in ("grpc", "http/protobuf", "http/protobuf"):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         daemon._take_configuration()
-        kinds.append(type(daemon._traces))
+        kinds.append(type(daemon._telemetry.traces))
     daemon._shut_down()
     assert kinds == [Traces, Export, Traces], "refused, on, off"
 
