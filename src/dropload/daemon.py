@@ -3,54 +3,40 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 
 from dropload.alarms import Alarms
 from dropload.audit_lines import AuditLines
 from dropload.bookkeeping import Bookkeeper
-from dropload.config import ALWAYS_IGNORED, NEEDS_RESTART, Config
-from dropload.dispatch import Dispatcher, Finished
-from dropload.dock import Dock, check_tree_new
-from dropload.durable import path_text
-from dropload.errors import NOT_THE_FILES_FAULT, TABLE_BUSY, ConfigError, DroploadError
+from dropload.config import NEEDS_RESTART, Config
+from dropload.dispatch import Dispatcher
+from dropload.dock import Dock
+from dropload.errors import NOT_THE_FILES_FAULT, ConfigError
 from dropload.expected import ExpectedFiles
 from dropload.gate import Gate
-from dropload.heartbeat import remove_heartbeat, write_heartbeat
+from dropload.heartbeat import remove_heartbeat
 from dropload.housekeeping import Housekeeper
-from dropload.intake import drop_of_observation, name_drop
+from dropload.intake import name_drop
 from dropload.logs import configure_logs, get_logger
-from dropload.metrics import open_metrics
-from dropload.model import Drop, Outcome, Verdict
+from dropload.model import Drop
 from dropload.outage import Outage
 from dropload.recovery import Recovered, is_filing_due, settle_claims
 from dropload.reserve import DiskReserve
-from dropload.retries import back_off_seconds
-from dropload.rivals import NOTE_SECONDS, find_company, find_rivals, leave_note, remove_note
+from dropload.returned import Finished
+from dropload.rivals import remove_note
+from dropload.scanning import Scanner
 from dropload.service import ServiceManager
-from dropload.telling import Problems, PutOffDrop, make_heartbeat
-from dropload.traces import check_traces, open_traces
-from dropload.watcher import Look, Scan, Watcher
+from dropload.settling import Settler
+from dropload.telemetry import Telemetry
+from dropload.telling import Teller
+from dropload.traces import check_traces
+from dropload.tree_making import TreeMaker
+from dropload.watcher import Watcher
 
 RECOVERY_SECONDS = 30.0
 """How often moves that failed and claims of dead workers are looked after."""
 TROUBLE_SECONDS = 60.0
 """How often the journal is asked what is missing, and what goes wrong too often."""
-SCAN_SHARE = 0.2
-"""At most this share of the time goes into scanning, however many events come in."""
-BUSY_SCAN_SHARE = 0.05
-"""At most this share while no worker is free: what is found would only wait in another queue."""
-QUIET_SHARE = 0.005
-"""At most this share goes into looks that nothing has asked for, where every inbox sends events."""
-MOST_QUIET_SECONDS = 180.0
-"""Between two such looks, unless the configuration names more."""
-MIN_SCAN_GAP_SECONDS = 0.1
-TABLE_WAIT_SECONDS = 2.0
-"""So long until a table is asked for again that another daemon was loading."""
-TRACES_PATIENCE_SECONDS = 5.0
-"""What a stop waits for traces to be sent."""
-MIN_BEAT_GAP_SECONDS = 1.0
-"""The heartbeat follows every scan; in between, it tells of loads that began or ended."""
 
 
 class Daemon:
@@ -67,48 +53,44 @@ class Daemon:
         """`read_config` reads the configuration anew when somebody asks for it."""
         config = dock.config
         self._read_config = read_config
-        self._reloading = False
         self._dock = dock
         self._until_idle = until_idle
         self._clock = clock
+        self._reloading = False
+        self._stopping = False
+        self._said_ready = False
+        self._next_recovery = float("-inf")
+        self._next_look_for_trouble = float("-inf")
         self._gate = Gate(config.gate.checks, config.gate.interval_seconds)
         self._watcher = Watcher(dock.tree, events=config.watch.events)
         self._dispatcher = Dispatcher(config, self._watcher.wake, clock)
+        self._scanner = Scanner(
+            dock, self._gate, self._watcher, lambda: self._dispatcher.is_full, clock
+        )
         self._outage = Outage(dock, clock)
         self._manager = ServiceManager()
-        self._metrics = open_metrics(config)
-        self._traces = open_traces(config, dock.target)
-        self._said_ready = False
-        self._tree_problem = ""
-        """Why the tree is not whole; tried again until it is."""
-        self._turn_problem = ""
-        """What nobody foresaw in the last turn; empty when it ended well."""
+        self._telemetry = Telemetry(config, dock.target)
+        self._tree_maker = TreeMaker()
         self._housekeeper = Housekeeper(dock, clock)
         self._reserve = DiskReserve(dock, clock)
         self._expected = ExpectedFiles(dock)
         self._alarms = Alarms(dock)
-        self._stopping = False
-        self._started_at = datetime.now(UTC)
-        self._scan: Scan | None = None
-        self._scan_seconds = 0.0
-        self._last_scan = float("-inf")
-        self._is_asked_to_look = False
-        """Something was told of since the last look, which may have been too early to see it."""
-        self._has_news = False
-        """Something happened that the heartbeat does not tell yet."""
-        self._last_beat = float("-inf")
-        self._next_recovery = float("-inf")
-        self._next_look_for_trouble = float("-inf")
         self._books = Bookkeeper(dock)
-        self._later: list[PutOffDrop] = []
-        """Drops to be tried again."""
-        self._unmoved: list[Path] = []
-        """Files whose loads are over and that could not be moved."""
-        self._failures: dict[Path, int] = {}
-        self._said_problems: tuple[str, ...] = ()
-        self._rivals: tuple[str, ...] = ()
-        """What is said of other daemons that work on the tree under other rules."""
-        self._next_note = float("-inf")
+        self._settler = Settler(
+            dock, self._gate, self._dispatcher, self._books, self._outage, clock
+        )
+        self._teller = Teller(
+            dock,
+            gate=self._gate,
+            scanner=self._scanner,
+            dispatcher=self._dispatcher,
+            settler=self._settler,
+            books=self._books,
+            outage=self._outage,
+            reserve=self._reserve,
+            expected=self._expected,
+            clock=clock,
+        )
         self._log = get_logger()
 
     # --- running
@@ -122,7 +104,7 @@ class Daemon:
             while not self._stopping:
                 self._take_turn_safely(woken=woken)
                 if self._until_idle and self._is_idle():
-                    self._say_left_undone()
+                    self._teller.say_left_undone()
                     break
                 woken = self._watcher.wait(self._seconds_to_next_turn())
         finally:
@@ -150,33 +132,7 @@ class Daemon:
         )
 
     def _make_tree(self) -> None:
-        """Make what is missing of the tree, unless it is a share that is not mounted yet.
-
-        Then the scan says so until it is there.
-        """
-        tree = self._dock.tree
-        try:
-            if self._outage.is_over:
-                check_tree_new(self._dock)
-            elif tree.root.is_dir() and not any(inbox.path.is_dir() for inbox in tree.inboxes):
-                # A mount point stands there also when nothing is mounted on it.
-                raise ConfigError(
-                    f"{tree.root} is empty; the database, which would tell whether it always was, "
-                    "is away.",
-                    hint="Mount the share that it is on, or wait for the database.",
-                    code="tree",
-                )
-            tree.create()
-            self._dock.config.state_folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-            for problem in tree.check():
-                self._log.error("folder_unusable", problem=problem.message)
-        except (OSError, DroploadError) as exc:
-            reason = _explain_refusal(exc) if isinstance(exc, OSError) else str(exc)
-            if reason != self._tree_problem:
-                self._log.error("tree_not_made", reason=reason)
-            self._tree_problem = reason
-        else:
-            self._tree_problem = ""
+        self._tree_maker.make(self._dock, has_database=self._outage.is_over)
 
     def _shut_down(self) -> None:
         patience = self._dock.config.workers.stop_timeout_seconds
@@ -187,8 +143,7 @@ class Daemon:
         self._alarms.close()
         remove_heartbeat(self._dock.config.state_folder)
         remove_note(self._dock.config)
-        self._metrics.close()
-        self._traces.close(TRACES_PATIENCE_SECONDS)
+        self._telemetry.close()
         self._log.info("daemon_stopped")
 
     def _take_configuration(self) -> None:
@@ -199,7 +154,7 @@ class Daemon:
         self._manager.tell_reloading()
         self._read_and_apply(self._read_config)
         if self._said_ready:
-            self._manager.tell_ready(self._state())
+            self._manager.tell_ready(self._teller.state())
 
     def _read_and_apply(self, read_config: Callable[[], Config]) -> None:
         try:
@@ -223,30 +178,27 @@ class Daemon:
             self._apply(config)
             self._books.note_reload(", ".join(changed))
         self._alarms.configure(self._dock)
-        self._metrics.note_reload(accepted=True)
+        self._telemetry.metrics.note_reload(accepted=True)
         self._log.info("configuration_reloaded", changed=changed)
         if kept:
             self._log.warning("restart_needed", sections=kept)
 
     def _refuse(self, error: ConfigError) -> None:
         self._log.error("configuration_refused", code=error.dl_code, reason=str(error))
-        self._metrics.note_reload(accepted=False)
+        self._telemetry.metrics.note_reload(accepted=False)
 
     def _apply(self, config: Config) -> None:
-        if config.metrics != self._dock.config.metrics:
-            self._metrics.close()
-            self._metrics = open_metrics(config)
-        if config.tracing != self._dock.config.tracing:
-            self._traces.close(0.0)  # it goes on by itself
-            self._traces = open_traces(config, self._dock.target)
+        self._telemetry.configure(config)
         self._dock = replace(self._dock, config=config)
         self._dock.target.audit_lines = AuditLines(config.log)
-        self._next_note = float("-inf")
+        self._teller.configure(self._dock)
         self._gate.set_pace(config.gate.checks, config.gate.interval_seconds)
+        self._scanner.configure(self._dock)
         self._watcher.use_events(config.watch.events)
         self._outage.configure(config.retry)
         self._housekeeper.configure(self._dock)
         self._books.configure(self._dock)
+        self._settler.configure(self._dock)
         self._reserve.configure(self._dock)
         self._expected.configure(self._dock)
         self._dispatcher.configure(config)
@@ -259,10 +211,10 @@ class Daemon:
             self._take_turn(woken=woken)
         except Exception as exc:  # noqa: BLE001 - here and only here
             self._log.exception("turn_failed", reason=str(exc))
-            self._turn_problem = f"{type(exc).__name__}: {exc}"
-            self._metrics.note_turn_failed()
+            self._teller.turn_problem = f"{type(exc).__name__}: {exc}"
+            self._telemetry.metrics.note_turn_failed()
         else:
-            self._turn_problem = ""
+            self._teller.turn_problem = ""
         self._beat_when_due()
 
     def _take_turn(self, *, woken: bool) -> None:
@@ -270,97 +222,62 @@ class Daemon:
         if self._reloading:
             self._take_configuration()
         for finished in self._dispatcher.collect():
-            self._has_news = True
+            self._teller.note_news()
             self._settle_safely(finished)
         if self._dispatcher.take_broke_off():
             self._next_recovery = float("-inf")
         filed = self._dispatcher.collect_filing()
         if filed is not None:
             self._settle_filing(filed)
-        if self._is_scan_due(woken=woken):
+        if self._scanner.is_due(woken=woken):
             self._look()
             # Before the journal is written, which may take its time with 100,000 new files.
             self._beat_when_due()
         # A look that failed or hangs does not come here, and is due again at once.
-        self._manager.tell_alive(self._state())
-        self._requeue_later()
+        self._tell_alive()
+        self._enqueue_put_off()
         if self._outage.probe():
             self._keep_journal()
         has_room = self._reserve.has_room()
         if self._outage.is_over:
             if has_room:
-                self._has_news = self._dispatcher.start_loads() or self._has_news
+                self._start_loads()
             self._clean_up()
             self._look_for_trouble_when_due()
         if not self._said_ready:
             # The tree was looked at, and the database has answered or is known to be away.
-            self._manager.tell_ready(self._state())
+            self._manager.tell_ready(self._teller.state())
             self._said_ready = True
 
-    def _is_scan_due(self, *, woken: bool) -> bool:
-        self._is_asked_to_look = self._is_asked_to_look or woken
-        since = self._clock() - self._last_scan
-        next_check = self._gate.next_due()
-        check_due = next_check is not None and next_check <= self._clock()
-        asked = self._is_asked_to_look or check_due
-        return since >= self._scan_gap and (asked or since >= self._seconds_between_scans())
-
-    @property
-    def _scan_gap(self) -> float:
-        share = BUSY_SCAN_SHARE if self._dispatcher.is_full else SCAN_SHARE
-        return max(MIN_SCAN_GAP_SECONDS, self._scan_seconds / share)
-
-    def _seconds_between_scans(self) -> float:
-        usual = self._seconds_between_turns()
-        if not self._watcher.hears_all:
-            return usual
-        # Such a look finds what no event tells of: what was taken away, or missed. With 100,000
-        # files it is dear.
-        return max(usual, min(self._scan_seconds / QUIET_SHARE, MOST_QUIET_SECONDS))
-
-    def _seconds_between_turns(self) -> float:
-        config = self._dock.config
-        return min(config.watch.scan_interval_seconds, config.gate.interval_seconds)
-
     def _look(self) -> None:
-        config = self._dock.config
-        began = self._clock()
-        look = Look(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
-        accepted = self._gate.observe(look.files(), began, look.failed)
-        scan = look.tell()
-        self._scan, self._last_scan, self._is_asked_to_look = scan, began, False
-        self._scan_seconds = self._clock() - began
-        self._metrics.note_scan(self._scan_seconds)
-        for observation in accepted:
-            drop = drop_of_observation(observation, self._gate.appeared_at(observation), began)
-            self._metrics.note_whole(drop)
+        drops = self._scanner.look()
+        self._telemetry.metrics.note_scan(self._scanner.scan_seconds)
+        for drop in drops:
+            self._telemetry.metrics.note_whole(drop)
             self._enqueue(drop)
         self._say_watching(self._watcher.ensure_alive())
-        self._say_problems(scan)
+        self._scanner.say_problems()
 
     def _enqueue(self, drop: Drop) -> None:
         if not self._dispatcher.add(drop, str(name_drop(drop, self._dock.target).table)):
             # An older version is being loaded: the gate offers this one again afterwards.
             self._gate.reopen(drop.path)
 
-    def _requeue_later(self) -> None:
-        now = self._clock()
-        due = [later for later in self._later if later.at <= now]
-        self._later = [later for later in self._later if later.at > now]
-        for later in due:
-            self._enqueue(later.drop)
+    def _start_loads(self) -> None:
+        if self._dispatcher.start_loads():
+            self._teller.note_news()
+
+    def _enqueue_put_off(self) -> None:
+        for drop in self._settler.take_due():
+            self._enqueue(drop)
 
     def _seconds_to_next_turn(self) -> float:
         now = self._clock()
-        times = [self._last_scan + self._seconds_between_scans()]
-        times.append(now + self._seconds_between_turns())
-        times += [later.at for later in self._later]
+        times = [self._scanner.next_due(), now + self._scanner.seconds_between_turns()]
+        times += [late.at for late in self._settler.put_off]
         times.append(now + self._manager.seconds_between_signs)
         if self._housekeeper.is_busy and self._outage.is_over:
             times.append(now)
-        next_look = now if self._is_asked_to_look else self._gate.next_due()
-        if next_look is not None:
-            times.append(max(next_look, self._last_scan + self._scan_gap))
         return max(0.01, min(times) - now)
 
     def _is_idle(self) -> bool:
@@ -368,14 +285,10 @@ class Daemon:
             self._outage.is_over
             and self._dispatcher.is_at_rest
             and not self._housekeeper.is_busy
-            and all(self._is_given_up(later.drop) for later in self._later)
-            and self._scan is not None
+            and self._settler.has_given_up
+            and self._scanner.scan is not None
             and self._gate.waiting_count == 0
         )
-
-    def _is_given_up(self, drop: Drop) -> bool:
-        """Return whether a drop was put off so often that nothing but waiting will help."""
-        return self._failures.get(drop.path, 0) > self._dock.config.retry.attempts
 
     # --- what came back from a worker
 
@@ -385,98 +298,23 @@ class Daemon:
             self._settle(finished)
         except Exception as exc:  # noqa: BLE001 - see above
             self._log.exception("drop_not_settled", reason=str(exc))
-            self._repeat_first(finished.drop, finished.table, str(exc))
+            self._settler.repeat_first(finished.drop, finished.table, str(exc))
 
     def _settle(self, finished: Finished) -> None:
-        self._metrics.note_finished(finished, self._clock())
-        self._trace(finished)
+        self._telemetry.note_finished(finished, self._clock())
         self._alarms.note_finished(finished)
-        if finished.outcome is None:
-            self._settle_crash(finished)
-            return
-        outcome, drop = finished.outcome, finished.drop
-        self._books.let_go(drop.path)
-        if outcome.claimed_by:
-            self._books.note_unfreed(drop.path, outcome.claimed_by)
-        if outcome.verdict in (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED):
-            self._failures.pop(drop.path, None)
-            if outcome.moved:
-                # It may be back before the next look: `retry` puts it there.
-                self._gate.forget(drop.path)
-            else:
-                self._unmoved.append(drop.path)
-        elif outcome.verdict in (Verdict.HELD, Verdict.CANCELLED):
-            self._books.hold(drop)
-        elif outcome.verdict is Verdict.PAUSED:
-            seconds = self._dock.config.retry.pause_seconds
-            self._log.error(
-                "table_paused", table=finished.table, code=outcome.code, reason=outcome.message
-            )
-            reason = f"{outcome.message} {outcome.hint}"
-            self._dispatcher.pause(finished.table, seconds, reason, for_owner=True)
-            self._dispatcher.add(drop, finished.table, first=True)
-        else:
-            self._settle_retry(drop, finished.table, outcome)
-
-    def _trace(self, finished: Finished) -> None:
-        """Hand over the trace of a load; trouble with that is none of the load's."""
-        try:
-            self._traces.note_finished(finished, self._clock())
-        except Exception as exc:  # noqa: BLE001 - see above
-            self._log.exception("trace_not_made", reason=str(exc))
-
-    def _settle_retry(self, drop: Drop, table: str, outcome: Outcome) -> None:
-        if outcome.category == "file_changed":
-            self._gate.reopen(drop.path)
-            return
-        if outcome.category == TABLE_BUSY:
-            self._dispatcher.pause(table, TABLE_WAIT_SECONDS, "")
-            self._dispatcher.add(drop, table, first=True)
-            return
-        if outcome.category in ("transient", "stale_plan", "config"):
-            self._repeat_first(drop, table, outcome.message)
-            self._outage.probe(at_once=True)
-        else:
-            # Only this file is in trouble: those behind it need not wait.
-            at = self._clock() + self._wait_seconds(drop)
-            self._later.append(PutOffDrop(at, drop, outcome.message))
-
-    def _settle_crash(self, finished: Finished) -> None:
-        """Count the death of a worker against its file; the third one is the file's fault."""
-        if self._stopping:
+        if finished.outcome is None and self._stopping:
             return  # cut off by us: the claim of the dead worker is freed at the next start
-        if not finished.crash:
-            self._repeat_first(finished.drop, finished.table, "its worker process was replaced")
-            return
-        self._log.error(
-            "worker_died", file=path_text(finished.drop.path.name), reason=finished.crash
-        )
-        try:
-            with self._dock.target.write() as conn:
-                self._dock.journal.claims.record_crash(
-                    conn, finished.drop.path, timed_out=finished.timed_out
-                )
-        except DroploadError as exc:
-            self._outage.begin(exc)
-        self._repeat_first(finished.drop, finished.table, finished.crash)
-
-    def _repeat_first(self, drop: Drop, table: str, reason: str) -> None:
-        """Try a drop again before those behind it: files of one table keep their order."""
-        self._dispatcher.pause(table, self._wait_seconds(drop), reason)
-        self._dispatcher.add(drop, table, first=True)
-
-    def _wait_seconds(self, drop: Drop) -> float:
-        failures = self._failures[drop.path] = self._failures.get(drop.path, 0) + 1
-        return back_off_seconds(failures, self._dock.config.retry)
+        self._settler.settle(finished)
 
     # --- the journal
 
     def _keep_journal(self) -> None:
         """Write down what waits, take up what was released, finish what was cut off."""
         try:
-            self._books.catch_up(self._scan)
+            self._books.catch_up(self._scanner.scan)
             for path in self._books.tell_waiting(self._gate):
-                self._failures.pop(path, None)
+                self._settler.forget(path)
             self._enqueue_released()
             self._recover_when_due()
         except NOT_THE_FILES_FAULT as exc:
@@ -491,23 +329,21 @@ class Daemon:
         if self._clock() < self._next_recovery:
             return
         self._next_recovery = self._clock() + RECOVERY_SECONDS
-        if self._tree_problem:
+        if self._tree_maker.problem:
             self._make_tree()
         self._say_recovered(settle_claims(self._dock, self._tell_alive))
         if is_filing_due(self._dock):
             self._dispatcher.start_filing()
 
     def _tell_alive(self) -> None:
-        self._manager.tell_alive(self._state())
+        self._manager.tell_alive(self._teller.state())
 
     def _settle_filing(self, filed: Recovered) -> None:
         self._say_recovered(filed)
-        for path in self._unmoved:
-            self._gate.forget(path)
-        self._unmoved = []
+        self._settler.forget_unmoved()
 
     def _say_recovered(self, done: Recovered) -> None:
-        self._metrics.note_recovered(done)
+        self._telemetry.metrics.note_recovered(done)
         found = {name: number for name, number in asdict(done).items() if number}
         if found.keys() - {"stuck"}:
             self._log.info("recovered", **found)
@@ -530,108 +366,12 @@ class Daemon:
         except NOT_THE_FILES_FAULT as exc:
             self._outage.begin(exc)
 
-    # --- telling
-
-    def _state(self) -> str:
-        """Return in one line what there is to do, or what is wrong."""
-        if not self._outage.is_over:
-            return f"database away: {self._outage.problem}"
-        if self._reserve.problem:
-            return self._reserve.problem
-        return (
-            f"{self._gate.waiting_count:,} at the gate, {self._dispatcher.queued:,} queued, "
-            f"{len(self._dispatcher.running):,} loading"
-        )
-
-    def _say_left_undone(self) -> None:
-        for table, reason in self._dispatcher.paused():
-            self._log.warning("left_undone", table=table, reason=reason)
-        for later in self._later:
-            name = path_text(later.drop.path.name)
-            self._log.warning("left_undone", file=name, reason=later.reason)
-
     def _say_watching(self, message: str | None) -> None:
         if message:
             self._log.warning("watching", message=message)
 
-    def _say_problems(self, scan: Scan) -> None:
-        """Log what is wrong with the tree when it changes, not at every scan."""
-        problems = [*scan.failed.values()]
-        problems += [f"stray: {path_text(path)}" for path in scan.strays]
-        problems += [
-            f"no file for the companion {path_text(path)}" for path in scan.companions_without_file
-        ]
-        for problem in problems:
-            if problem not in self._said_problems:
-                self._log.warning("tree_problem", problem=problem)
-        self._said_problems = tuple(problems)
-
-    def _meet_others(self) -> None:
-        """Leave a note for other daemons of this tree, and say which have other rules."""
-        if self._clock() < self._next_note:
-            return
-        self._next_note = self._clock() + NOTE_SECONDS
-        try:
-            if not any(inbox.path.is_dir() for inbox in self._dock.tree.inboxes):
-                return  # what is made on a bare mount point would be hidden by its share
-            leave_note(self._dock.config)
-        except OSError as exc:
-            self._log.debug("note_not_left", reason=str(exc))
-            return
-        self._alarms.company = find_company(self._dock.config)
-        found = tuple(find_rivals(self._dock.config))
-        for rival in found:
-            if rival not in self._rivals:
-                self._log.error("another_daemon", problem=rival)
-        self._rivals = found
-
     def _beat_when_due(self) -> None:
-        """Tell what is going on: after a scan always, else soon after something happened."""
-        if self._scan is None:
-            return
-        is_scan_told = self._last_scan <= self._last_beat
-        gap = self._clock() - self._last_beat
-        if is_scan_told and not (self._has_news and gap >= MIN_BEAT_GAP_SECONDS):
-            return
-        self._has_news, self._last_beat = False, self._clock()
-        self._meet_others()
-        heartbeat = make_heartbeat(
-            config=self._dock.config,
-            scan=self._scan,
-            scanned_at=datetime.now(UTC) - timedelta(seconds=self._last_beat - self._last_scan),
-            started_at=self._started_at,
-            scan_seconds=self._scan_seconds,
-            scan_interval_seconds=max(self._seconds_between_scans(), self._scan_gap),
-            gate=self._gate,
-            dispatcher=self._dispatcher,
-            outage=self._outage,
-            later=self._later,
-            failures=self._failures,
-            held=self._books.held_count,
-            problems=Problems(
-                turn=self._turn_problem,
-                metrics=self._metrics.problem,
-                disk=self._reserve.problem,
-                notify=self._alarms.problem,
-                rivals=self._rivals,
-            ),
-            missing_files=[missing.describe() for missing in self._expected.missing],
-            now=self._last_beat,
-        )
-        self._metrics.tell(heartbeat)
-        self._alarms.tell(heartbeat)
-        try:
-            write_heartbeat(self._dock.config.state_folder, heartbeat)
-        except OSError as exc:
-            self._log.debug("heartbeat_not_written", reason=str(exc))
-
-
-def _explain_refusal(error: OSError) -> str:
-    """Return which folder the system refuses to make, and what to do."""
-    return (
-        f"The folder {path_text(error.filename or '')} cannot be made: {error.strerror}. Give the "
-        "service's user the right to write there, or name another in [paths]."
-    )
+        self._teller.beat_when_due(self._telemetry.metrics, self._alarms)
 
 
 def _find_differing(config: Config, other: Config, sections: Iterable[str]) -> list[str]:

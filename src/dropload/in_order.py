@@ -14,7 +14,7 @@ from dropload.errors import DroploadError
 from dropload.filing import FiledTogether
 from dropload.late_threads import done_meanwhile
 from dropload.logs import get_logger
-from dropload.model import Drop, Ended, Outcome, Verdict
+from dropload.model import Drop, Outcome, Verdict, WorkerResult
 from dropload.pipeline import load_drop, tell_unusual
 
 _GOES_ON = (Verdict.LOADED, Verdict.DUPLICATE)
@@ -29,7 +29,7 @@ NOTE_SECONDS = 1.0
 
 def load_in_order(
     dock: Dock, drops: Sequence[Drop], worker: str, trace_ids: Sequence[str] = ()
-) -> list[Ended]:
+) -> list[WorkerResult]:
     """Load files of one table; return what became of each, of the first ones at least.
 
     Each load has its own claim and its own publishing transaction, so that a bad file harms only
@@ -41,13 +41,13 @@ def load_in_order(
         return _look_back(dock, _load_each(dock, given, worker, None), trace_ids)
     later = FiledTogether(dock.target, dock.journal)
     with done_meanwhile(partial(_note_early, later), NOTE_SECONDS):
-        ended = _load_each(dock, given, worker, later)
+        results = _load_each(dock, given, worker, later)
     try:
         later.note()
     except DroploadError as exc:
         get_logger().error("file_not_moved", code=exc.dl_code, reason=str(exc))
-        return [_not_noted(one, exc, worker, later) for one in ended]
-    return _look_back(dock, ended, trace_ids)
+        return [_not_noted(one, exc, worker, later) for one in results]
+    return _look_back(dock, results, trace_ids)
 
 
 def _note_early(later: FiledTogether) -> None:
@@ -58,17 +58,17 @@ def _note_early(later: FiledTogether) -> None:
 
 def _load_each(
     dock: Dock, given: Sequence[tuple[Drop, str]], worker: str, later: FiledTogether | None
-) -> list[Ended]:
-    since, ended = time.monotonic(), list[Ended]()
+) -> list[WorkerResult]:
+    since, results = time.monotonic(), list[WorkerResult]()
     for drop, trace_id in given:
         began = time.monotonic() - since
-        if ended and began > MOST_SECONDS:
+        if results and began > MOST_SECONDS:
             break
         outcome, crash = _load(dock, drop, worker, trace_id, later)
-        ended.append(Ended(outcome, began, time.monotonic() - since, crash))
+        results.append(WorkerResult(outcome, began, time.monotonic() - since, crash))
         if outcome is None or outcome.verdict not in _GOES_ON:
             break
-    return ended
+    return results
 
 
 def _load(
@@ -83,14 +83,18 @@ def _load(
             return None, f"{type(exc).__name__}: {exc}"
 
 
-def _look_back(dock: Dock, ended: Sequence[Ended], trace_ids: Sequence[str]) -> list[Ended]:
+def _look_back(
+    dock: Dock, results: Sequence[WorkerResult], trace_ids: Sequence[str]
+) -> list[WorkerResult]:
     # Only the last can be without an outcome: the trace ids are in step.
-    outcomes = [one.outcome for one in ended if one.outcome is not None]
+    outcomes = [one.outcome for one in results if one.outcome is not None]
     told = iter(tell_unusual(dock, outcomes, trace_ids))
-    return [one if one.outcome is None else replace(one, outcome=next(told)) for one in ended]
+    return [one if one.outcome is None else replace(one, outcome=next(told)) for one in results]
 
 
-def _not_noted(one: Ended, error: DroploadError, worker: str, later: FiledTogether) -> Ended:
+def _not_noted(
+    one: WorkerResult, error: DroploadError, worker: str, later: FiledTogether
+) -> WorkerResult:
     """Return what became of a file; of one that is moved recovery may have to note that."""
     outcome = one.outcome
     if outcome is None or outcome.filed_path is None or outcome.load_id is None:

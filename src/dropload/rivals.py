@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,9 @@ from dropload.config import DEFAULT_URL, Config, DatabaseConfig
 from dropload.config_digest import digest
 from dropload.durable import path_text
 from dropload.error_codes import code_of
+from dropload.folders import DropTree
 from dropload.identity import is_dead_worker, person_name, worker_name
+from dropload.logs import get_logger
 
 NOTE_SECONDS = 60.0
 """How often a daemon renews its note."""
@@ -92,6 +94,40 @@ def find_company(config: Config) -> Company:
     others = [note for note in _living(config) if note.tells == own.tells]
     first = min([own, *others], key=lambda note: (note.since, note.process))
     return Company(is_alone=not others, is_first=first == own)
+
+
+class Neighbours:
+    """What a daemon knows of the others of its tree; used from its thread only."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.company = Company()
+        self.rivals: tuple[str, ...] = ()
+        """What is said of other daemons that work on the tree under other rules."""
+        self._next_note = float("-inf")
+
+    def note_change(self) -> None:
+        """Take note that the rules of this daemon changed: the others are told when next met."""
+        self._next_note = float("-inf")
+
+    def meet_when_due(self, tree: DropTree, config: Config) -> None:
+        """Leave a note for other daemons of this tree, and say which have other rules."""
+        if self._clock() < self._next_note:
+            return
+        self._next_note = self._clock() + NOTE_SECONDS
+        try:
+            if not any(inbox.path.is_dir() for inbox in tree.inboxes):
+                return  # what is made on a bare mount point would be hidden by its share
+            leave_note(config)
+        except OSError as exc:
+            get_logger().debug("note_not_left", reason=str(exc))
+            return
+        self.company = find_company(config)
+        found = tuple(find_rivals(config))
+        for rival in found:
+            if rival not in self.rivals:
+                get_logger().error("another_daemon", problem=rival)
+        self.rivals = found
 
 
 def _note_of(config: Config) -> Note:

@@ -8,7 +8,7 @@ that commands take to start.
 from collections.abc import Sequence
 
 from dropload.config import Config
-from dropload.model import Drop, Ended
+from dropload.model import Drop, WorkerResult
 from dropload.recovery import Recovered
 
 
@@ -19,7 +19,7 @@ def start_worker(config: Config) -> None:
     workers.start_worker(config)
 
 
-def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[Ended]:
+def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[WorkerResult]:
     """See `workers.work`."""
     from dropload import workers  # noqa: PLC0415 - see above
 

@@ -19,7 +19,7 @@ from dropload.identity import worker_name
 from dropload.in_order import load_in_order
 from dropload.late_filing import file_late
 from dropload.logs import configure_logs, get_logger
-from dropload.model import Drop, Ended
+from dropload.model import Drop, WorkerResult
 from dropload.parsers import installed_parsers
 from dropload.recovery import Recovered
 
@@ -57,7 +57,7 @@ def _configure_logs(settings: LogConfig) -> None:
         get_logger().error("log_file_unusable", reason=str(exc))
 
 
-def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[Ended]:
+def work(drops: Sequence[Drop], trace_ids: Sequence[str] = ()) -> list[WorkerResult]:
     """Load drops of one table; called in a worker process that `start_worker` has prepared.
 
     The log lines of each carry its `trace_id`, where there is one.

@@ -13,7 +13,6 @@ from dropload.alarms import Alarms
 from dropload.alarms.memory import FILE_NAME, Memory
 from dropload.config import Config
 from dropload.daemon import TROUBLE_SECONDS, Daemon
-from dropload.dispatch import Finished
 from dropload.dock import Dock
 from dropload.errors import ConfigError, LockedError
 from dropload.expected import ExpectedFiles
@@ -21,6 +20,7 @@ from dropload.heartbeat import Heartbeat
 from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
 from dropload.notify import Service
 from dropload.notify.message import Message
+from dropload.returned import Finished
 from dropload.rivals import Company
 from tests.conftest import Yard, make_config
 from tests.http_receiver import Site

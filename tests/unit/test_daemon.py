@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from dropload import daemon as module
-from dropload import watcher
+from dropload import scanning, watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
 from dropload.dock import Dock, open_dock, prepare
 from dropload.errors import ConfigError
@@ -56,7 +56,7 @@ def test_an_idle_daemon_asks_its_database_nothing_but_when_recovery_is_due(
 
     daemon._take_turn(woken=True)
     sa.event.listen(yard.dock.target.engine, "before_cursor_execute", note)
-    interval = daemon._seconds_between_scans()
+    interval = daemon._scanner.seconds_between_scans()
     turns = int(RECOVERY_SECONDS / interval) - 1
     for _ in range(turns):
         clock.now += interval
@@ -84,7 +84,7 @@ def test_a_tree_that_was_there_before_is_not_made_anew_where_its_share_is_not_mo
     (yard.root / "share").rename(root)
     clock.now += RECOVERY_SECONDS
     starting._take_turn(woken=True)
-    assert starting._tree_problem == ""
+    assert starting._tree_maker.problem == ""
     starting._shut_down()
 
 
@@ -143,7 +143,7 @@ def test_a_tree_that_nobody_has_used_yet_is_made(
     fresh = Daemon(dock, clock=clock)
     fresh._prepare()
     assert all(folder.is_dir() for folder in dock.tree.folders()) is made
-    assert bool(fresh._tree_problem) is not made
+    assert bool(fresh._tree_maker.problem) is not made
     fresh._shut_down()
     dock.target.close()
 
@@ -159,12 +159,12 @@ def test_an_idle_daemon_scans_once_an_interval_and_sleeps_in_between(
         scans.append(clock.now)
         return scan(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "Look", counted)
+    monkeypatch.setattr(scanning, "Look", counted)
     for _ in range(10):
         daemon._take_turn(woken=False)
         clock.now += daemon._seconds_to_next_turn()
     gaps = {round(after - before, 3) for before, after in pairwise(scans)}
-    assert gaps == {daemon._seconds_between_scans()}
+    assert gaps == {daemon._scanner.seconds_between_scans()}
     assert len(scans) == 10, "each time it woke there was something to do"
 
 
@@ -221,10 +221,10 @@ def test_a_full_tree_is_looked_at_less_often_while_events_tell_of_it(
         clock.now += scan_seconds
         return scan(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "Look", slow)
+    monkeypatch.setattr(scanning, "Look", slow)
     monkeypatch.setattr(watcher.Watcher, "hears_all", hears_all)
     daemon._take_turn(woken=False)
-    assert daemon._seconds_between_scans() == pytest.approx(expected, rel=0.05)
+    assert daemon._scanner.seconds_between_scans() == pytest.approx(expected, rel=0.05)
     turns = 0
     while len(scans) < 2:
         clock.now += daemon._seconds_to_next_turn()
@@ -239,7 +239,7 @@ def test_a_full_tree_is_looked_at_less_often_while_events_tell_of_it(
     while len(scans) < 3:
         clock.now += daemon._seconds_to_next_turn()
         daemon._take_turn(woken=False)
-    gap = max(module.MIN_SCAN_GAP_SECONDS, scan_seconds / module.SCAN_SHARE)
+    gap = max(scanning.MIN_SCAN_GAP_SECONDS, scan_seconds / scanning.SCAN_SHARE)
     assert scans[2] - scans[1] == pytest.approx(gap, abs=0.02), "and is not forgotten"
 
 
@@ -283,14 +283,16 @@ def test_after_a_worker_died_with_several_files_their_moves_are_noted_at_once(
 
 
 def test_while_no_worker_is_free_a_full_tree_is_looked_at_less_often(daemon: Daemon) -> None:
-    daemon._scan_seconds = 0.1
-    assert daemon._scan_gap == pytest.approx(0.1 / module.SCAN_SHARE)
+    daemon._scanner.scan_seconds = 0.1
+    assert daemon._scanner.scan_gap == pytest.approx(0.1 / scanning.SCAN_SHARE)
     daemon._dispatcher._config = daemon._dock.config.model_copy(
         update={"workers": daemon._dock.config.workers.model_copy(update={"count": 0})}
     )
-    assert daemon._scan_gap == pytest.approx(0.1 / module.SCAN_SHARE), "nothing waits for one"
+    assert daemon._scanner.scan_gap == pytest.approx(0.1 / scanning.SCAN_SHARE), (
+        "nothing waits for one"
+    )
     version = FileVersion(1, 1, 1)
     daemon._dispatcher.add(
         Drop(Path("x.csv"), Area.NON_REFERENCE, LoadType.APPEND, version), "dbo.x"
     )
-    assert daemon._scan_gap == pytest.approx(0.1 / module.BUSY_SCAN_SHARE)
+    assert daemon._scanner.scan_gap == pytest.approx(0.1 / scanning.BUSY_SCAN_SHARE)

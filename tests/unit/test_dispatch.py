@@ -1,6 +1,8 @@
 """The dispatcher over a pool of which the test says what comes back."""
 
+import errno
 import io
+import json
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -9,9 +11,10 @@ from typing import Any
 import pytest
 from pebble import ProcessExpired
 
-from dropload.dispatch import MOST_TOGETHER, SMALL_BYTES, Dispatcher
+from dropload import filing_worker, worker_pool
+from dropload.dispatch import LARGEST_TOGETHER_BYTES, MOST_TOGETHER, Dispatcher
 from dropload.late_filing import file_late
-from dropload.model import Area, Drop, Ended, FileVersion, LoadType, Outcome, Verdict
+from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict, WorkerResult
 from dropload.recovery import Recovered
 from dropload.worker_calls import file_late_here
 from tests.conftest import Yard, make_config
@@ -26,6 +29,8 @@ class Pool:
     def close(self) -> None:
         """Do nothing: nothing runs."""
 
+    stop = join = close
+
     def schedule(self, task: Any, **arguments: Any) -> "Future[Any]":
         future: Future[Any] = Future()
         self.tasks.append((task, arguments, future))
@@ -35,7 +40,8 @@ class Pool:
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
     made = Pool()
-    monkeypatch.setattr(Dispatcher, "_make_pool", lambda *_: made)
+    for module in (worker_pool, filing_worker):
+        monkeypatch.setattr(module, "open_pool", lambda *_: made)
     return made
 
 
@@ -87,6 +93,70 @@ def test_in_short_the_answer_says_why_and_names_no_rows(yard: Yard, *, in_short:
     assert ("line 2" in report.read_text()) is not in_short
 
 
+# --- workers that cannot be started
+
+
+class BrokenPool(Pool):
+    """Takes no task, as a pool whose processes cannot live."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.error = error
+
+    def schedule(self, *_: Any, **__: Any) -> "Future[Any]":
+        raise self.error
+
+
+def refused_by_system() -> BrokenProcessPool:
+    error = BrokenProcessPool()
+    error.__cause__ = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "why", "cure"),
+    [
+        (
+            RuntimeError("Unexpected error within the Pool"),
+            "worker processes end as soon as they start.",
+            "Look for their error in the lines of the log before this one.",
+        ),
+        (
+            refused_by_system(),
+            "the system starts no worker process (Resource temporarily unavailable).",
+            "Raise the limits of processes and memory",
+        ),
+    ],
+)
+def test_workers_that_cannot_be_started_are_told_with_what_to_do(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logs: io.StringIO,
+    error: RuntimeError,
+    why: str,
+    cure: str,
+) -> None:
+    now, made = [10.0], Pool()
+    opened: list[Pool] = [BrokenPool(error) for _ in range(5)]
+    monkeypatch.setattr(worker_pool, "open_pool", lambda *_: opened.pop(0) if opened else made)
+    config = make_config(tmp_path, retry={"pause_seconds": 300})
+    dispatcher = Dispatcher(config, lambda: None, clock=lambda: now[0])
+    drop = drop_of(tmp_path, 1)
+    dispatcher.add(drop, "dbo.t")
+    while not dispatcher.problem:
+        assert not dispatcher.start_loads()
+    assert dispatcher.problem.startswith(f"No file is loaded: {why} {cure}")
+    assert dispatcher.problem.endswith("it is tried again every 300 s.")
+    [said] = [json.loads(line) for line in logs.getvalue().splitlines()]
+    assert (said["event"], said["reason"]) == ("workers_not_started", dispatcher.problem)
+    opened.clear()
+    assert (dispatcher.start_loads(), dispatcher.queued) == (False, 1), "it rests"
+    now[0] += 300
+    while not dispatcher.start_loads():
+        now[0] += 300
+    assert (given(made), dispatcher.problem) == ([drop], "")
+
+
 # --- several small files together
 
 
@@ -95,8 +165,8 @@ def drop_of(tmp_path: Path, number: int, size: int = 100) -> Drop:
     return Drop(path, Area.NON_REFERENCE, LoadType.APPEND, FileVersion(size, 1, number))
 
 
-def ended(*verdicts: Verdict) -> list[Ended]:
-    return [Ended(Outcome(verdict, Path("x"))) for verdict in verdicts]
+def results(*verdicts: Verdict) -> list[WorkerResult]:
+    return [WorkerResult(Outcome(verdict, Path("x"))) for verdict in verdicts]
 
 
 def given(pool: Pool) -> list[Drop]:
@@ -127,20 +197,20 @@ def test_a_worker_gets_small_files_of_one_table_together_in_their_order(
     table, _ = sorted(dispatcher.queues(4), key=lambda queue: -queue.count)
     assert (table.count, table.running) == (dispatcher.queued, str(drops[0].path))
     assert table.files == [str(drop.path) for drop in drops[1:5]]
-    pool.tasks[0][2].set_result(ended(*[Verdict.LOADED] * MOST_TOGETHER))
+    pool.tasks[0][2].set_result(results(*[Verdict.LOADED] * MOST_TOGETHER))
     assert [finished.drop for finished in dispatcher.collect()] == drops[:MOST_TOGETHER]
     dispatcher.start_loads()
     assert given(pool) == drops[MOST_TOGETHER:]
 
 
 def test_a_large_file_is_given_alone(tmp_path: Path, pool: Pool, dispatcher: Dispatcher) -> None:
-    small, large = drop_of(tmp_path, 1), drop_of(tmp_path, 2, SMALL_BYTES + 1)
+    small, large = drop_of(tmp_path, 1), drop_of(tmp_path, 2, LARGEST_TOGETHER_BYTES + 1)
     for drop in (small, large, drop_of(tmp_path, 3)):
         dispatcher.add(drop, "dbo.t")
     for expected in ([small], [large], [drop_of(tmp_path, 3)]):
         dispatcher.start_loads()
         assert given(pool) == expected
-        pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+        pool.tasks[-1][2].set_result(results(Verdict.LOADED))
         dispatcher.collect()
 
 
@@ -154,8 +224,8 @@ def test_what_a_worker_did_not_come_to_is_the_next_of_its_table(
     dispatcher.add(drops[4], "dbo.t")
     pool.tasks[-1][2].set_result(
         [
-            Ended(Outcome(Verdict.LOADED, drops[0].path), 0.5, 1.5),
-            Ended(None, 1.5, 2.5, "ZeroDivisionError: a bug"),
+            WorkerResult(Outcome(Verdict.LOADED, drops[0].path), 0.5, 1.5),
+            WorkerResult(None, 1.5, 2.5, "ZeroDivisionError: a bug"),
         ]
     )
     loaded, broken = dispatcher.collect()
@@ -185,7 +255,7 @@ def test_of_files_that_a_worker_died_with_none_is_blamed_until_it_is_tried_alone
     assert (dispatcher.take_broke_off(), dispatcher.take_broke_off()) == (True, False)
     dispatcher.start_loads()
     assert given(pool) == [drops[0]]
-    pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+    pool.tasks[-1][2].set_result(results(Verdict.LOADED))
     dispatcher.collect()
     # The one that it died of is known by dying again, and stays alone.
     for _ in range(2):
@@ -211,5 +281,5 @@ def test_files_whose_worker_was_replaced_are_queued_again_in_their_order(
     for drop in drops:
         dispatcher.start_loads()
         assert given(pool) == [drop]
-        pool.tasks[-1][2].set_result(ended(Verdict.LOADED))
+        pool.tasks[-1][2].set_result(results(Verdict.LOADED))
         dispatcher.collect()

@@ -139,7 +139,8 @@ def test_what_is_missing_is_said_by_status_and_health_with_name_time_and_reason(
     daemon = Daemon(dock)
     daemon._prepare()
     daemon._take_turn_safely(woken=True)
-    daemon._has_news, daemon._last_beat = True, float("-inf")
+    daemon._teller.note_news()
+    daemon._teller._last_beat = float("-inf")
     daemon._beat_when_due()
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     said = (

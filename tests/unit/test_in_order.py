@@ -16,7 +16,7 @@ from dropload.identity import worker_name
 from dropload.in_order import load_in_order
 from dropload.intake import drop_of_path
 from dropload.late_filing import recover
-from dropload.model import Drop, Ended, Verdict
+from dropload.model import Drop, Verdict, WorkerResult
 from dropload.recovery import is_filing_due
 from tests.conftest import Yard
 
@@ -47,11 +47,11 @@ def good_drops(yard: Yard) -> list[Drop]:
     return drops_of(yard, *map(text_of, range(1, FILES + 1)))
 
 
-def load(yard: Yard, drops: Sequence[Drop]) -> list[Ended]:
+def load(yard: Yard, drops: Sequence[Drop]) -> list[WorkerResult]:
     return load_in_order(yard.dock, drops, worker_name())
 
 
-def verdicts(ended: Sequence[Ended]) -> list[Verdict | None]:
+def verdicts(ended: Sequence[WorkerResult]) -> list[Verdict | None]:
     return [one.outcome.verdict if one.outcome else None for one in ended]
 
 

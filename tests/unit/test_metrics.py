@@ -15,13 +15,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from dropload.dispatch import Finished
 from dropload.heartbeat import Heartbeat
 from dropload.metrics import Metrics, open_metrics
 from dropload.metrics.exposition import Exposition
 from dropload.metrics.figures import Figures
 from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, Verdict
 from dropload.recovery import Recovered
+from dropload.returned import Finished
 from tests.conftest import make_config
 from tests.unit.test_daemon import Clock
 

@@ -47,7 +47,7 @@ def reserve(yard: Yard, clock: Clock, disk: Disk) -> DiskReserve:
 @pytest.fixture
 def daemon(yard: Yard, clock: Clock, reserve: DiskReserve) -> Iterator[Daemon]:
     made = Daemon(yard.dock, clock=clock)
-    made._reserve = reserve
+    made._reserve = made._teller._reserve = reserve
     made._prepare()
     yield made
     made._shut_down()
@@ -126,7 +126,7 @@ def test_files_wait_while_the_disk_is_nearly_full_and_everybody_says_why(
         clock.now += 10
         daemon._take_turn_safely(woken=True)
     assert (daemon._dispatcher.queued, daemon._dispatcher.running) == (1, [])
-    assert "only 100 MB free" in daemon._state()
+    assert "only 100 MB free" in daemon._teller.state()
     status = read_status(yard.dock)
     assert any("only 100 MB free" in problem for problem in status.problems())
     assert [file.why.waits_for.value for file in status.files] == ["room"]

@@ -153,6 +153,6 @@ def test_nothing_is_left_where_no_tree_is(yard: Yard) -> None:
     for inbox in yard.dock.tree.inboxes:
         inbox.path.rename(inbox.path.with_name(f"{inbox.path.name}.away"))
     clock.now += 100
-    daemon._meet_others()
+    daemon._teller._neighbours.meet_when_due(yard.dock.tree, yard.dock.config)
     assert not list(yard.dock.tree.root.glob(".dropload/daemon-*"))
     daemon._shut_down()

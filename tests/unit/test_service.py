@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dropload import daemon as module
+from dropload import scanning
 from dropload.config import LogConfig
 from dropload.daemon import Daemon
 from dropload.logs import configure_logs
@@ -87,8 +87,8 @@ def test_a_sign_of_life_is_a_look_at_the_inboxes_and_nothing_else(
         def hang(*_: object) -> None:
             raise OSError("the share does not answer")
 
-        monkeypatch.setattr(module, "Look", hang)
-        daemon._last_scan = float("-inf")
+        monkeypatch.setattr(scanning, "Look", hang)
+        daemon._scanner.last_scan = float("-inf")
         daemon._take_turn_safely(woken=True)
         assert received(receiver) == [], "the process lives, and nobody looks after the files"
     finally:
@@ -122,11 +122,11 @@ def test_a_daemon_that_looks_seldom_still_gives_signs_in_time(
     try:
         daemon._prepare()
         daemon._take_turn_safely(woken=True)
-        looked_at = daemon._last_scan
+        looked_at = daemon._scanner.last_scan
         received(receiver)
         assert daemon._seconds_to_next_turn() == 60.0
         daemon._take_turn_safely(woken=False)
-        assert daemon._last_scan == looked_at, "no look was due"
+        assert daemon._scanner.last_scan == looked_at, "no look was due"
         assert [message.splitlines()[0] for message in received(receiver)] == ["WATCHDOG=1"]
     finally:
         daemon._shut_down()

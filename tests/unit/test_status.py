@@ -31,6 +31,7 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path, name_drop
 from dropload.model import Drop, Load, Outcome, Progress, State, Step, Verdict
 from dropload.reasons import WaitsFor
+from dropload.returned import Finished
 from dropload.status import StatusReader, read_status
 from tests.conftest import Yard, open_yard, unmeasured
 from tests.unit.test_cli import Run, run
@@ -84,7 +85,8 @@ def test_the_daemon_tells_what_it_has_put_off_and_why(
     path = yard.put("orders.csv", ORDERS)
     daemon._take_turn_safely(woken=True)
     busy = Outcome(Verdict.RETRY, path, message="It cannot be read.", category="file_busy")
-    daemon._settle_retry(drop_of(yard, path), "dbo.orders", busy)
+    finished = Finished(drop_of(yard, path), "dbo.orders", busy, started_at=clock.now)
+    daemon._settler.settle(finished)
     clock.now += 5
     daemon._take_turn_safely(woken=True)
     heartbeat = read_heartbeat(yard.dock.config.state_folder)
@@ -144,7 +146,7 @@ def test_news_between_two_scans_are_told_at_most_once_a_second(
     daemon._take_turn_safely(woken=True)
     path = yard.dock.config.state_folder / FILE_NAME
     before = path.stat().st_mtime_ns
-    daemon._has_news = True
+    daemon._teller.note_news()
     clock.now += 0.5
     daemon._take_turn_safely(woken=False)
     assert path.stat().st_mtime_ns == before

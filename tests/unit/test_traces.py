@@ -21,10 +21,10 @@ from structlog.testing import capture_logs
 from dropload import traces
 from dropload.cli import main
 from dropload.daemon import Daemon
-from dropload.dispatch import Finished
 from dropload.error_codes import code_of
 from dropload.errors import ConfigError
 from dropload.model import Area, Drop, FileVersion, LoadType, Outcome, StepSpan, Verdict
+from dropload.returned import Finished
 from dropload.traces import Traces, check_traces, open_traces
 from dropload.traces.export import Export
 from tests.conftest import Yard, make_config
@@ -287,7 +287,7 @@ def test_a_reload_switches_traces_on_and_off_and_refuses_what_is_wrong(
     for protocol in ("grpc", "http/protobuf", "http/protobuf"):
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         daemon._take_configuration()
-        kinds.append(type(daemon._traces))
+        kinds.append(type(daemon._telemetry.traces))
     daemon._shut_down()
     assert kinds == [Traces, Export, Traces], "refused, on, off"
 

@@ -8,7 +8,6 @@ from dropload.alarms.kinds import MISSING, OF_DAEMON, OF_JOURNAL, PAUSED, Kind, 
 from dropload.alarms.memory import Memory, Open, read_memory, write_memory
 from dropload.alert_config import Event, Severity
 from dropload.config import Config
-from dropload.dispatch import Finished
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import LockedError
@@ -22,6 +21,7 @@ from dropload.model import Outcome, Verdict
 from dropload.notify import Note, Place, Post, Service, open_services
 from dropload.reasons import span
 from dropload.reports import count_of
+from dropload.returned import Finished
 from dropload.rivals import Company
 
 _PATIENCE_SECONDS = 5.0

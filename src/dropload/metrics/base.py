@@ -1,9 +1,9 @@
 """What the daemon tells of its work for others to count; nothing listens unless it is asked for."""
 
-from dropload.dispatch import Finished
 from dropload.heartbeat import Heartbeat
 from dropload.model import Drop
 from dropload.recovery import Recovered
+from dropload.returned import Finished
 
 
 class Metrics:

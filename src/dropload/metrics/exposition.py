@@ -12,13 +12,13 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from dropload.config import Config, parse_address
-from dropload.dispatch import Finished
 from dropload.heartbeat import Heartbeat
 from dropload.logs import get_logger
 from dropload.metrics.base import Metrics
 from dropload.metrics.figures import Figures
 from dropload.model import Drop
 from dropload.recovery import Recovered
+from dropload.returned import Finished
 
 _RETRY_SECONDS = 30.0
 """How often an address that is taken is asked for again."""

@@ -16,7 +16,6 @@ from prometheus_client import (
 
 from dropload import __version__
 from dropload.config import Config
-from dropload.dispatch import Finished
 from dropload.errors import (
     TABLE_BUSY,
     ClaimLostError,
@@ -31,6 +30,7 @@ from dropload.heartbeat import Heartbeat
 from dropload.model import Area, Drop, LoadType, Outcome, Verdict
 from dropload.progress import STEPS
 from dropload.recovery import Recovered
+from dropload.returned import Finished
 
 ENDS = (Verdict.LOADED, Verdict.DUPLICATE, Verdict.FAILED, Verdict.HELD, Verdict.CANCELLED)
 """Outcomes after which the daemon does nothing more with a file by itself."""

@@ -18,7 +18,6 @@ from dropload.model.loads import (
     RELEASED_CATEGORY,
     STANDING,
     Effort,
-    Ended,
     Load,
     Outcome,
     Progress,
@@ -26,6 +25,7 @@ from dropload.model.loads import (
     Step,
     StepSpan,
     Verdict,
+    WorkerResult,
 )
 from dropload.model.plans import (
     CHANGING_ACTIONS,
@@ -51,7 +51,6 @@ __all__ = [
     "ColumnType",
     "Drop",
     "Effort",
-    "Ended",
     "FileVersion",
     "Inbox",
     "Kind",
@@ -77,6 +76,7 @@ __all__ = [
     "TableRules",
     "TrackedFile",
     "Verdict",
+    "WorkerResult",
     "outcome_of",
     "storable_ns",
 ]

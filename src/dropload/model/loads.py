@@ -148,8 +148,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How one of the drops ended that a worker got together, in seconds since it got them."""
+class WorkerResult:
+    """What a worker sends back of one drop; times are in seconds since it got its drops."""
 
     outcome: Outcome | None
     began_after: float = 0.0

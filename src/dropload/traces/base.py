@@ -1,6 +1,6 @@
 """What the daemon tells of each load's way; nobody is told unless that is asked for."""
 
-from dropload.dispatch import Finished
+from dropload.returned import Finished
 
 
 class Traces:

@@ -19,12 +19,12 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
 from dropload import __version__
-from dropload.dispatch import Finished
 from dropload.durable import path_text
 from dropload.error_codes import code_of
 from dropload.errors import ConfigError, FileChangedError
 from dropload.logs import get_logger, mask_secrets
 from dropload.model import Outcome, StepSpan, Verdict
+from dropload.returned import Finished
 from dropload.targets.base import Target
 from dropload.traces.base import Traces
 
