@@ -33,12 +33,17 @@ class FilingWorker:
         """Begin to move the files, unless what was begun has not been collected yet."""
         if self._future is not None:
             return
-        self._pool = open_pool(config, 1)
-        self._future = self._pool.schedule(
-            file_late_here,
-            kwargs={"in_short": self._in_short},
-            timeout=config.workers.load_timeout_seconds,
-        )
+        try:
+            self._pool = open_pool(config, 1)
+            self._future = self._pool.schedule(
+                file_late_here,
+                kwargs={"in_short": self._in_short},
+                timeout=config.workers.load_timeout_seconds,
+            )
+        except (RuntimeError, OSError) as exc:  # it is tried again with the next look
+            self.leave()
+            get_logger().warning("filing_broke_off", reason=f"{type(exc).__name__}: {exc}")
+            return
         self._future.add_done_callback(lambda _: self._wake())
 
     def collect(self) -> Recovered | None:

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from pebble import ProcessPool
@@ -48,7 +49,7 @@ class WorkerPool:
         """Have a worker do a task; return None, and rest for a while, where none can be started."""
         try:
             future = self._schedule(task, arguments)
-        except RuntimeError as exc:
+        except (RuntimeError, OSError) as exc:
             self._rest(exc)
             return None
         self.problem = ""
@@ -93,7 +94,7 @@ class WorkerPool:
             self._pool = open_pool(self._config, self._config.workers.count)
             return self._pool.schedule(task, args=arguments, timeout=timeout)
 
-    def _rest(self, error: RuntimeError) -> None:
+    def _rest(self, error: RuntimeError | OSError) -> None:
         """Leave the workers alone for a while: they cannot even start (limits, no memory)."""
         pause_seconds = self._config.retry.pause_seconds
         self.problem = (
@@ -104,7 +105,8 @@ class WorkerPool:
         self._rest_until = self._clock() + pause_seconds
         self._replacements = 0
         self._pool.stop()
-        self._pool = open_pool(self._config, self._config.workers.count)
+        with suppress(OSError):  # one that is stopped is replaced at the next try
+            self._pool = open_pool(self._config, self._config.workers.count)
 
 
 def open_pool(config: Config, workers: int) -> ProcessPool:
@@ -120,13 +122,14 @@ def open_pool(config: Config, workers: int) -> ProcessPool:
     )
 
 
-def _explain(error: RuntimeError) -> str:
+def _explain(error: RuntimeError | OSError) -> str:
     """Return why no worker can be started, and what to do; the pool itself does not say."""
-    if isinstance(error.__cause__, OSError):
+    refusal = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(refusal, OSError):
         return (
-            f"the system starts no worker process ({error.__cause__.strerror}). Raise the limits "
-            "of processes and memory that the service has (under systemd TasksMax= and "
-            "MemoryMax=), or lower workers.count."
+            f"the system starts no worker process ({refusal.strerror}). Raise the limits of "
+            "processes, memory and open files that the service has (under systemd TasksMax=, "
+            "MemoryMax= and LimitNOFILE=), or lower workers.count."
         )
     return (
         "worker processes end as soon as they start. Look for their error in the lines of the log "

@@ -124,7 +124,7 @@ def refused_by_system() -> BrokenProcessPool:
         (
             refused_by_system(),
             "the system starts no worker process (Resource temporarily unavailable).",
-            "Raise the limits of processes and memory",
+            "Raise the limits of processes, memory and open files",
         ),
     ],
 )
@@ -154,6 +154,35 @@ def test_workers_that_cannot_be_started_are_told_with_what_to_do(
     now[0] += 300
     while not dispatcher.start_loads():
         now[0] += 300
+    assert (given(made), dispatcher.problem) == ([drop], "")
+
+
+def test_no_drop_is_lost_where_not_even_a_pool_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: io.StringIO
+) -> None:
+    now, broken, made = [10.0], BrokenPool(RuntimeError("stopped")), Pool()
+    pools: list[Pool | OSError] = [broken]
+
+    def open_pool(*_: object) -> Pool:
+        found = pools.pop(0) if pools else OSError(errno.EMFILE, "Too many open files")
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(worker_pool, "open_pool", open_pool)
+    monkeypatch.setattr(filing_worker, "open_pool", open_pool)
+    dispatcher = Dispatcher(make_config(tmp_path), lambda: None, clock=lambda: now[0])
+    drop = drop_of(tmp_path, 1)
+    dispatcher.add(drop, "dbo.t")
+    assert not dispatcher.start_loads()
+    assert "starts no worker process (Too many open files)" in dispatcher.problem
+    assert dispatcher.queued == 1
+    dispatcher.start_filing()
+    assert "filing_broke_off" in logs.getvalue()
+    assert dispatcher.collect_filing() is None
+    now[0] += 3600
+    pools.append(made)
+    assert dispatcher.start_loads()
     assert (given(made), dispatcher.problem) == ([drop], "")
 
 
