@@ -46,6 +46,7 @@ def make_plan(
     *,
     lineage: bool = True,
     rows: int = 2,
+    longest: int = 5,
 ) -> Plan:
     types = columns or {"id": INTEGER, "name": TEXT}
     profile = Profile(
@@ -53,7 +54,7 @@ def make_plan(
         "sha256",
         10,
         rows,
-        tuple(ColumnProfile(name, name, kind, 0, 5) for name, kind in types.items()),
+        tuple(ColumnProfile(name, name, kind, 0, longest) for name, kind in types.items()),
         0,
         (),
         "tolerant",
@@ -174,7 +175,8 @@ def test_values_come_back_as_they_were_written_and_null_stays_null(
     """Promise 5, G5"""
     texts: list[str | None] = [*values, None]
     stored = kind if kind is TEXT else target.with_room(kind)
-    plan = make_plan(columns={"n": INTEGER, "v": stored}, rows=len(texts))
+    longest = max(map(len, values))
+    plan = make_plan(columns={"n": INTEGER, "v": stored}, rows=len(texts), longest=longest)
     load(target, plan, 1, records([str(n) for n in range(len(texts))], texts))
     found = [target.text_of(value, kind) for _, value in rows_of(target, ORDERS, "n", "v")]
     assert found == texts
