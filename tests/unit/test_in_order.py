@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dropload import filing, in_order, pipeline
+from dropload import filing, in_order, leases, pipeline
 from dropload.errors import FileBusyError, TransientError
 from dropload.identity import worker_name
 from dropload.in_order import load_in_order
@@ -58,6 +58,9 @@ def verdicts(ended: Sequence[WorkerResult]) -> list[Verdict | None]:
 def test_each_file_costs_two_writing_transactions_and_all_together_one_more(
     yard: Yard, begun: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However slow the machine is, nothing is noted meanwhile.
+    monkeypatch.setattr(in_order, "NOTE_SECONDS", 3600.0)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 3600.0)
     synced: list[Path] = []
     monkeypatch.setattr(filing, "sync_folder", synced.append)
     ended = load(yard, good_drops(yard))
