@@ -28,7 +28,7 @@ from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered
 from dropload.stage_writer import StageWriter
-from dropload.targets.base import RowStream
+from dropload.targets.row_stream import RowStream
 from tests.conftest import make_config
 
 ORDERS = (

@@ -24,6 +24,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
+from dropload.targets.row_stream import RowStream
 from dropload.targets.waiting import LockWait
 
 if TYPE_CHECKING:
@@ -118,27 +119,6 @@ class Published:
     rows_added: int
     """Those of them that the table has taken."""
     backup: TableName | None
-
-
-class RowStream:
-    """Takes rows to a side table on a connection of its own, ahead of the journal's word.
-
-    Rows that the journal does not know of are trimmed before a load goes on, and counted before
-    they are published. This one takes none: most databases need no such way.
-    """
-
-    def send(self, batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]") -> bool:  # noqa: ARG002
-        """Take what `write_batches` would write; they are there at the latest after `settle`.
-
-        Returns False when none was taken: there is no such way, or not now.
-        """
-        return False
-
-    def settle(self) -> None:
-        """Return when all is committed that was sent; raise TransientError when it is not."""
-
-    def abandon(self) -> None:
-        """Take no more of what was sent and is not committed: nobody wants these rows any more."""
 
 
 class Target(ABC):

@@ -11,16 +11,16 @@ import importlib.util
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dropload.config import DatabaseConfig
 from dropload.errors import TransientError
-from dropload.targets.base import RowStream
 from dropload.targets.mssql.odbc import braced
 from dropload.targets.resting import Resting
+from dropload.targets.row_stream import Arrange, Rows, RowStream
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,8 +29,6 @@ PACKET_BYTES = 16384
 """The driver's own default panics where the server offers 4096 (measured with 1.16)."""
 LEAST_BYTES = 256 * 1024
 """Fewer are not worth a login: arrays of parameters are there sooner."""
-Arrange = Callable[["pa.RecordBatch", "pa.Array"], "pa.RecordBatch"]
-"""Makes of records and their numbers what the side table takes, column for column."""
 _DEPTH = 4
 """Batches that may wait to be sent."""
 _LOOK_SECONDS = 0.1
@@ -144,7 +142,7 @@ class BulkStream(RowStream):
         self._arrange = arrange
         self._copy: _CopyUnderWay | None = None
 
-    def send(self, batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]") -> bool:
+    def send(self, batches: Rows) -> bool:
         """Hand them to the copy under way, or to a new one.
 
         Raises TransientError when it broke off: the side table must be trimmed or made anew.

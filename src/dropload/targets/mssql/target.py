@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dropload import column_types
 from dropload.errors import ConfigError, DroploadError, LockedError, TargetError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
-from dropload.targets.base import LINEAGE, Limits, RowStream
+from dropload.targets.base import LINEAGE, Limits
 from dropload.targets.mssql import columns, owned
 from dropload.targets.mssql.bulk import BulkStream, BulkWriter
 from dropload.targets.mssql.engine import open_engine
@@ -21,6 +21,7 @@ from dropload.targets.mssql.errors import is_lock_timeout, translate_error
 from dropload.targets.mssql.odbc import Driver, connection_string, find_driver, settings_of
 from dropload.targets.mssql.parameters import NUMBER, input_size, width_of
 from dropload.targets.mssql.rewriting import write_as_text
+from dropload.targets.row_stream import RowStream
 from dropload.targets.server import ServerTarget, database_password
 
 if TYPE_CHECKING:

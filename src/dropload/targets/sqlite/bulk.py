@@ -15,6 +15,8 @@ from dropload.config import DatabaseConfig
 from dropload.errors import LockedError, TransientError
 from dropload.targets.base import slow_statement_error
 from dropload.targets.resting import Resting
+from dropload.targets.row_stream import Arrange, Rows, RowStream
+from dropload.targets.sqlite.checkpoints import Checkpointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,6 +115,26 @@ class BulkWriter:
         process, self._process = self._process, None
         if process is not None:
             process.end()
+
+
+class ColumnStream(RowStream):
+    """The rows of one side table, committed as they are sent: there is nothing to settle."""
+
+    def __init__(
+        self, writer: BulkWriter, checkpointer: Checkpointer, table: str, arrange: Arrange
+    ) -> None:
+        self._writer = writer
+        self._checkpointer = checkpointer
+        self._table = table
+        self._arrange = arrange
+
+    def send(self, batches: Rows) -> bool:
+        """Write and commit them; raises what `BulkWriter.write` raises."""
+        arranged = [self._arrange(records, rows) for records, rows in batches]
+        if not self._writer.write(self._table, arranged):
+            return False
+        self._checkpointer.note(sum(records.nbytes for records in arranged))
+        return True
 
 
 class _NothingSentError(Exception):

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,10 +36,10 @@ from dropload.targets.base import (
     SOURCE_ROW,
     Limits,
     Published,
-    RowStream,
     Target,
 )
-from dropload.targets.sqlite.bulk import BulkWriter
+from dropload.targets.row_stream import RowStream
+from dropload.targets.sqlite.bulk import BulkWriter, ColumnStream
 from dropload.targets.sqlite.checkpoints import Checkpointer
 from dropload.targets.sqlite.columns import (
     EXACT_DIGITS,
@@ -357,14 +357,10 @@ class SQLiteTarget(Target):
     def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:
         """Have another process write the columns, while no transaction of ours has the file."""
 
-        def write(batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]") -> bool:
-            arranged = [_arrange(plan, records, rows, load_id) for records, rows in batches]
-            if not self._bulk.write(str(stage), arranged):
-                return False
-            self._checkpointer.note(sum(records.nbytes for records in arranged))
-            return True
+        def arrange(records: "pa.RecordBatch", source_rows: "pa.Array") -> "pa.RecordBatch":
+            return _arrange(plan, records, source_rows, load_id)
 
-        return _CommittedAtOnce(write)
+        return ColumnStream(self._bulk, self._checkpointer, str(stage), arrange)
 
     def close(self) -> None:
         """End the process that writes columns, and give back every connection."""
@@ -570,17 +566,6 @@ def _declares_rules(sql: str) -> bool:
 
 def _mentions(sql: str, name: str) -> bool:
     return any(f"{name}{quote}" in sql for quote in "\"`]'")
-
-
-class _CommittedAtOnce(RowStream):
-    """There is nothing to settle, and nothing to abandon."""
-
-    def __init__(self, write: Callable[[Any], bool]) -> None:
-        self._write = write
-
-    def send(self, batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]") -> bool:
-        """Write and commit them."""
-        return self._write(batches)
 
 
 def _arrange(

@@ -1,0 +1,33 @@
+"""Rows that go to a side table ahead of the journal's word, on a connection of their own."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Rows: TypeAlias = "Sequence[tuple[pa.RecordBatch, pa.Array]]"
+"""Records (columns of text, in the file's order), and the numbers that they have in it."""
+Arrange: TypeAlias = "Callable[[pa.RecordBatch, pa.Array], pa.RecordBatch]"
+"""Makes of records and their numbers what the side table takes, column for column."""
+
+
+class RowStream:
+    """Takes rows to a side table on a connection of its own, ahead of the journal's word.
+
+    Rows that the journal does not know of are trimmed before a load goes on, and counted before
+    they are published. This one takes none: most databases need no such way.
+    """
+
+    def send(self, batches: "Rows") -> bool:  # noqa: ARG002
+        """Take what `write_batches` would write; they are there at the latest after `settle`.
+
+        Returns False when none was taken: there is no such way, or not now.
+        """
+        return False
+
+    def settle(self) -> None:
+        """Return when all is committed that was sent; raise TransientError when it is not."""
+
+    def abandon(self) -> None:
+        """Take no more of what was sent and is not committed: nobody wants these rows any more."""
