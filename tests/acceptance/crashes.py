@@ -11,6 +11,7 @@ step; the next child lives on. Then every row and every file is counted.
 import argparse
 import errno
 import functools
+import gc
 import importlib
 import json
 import os
@@ -248,8 +249,11 @@ class Walk:
             # However few the rows are, they go by bulk copy.
             bulk: Any = importlib.import_module("dropload.targets.mssql.bulk")
             bulk.LEAST_BYTES = 0
+        importlib.import_module("dropload.workers")
         importlib.import_module("pandas")
         open_dock(self._config(TEMPLATE)).target.close()
+        # Garbage is looked for among what a life makes, not among all that was imported.
+        gc.freeze()
         if not self._has_templates:
             return
         self._make_database(TEMPLATE, None)

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -262,23 +263,37 @@ def worker_of_the_load(daemon: Daemon) -> int:
     return int(name.split("#")[1])
 
 
+def stop_between_two_commits(daemon: Daemon) -> None:
+    """Stop the worker in its staging, when the journal knows of some of the rows."""
+    worker = worker_of_the_load(daemon)
+    os.kill(worker, signal.SIGSTOP)
+    # Its clock goes on: with the next rows it finds that they are to be noted by now.
+    time.sleep(1.5)
+    while True:
+        [(state, rows)] = daemon.query('SELECT state, rows_staged FROM "ref.Load_History"')
+        assert state in ("claimed", "staging"), "the load was too fast to be stopped"
+        if rows:
+            return
+        os.kill(worker, signal.SIGCONT)
+        time.sleep(0.02)
+        os.kill(worker, signal.SIGSTOP)
+
+
 def test_a_load_over_its_time_is_ended_and_goes_on_behind_what_it_has_staged(
     tmp_path: Path,
 ) -> None:
     daemon = Daemon(tmp_path, DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS="12")
     try:
         daemon.start()
-        wait_for_a_second_reading(daemon, 400_000)
-        staged = 'SELECT 1 FROM "ref.Load_History" WHERE rows_staged > 0'
-        daemon.wait_for(lambda: bool(daemon.query(staged)), "for the first rows")
-        os.kill(worker_of_the_load(daemon), signal.SIGSTOP)
+        wait_for_a_second_reading(daemon, 800_000)
+        stop_between_two_commits(daemon)
         daemon.wait_for(lambda: bool(daemon.events("worker_died")), "for the limit")
         assert "took longer than" in daemon.events("worker_died")[0]["reason"]
         daemon.stop()
         daemon.environ["DROPLOAD_WORKERS__LOAD_TIMEOUT_SECONDS"] = "600"
         daemon.start()
         daemon.wait_until_filed(1)
-        assert count_big(daemon) == [(400_000, 400_000)]
+        assert count_big(daemon) == [(800_000, 800_000)]
         assert daemon.events("staging_resumed"), "what was staged is not sent again"
     finally:
         daemon.end()
