@@ -10,7 +10,7 @@ from pathlib import Path
 from dropload.dock import Dock
 from dropload.durable import path_text, remove_quietly
 from dropload.errors import DroploadError, FileError
-from dropload.examination import Examined, examine, examine_for_table
+from dropload.examination import Examined, examine, examine_for_table, look_up_table
 from dropload.intake import name_drop
 from dropload.journal import drop_from_record
 from dropload.logs import get_logger
@@ -156,8 +156,8 @@ def _load_of(row: LoadRecord) -> Load:
 def _examine_again(dock: Dock, load: Load) -> Examined | None:
     """Return what reading the file finds; None when it finds what kept the file from its table."""
     try:
-        examined = examine(dock, load.drop)
-        return examine_for_table(dock, name_drop(load.drop, dock.target), examined)
+        named = name_drop(load.drop, dock.target)
+        return examine_for_table(dock, named, examine(dock, load.drop), look_up_table(dock, named))
     except (FileError, OSError):
         return None
     except DroploadError as exc:

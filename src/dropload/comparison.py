@@ -1,9 +1,10 @@
 """Compare a load with those of its table before it: is it far outside, and what was different."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from itertools import groupby
 
 import sqlalchemy as sa
 
@@ -99,31 +100,57 @@ def find_outside(load: LoadEffort, before: Sequence[LoadEffort]) -> tuple[Differ
     return tuple(found)
 
 
-def find_unusual(journal: Journal, conn: sa.Connection, load_id: int) -> Unusual | None:
-    """Return a load that is far outside with what was different, None when it is as usual."""
-    load = journal.efforts.one(conn, load_id)
-    if load is None:
-        return None
-    before = journal.efforts.before(conn, load, COMPARED_LOADS)
-    outside = find_outside(load, before)
-    if not outside:
-        return None
-    return explain_outside(load, before, outside, partial(journal.efforts.count_company, conn))
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A load that is far outside, with those that say so."""
+
+    load: LoadEffort
+    before: tuple[LoadEffort, ...]
 
 
-CountCompany = Callable[[list[int]], Mapping[int, int]]
-"""Returns how many other loads were under way at the time of each of these."""
+def find_each_outside(
+    earlier: Iterable[LoadEffort], loads: Iterable[LoadEffort]
+) -> Iterator[Outside]:
+    """Yield which loads of one table and load type are far outside, each against those before it.
+
+    `earlier` came before all of them.
+    """
+    before = deque(earlier, maxlen=COMPARED_LOADS)
+    for load in loads:
+        if find_outside(load, before):
+            yield Outside(load, tuple(before))
+        before.append(load)
 
 
-def explain_outside(
-    load: LoadEffort,
-    before: Sequence[LoadEffort],
-    outside: tuple[Difference, ...],
-    count_company: CountCompany,
-) -> Unusual:
+def by_table(loads: Iterable[LoadEffort]) -> Iterator[list[LoadEffort]]:
+    """Yield the loads of each table and load type, in the order in which they come."""
+
+    def key(load: LoadEffort) -> tuple[str, str, str]:
+        return (load.schema_name, load.table_name, load.load_type)
+
+    for _, group in groupby(sorted(loads, key=key), key):
+        yield list(group)
+
+
+def find_unusual(
+    journal: Journal, conn: sa.Connection, load_ids: Collection[int]
+) -> dict[int, Unusual]:
+    """Return those of some loads, by their number, that are far outside, and what was different."""
+    found = {}
+    for loads in by_table(journal.efforts.of(conn, load_ids)):
+        earlier = journal.efforts.before(conn, loads[0], COMPARED_LOADS)
+        for outside in find_each_outside(earlier, loads):
+            found[outside.load.load_id] = explain_outside(outside, journal, conn)
+    return found
+
+
+def explain_outside(outside: Outside, journal: Journal, conn: sa.Connection) -> Unusual:
     """Return a load that is far outside with what was different."""
-    company = count_company([load.load_id, *(one.load_id for one in before)])
-    told = {one.name for one in outside}
+    load, before = outside.load, outside.before
+    figures = find_outside(load, before)
+    numbers = [load.load_id, *(one.load_id for one in before)]
+    company = journal.efforts.count_company(conn, numbers)
+    told = {one.name for one in figures}
     found = [
         *_different_steps(load, before),
         _difference("rows", ROWS, load.rows, [one.rows for one in before]),
@@ -145,7 +172,7 @@ def explain_outside(
         compared_with=len(before),
         seconds=load.seconds,
         rows=load.rows,
-        outside=outside,
+        outside=figures,
         different=tuple(one for one in found if one is not None and one.name not in told),
         is_as_fast_by_row="rows" in told and _is_as_fast_by_row(load, before),
     )

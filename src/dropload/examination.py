@@ -10,7 +10,16 @@ from dropload.column_types import Hints
 from dropload.dock import Dock
 from dropload.errors import FileError
 from dropload.intake import NamedDrop
-from dropload.model import CheckedColumn, Drop, Layout, Plan, Profile, TableName
+from dropload.model import (
+    CheckedColumn,
+    Drop,
+    Layout,
+    Plan,
+    Profile,
+    TableInfo,
+    TableName,
+    TableRules,
+)
 from dropload.parsers import find_parser
 from dropload.parsers.base import Parser
 from dropload.planning import Questions, Request, find_checks, make_plan
@@ -122,21 +131,26 @@ def _is_same(one: Layout, other: Layout) -> bool:
     return replace(one, confidence=0.0, evidence=()) == replace(other, confidence=0.0, evidence=())
 
 
+def look_up_table(dock: Dock, named: NamedDrop) -> TableInfo | None:
+    """Return the table that a file is meant for, as it is now; None when there is none."""
+    if named.error is not None:
+        return None
+    with dock.target.read() as conn:
+        return dock.target.reflect(conn, named.table)
+
+
 def examine_for_table(
     dock: Dock,
     named: NamedDrop,
     examined: Examined,
+    table: TableInfo | None,
     on_progress: OnProgress | None = None,
 ) -> Examined:
     """Read the file once more where the known table may not hold every value of it.
 
     Rows with such values become rejects that say line, column and reason.
     """
-    if named.error is not None:
-        return examined
-    with dock.target.read() as conn:
-        info = dock.target.reflect(conn, named.table)
-    checks = find_checks(examined.profile, info, dock.target) if info else ()
+    checks = find_checks(examined.profile, table, dock.target) if table else ()
     if not checks:
         return examined
     again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
@@ -191,16 +205,14 @@ def plan_beginning(dock: Dock, named: NamedDrop, parser: Parser, layout: Layout)
 
     None where values of the table's columns would have to be looked at one by one.
     """
+    table = look_up_table(dock, named)
     examined = examine_as(dock, named.drop, parser, layout, most_batches=1)
-    plan = plan_load(dock, replace(named, drop=replace(named.drop, force=True)), examined)
-    if plan.creates_table:
-        return plan
-    with dock.target.read() as conn:
-        info = dock.target.reflect(conn, named.table)
-    return plan if info and not find_checks(examined.profile, info, dock.target) else None
+    forced = replace(named, drop=replace(named.drop, force=True))
+    plan = plan_load(dock, forced, examined, table)
+    return None if table and find_checks(examined.profile, table, dock.target) else plan
 
 
-def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
+def plan_load(dock: Dock, named: NamedDrop, examined: Examined, table: TableInfo | None) -> Plan:
     """Compare what was found with the table as it is and return what a load would do."""
     if named.error is not None:
         raise named.error
@@ -211,17 +223,16 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined) -> Plan:
         notes=(named.note,) if named.note else (),
     )
     with dock.target.read() as conn:
-        info = dock.target.reflect(conn, named.table)
         return make_plan(
             request,
             examined.layout,
             examined.profile,
-            info,
+            table,
             dock.config.load,
             dock.target,
             _questions(dock, conn, named.table),
             examined.checks,
-            dock.target.find_rules(conn, named.table),
+            dock.target.find_rules(conn, named.table) if table else TableRules(),
         )
 
 

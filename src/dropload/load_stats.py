@@ -1,17 +1,21 @@
 """How fast loads are, table by table: throughput, percentiles, trend, what was unusual, advice."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from itertools import groupby
 from statistics import median
 
 import sqlalchemy as sa
 
-from dropload.comparison import COMPARED_LOADS, Unusual, explain_outside, find_outside, say_seconds
+from dropload.comparison import (
+    COMPARED_LOADS,
+    Unusual,
+    by_table,
+    explain_outside,
+    find_each_outside,
+    say_seconds,
+)
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.errors import DroploadError
@@ -108,16 +112,8 @@ def collect_stats(
     with dock.target.read() as conn:
         start = start_of(dock, conn, since)
         efforts = dock.journal.efforts.since(conn, table, start, MOST_LOADS)
-        found = [_stats_of(dock, conn, group, start) for group in _by_table(efforts)]
+        found = [_stats_of(dock, conn, group, start) for group in by_table(efforts)]
     return sorted(found, key=lambda one: -one.busy_seconds)
-
-
-def _by_table(efforts: Iterable[LoadEffort]) -> Iterator[list[LoadEffort]]:
-    def key(load: LoadEffort) -> tuple[str, str, str]:
-        return (load.schema_name, load.table_name, load.load_type)
-
-    for _, group in groupby(sorted(efforts, key=key), key):
-        yield list(group)
 
 
 def _stats_of(
@@ -127,7 +123,7 @@ def _stats_of(
     times = sorted(load.seconds for load in loads if load.seconds is not None)
     busy = sum(times)
     earlier = dock.journal.efforts.before(conn, loads[0], COMPARED_LOADS)
-    outside = list(_find_unusual(earlier, loads))
+    outside = list(find_each_outside(earlier, loads))
     steps = _steps_of(loads)
     return TableStats(
         table=loads[0].table,
@@ -146,7 +142,9 @@ def _stats_of(
         retried_loads=sum(load.steps_retried > 0 for load in loads),
         trend=_trend(loads, start, dock.target.now(conn)),
         unusual_count=len(outside),
-        unusual=tuple(_explain(dock, conn, outside)),
+        unusual=tuple(
+            explain_outside(one, dock.journal, conn) for one in reversed(outside[-_SHOWN_UNUSUAL:])
+        ),
         advice=tuple(_advise(dock, conn, loads, steps)),
     )
 
@@ -186,30 +184,6 @@ def _trend_point(since: datetime, loads: Sequence[LoadEffort]) -> TrendPoint:
     times = [load.seconds for load in loads if load.seconds is not None]
     rows = sum(load.rows for load in loads)
     return TrendPoint(since, len(loads), rows, median(times) if times else None)
-
-
-# --- what was unusual ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Outside:
-    load: LoadEffort
-    before: tuple[LoadEffort, ...]
-
-
-def _find_unusual(earlier: Iterable[LoadEffort], loads: Iterable[LoadEffort]) -> Iterator[_Outside]:
-    before = deque(earlier, maxlen=COMPARED_LOADS)
-    for load in loads:
-        if find_outside(load, before):
-            yield _Outside(load, tuple(before))
-        before.append(load)
-
-
-def _explain(dock: Dock, conn: sa.Connection, outside: Sequence[_Outside]) -> Iterator[Unusual]:
-    count = partial(dock.journal.efforts.count_company, conn)
-    for one in reversed(outside[-_SHOWN_UNUSUAL:]):
-        found = find_outside(one.load, one.before)
-        yield explain_outside(one.load, one.before, found, count)
 
 
 # --- advice ----------------------------------------------------------------------------------

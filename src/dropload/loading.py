@@ -48,7 +48,7 @@ def publish_rows(
             _check_not_overtaken(journal, conn, load)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
-        _check_table(target, conn, plan)
+        _lock_as_planned(target, conn, plan)
         published = rows.append(conn) if rows is not None else None
         if published is None:
             if rows is not None:
@@ -109,8 +109,14 @@ def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> N
     )
 
 
-def _check_table(target: Target, conn: sa.Connection, plan: Plan) -> None:
-    """Raise StalePlanError when the table is not as it was when the plan was made."""
+def _lock_as_planned(target: Target, conn: sa.Connection, plan: Plan) -> None:
+    """Keep other writers out; raise StalePlanError when the table is not as the plan has it.
+
+    Before anything is made: while a side table is not committed, all would wait with this load who
+    look into the catalogue of some databases.
+    """
+    if not plan.creates_table:
+        target.lock_table(conn, plan.table)
     info = target.reflect(conn, plan.table)
     if (info.columns if info else None) != plan.table_before:
         raise StalePlanError(f"{plan.table} was changed while the file was being staged.")

@@ -13,6 +13,7 @@ from dropload.examination import (
     examine_for_table,
     examine_in,
     find_layout,
+    look_up_table,
     plan_load,
 )
 from dropload.identity import worker_name
@@ -75,8 +76,9 @@ def plan_file(
     """
     drop = drop_of_path(path, dock.tree, area, load_type, force=force, requested_by="")
     named = name_drop(drop, dock.target)
-    examined = examine_for_table(dock, named, examine(dock, drop))
-    plan = plan_load(dock, named, examined)
+    table = look_up_table(dock, named)
+    examined = examine_for_table(dock, named, examine(dock, drop), table)
+    plan = plan_load(dock, named, examined, table)
     if not plan.creates_table:
         with dock.target.read() as conn:
             plan = replace(plan, rows_before=dock.target.count_rows(conn, plan.table))

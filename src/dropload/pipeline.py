@@ -7,11 +7,10 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 
-import sqlalchemy as sa
 from structlog.contextvars import bound_contextvars
 
 from dropload.claiming import claim_drop
-from dropload.comparison import find_unusual
+from dropload.comparison import Unusual, find_unusual
 from dropload.dock import Dock
 from dropload.durable import path_text
 from dropload.endings import Endings, foreseen
@@ -28,13 +27,14 @@ from dropload.examination import (
     detect_layout,
     examine_for_table,
     examine_in,
+    look_up_table,
     plan_load,
 )
 from dropload.filing import Filing, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
-from dropload.model import Drop, Layout, Outcome, Plan, Profile, Step, Verdict
+from dropload.model import Drop, Layout, Outcome, Plan, Profile, Step, TableInfo, Verdict
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import StepTimes
 from dropload.staging import KeptBatches, RowsInHand, rows_in_hand, stage_rows
@@ -85,23 +85,26 @@ def tell_unusual(
     Returns the outcomes, which say what was unusual. The loads are over: trouble with looking back
     is none of their own.
     """
+    numbers = [one.load_id for one in outcomes if one.load_id and _is_loaded_and_filed(one)]
+    if not numbers:
+        return list(outcomes)
     try:
         with dock.target.read() as conn:
-            return [
-                _tell_unusual(dock, conn, outcome, trace_id)
-                for outcome, trace_id in zip_longest(outcomes, trace_ids[: len(outcomes)])
-            ]
+            unusual = find_unusual(dock.journal, conn, numbers)
     except NOT_THE_FILES_FAULT as exc:
         get_logger().debug("not_compared", reason=str(exc))
         return list(outcomes)
+    return [
+        _tell_unusual(outcome, unusual.get(outcome.load_id or 0), trace_id)
+        for outcome, trace_id in zip_longest(outcomes, trace_ids[: len(outcomes)])
+    ]
 
 
-def _tell_unusual(
-    dock: Dock, conn: sa.Connection, outcome: Outcome, trace_id: str | None
-) -> Outcome:
-    if outcome.verdict is not Verdict.LOADED or outcome.filed_path is None or not outcome.load_id:
-        return outcome
-    found = find_unusual(dock.journal, conn, outcome.load_id)
+def _is_loaded_and_filed(outcome: Outcome) -> bool:
+    return outcome.verdict is Verdict.LOADED and outcome.filed_path is not None
+
+
+def _tell_unusual(outcome: Outcome, found: Unusual | None, trace_id: str | None) -> Outcome:
     if found is None:
         return outcome
     get_logger().warning(
@@ -177,9 +180,11 @@ class _Voyage:
             with measure("profiling"):
                 examined = self._profile(parser, layout, kept, ahead)
             with measure("checking"):
-                examined = self._check(examined)
+                self._check_duplicate(examined.profile)
+                table = look_up_table(self._dock, self._named)
+                examined = self._check_values(examined, table)
             with measure("planning"):
-                plan = plan_load(self._dock, self._named, examined)
+                plan = plan_load(self._dock, self._named, examined, table)
             with measure("staging"):
                 rows = self._under_way.retry(
                     lambda: self._stage(plan, examined.parser, kept, ahead)
@@ -216,10 +221,9 @@ class _Voyage:
         self._under_way.examined = examined
         return examined
 
-    def _check(self, examined: Examined) -> Examined:
-        self._check_duplicate(examined.profile)
+    def _check_values(self, examined: Examined, table: TableInfo | None) -> Examined:
         on_progress = partial(self._under_way.note_progress, Step.CHECKING)
-        examined = examine_for_table(self._dock, self._named, examined, on_progress)
+        examined = examine_for_table(self._dock, self._named, examined, table, on_progress)
         self._under_way.examined = examined
         return examined
 

@@ -243,10 +243,6 @@ class RowsInHand:
         """Make the side table and write the records, in the caller's transaction."""
         target, plan = self._target, self._plan
         stage = target.stage_name(plan.table, self._load.load_id)
-        if not plan.creates_table:
-            # Whoever has it may be waited for: with a side table that is not committed, all would
-            # wait who look into the catalogue of some databases.
-            target.lock_table(conn, plan.table)
         # An earlier try may have staged it in transactions of its own.
         target.drop_table(conn, stage)
         target.create_stage(conn, plan, stage)

@@ -216,8 +216,7 @@ class _Undoing:
     def carry_out(self, actor: str, reason: str) -> UndoPlan:
         """Change rows, journal, reference configuration and audit log together."""
         target, conn = self._dock.target, self._conn
-        if target.has_table(conn, self._table):
-            target.lock_table(conn, self._table)
+        target.lock_table(conn, self._table)
         plan = self.plan()
         if plan.refused:
             raise RefusedError(plan.refused, hint=plan.hint, code="not_undone")

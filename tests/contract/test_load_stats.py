@@ -52,8 +52,7 @@ def rewrite(
 
 def effort(site: Site, load_id: int) -> LoadEffort:
     with site.dock.target.read() as conn:
-        found = site.dock.journal.efforts.one(conn, load_id)
-    assert found is not None
+        [found] = site.dock.journal.efforts.of(conn, [load_id])
     return found
 
 

@@ -24,7 +24,7 @@ from dropload.model import (
     TableName,
 )
 from dropload.targets import open_target, restoring
-from dropload.targets.base import Target
+from dropload.targets.base import Published, Target
 from tests.conftest import make_config
 
 ORDERS = TableName("ref", "orders")
@@ -96,10 +96,20 @@ def stage(target: Target, plan: Plan, load_id: int, batch: pa.RecordBatch) -> Ta
     return name
 
 
+def publish(
+    target: Target, conn: sa.Connection, plan: Plan, name: TableName, load_id: int
+) -> Published:
+    """Publish into the table as it is now, as a load does whose plan was made of that."""
+    target.lock_table(conn, plan.table)
+    info = target.reflect(conn, plan.table)
+    plan = replace(plan, table_before=info.columns if info else None)
+    return target.publish(conn, plan, name, load_id, keep_backup=True)
+
+
 def load(target: Target, plan: Plan, load_id: int, batch: pa.RecordBatch) -> None:
     name = stage(target, plan, load_id, batch)
     with target.write() as conn:
-        target.publish(conn, plan, name, load_id, keep_backup=True)
+        publish(target, conn, plan, name, load_id)
 
 
 def rows_of(target: Target, table: TableName, *names: str) -> list[tuple[object, ...]]:
@@ -241,7 +251,7 @@ def test_an_append_adds_and_says_how_many_there_were(target: Target) -> None:
     plan = make_plan(LoadType.APPEND, rows=1)
     name = stage(target, plan, 2, records(["3"], ["c"]))
     with target.write() as conn:
-        published = target.publish(conn, plan, name, 2, keep_backup=True)
+        published = publish(target, conn, plan, name, 2)
     assert (published.rows_before, published.rows_after, published.rows_loaded) == (2, 3, 1)
     assert rows_of(target, ORDERS, "_load_id", "_source_row") == [(1, 1), (1, 2), (2, 1)]
 
@@ -251,7 +261,7 @@ def test_a_publish_that_is_rolled_back_leaves_table_and_stage_as_they_were(targe
     load(target, make_plan(), 1, records(["1", "2"], ["a", "b"]))
     name = stage(target, make_plan(rows=1), 2, records(["3"], ["c"]))
     with pytest.raises(RuntimeError, match="pulled the plug"), target.write() as conn:
-        target.publish(conn, make_plan(rows=1), name, 2, keep_backup=True)
+        publish(target, conn, make_plan(rows=1), name, 2)
         raise RuntimeError("pulled the plug")
     assert rows_of(target, ORDERS, "id", "name") == [(1, "a"), (2, "b")]
     with target.read() as conn:
@@ -280,7 +290,7 @@ def test_readers_see_the_old_rows_until_the_commit(target: Target) -> None:
     load(target, make_plan(), 1, records(["1", "2"], ["a", "b"]))
     name = stage(target, make_plan(rows=1), 2, records(["3"], ["c"]))
     with target.write() as conn:
-        target.publish(conn, make_plan(rows=1), name, 2, keep_backup=True)
+        publish(target, conn, make_plan(rows=1), name, 2)
         assert rows_of(target, ORDERS, "id") == [(1,), (2,)]
     assert rows_of(target, ORDERS, "id") == [(3,)]
 

@@ -51,7 +51,11 @@ class Efforts:
         self._loads = tables.loads
         own = self._loads.c
         # Asked after each load: built once, as those of `queries`.
-        self._one = self._query().where(own.load_id == sa.bindparam("of_load_id"))
+        self._some = (
+            self._query()
+            .where(own.load_id.in_(sa.bindparam("of_load_ids", expanding=True)))
+            .order_by(own.load_id)
+        )
         self._before = (
             self._query()
             .where(
@@ -82,10 +86,10 @@ class Efforts:
         found = conn.execute(self._before, values | named).mappings()
         return [_effort(row) for row in found][::-1]
 
-    def one(self, conn: sa.Connection, load_id: int) -> LoadEffort | None:
-        """Return what a load has cost, None where it brought no rows."""
-        row = conn.execute(self._one, {"of_load_id": load_id}).mappings().first()
-        return _effort(row) if row else None
+    def of(self, conn: sa.Connection, load_ids: Collection[int]) -> list[LoadEffort]:
+        """Return what some loads have cost that brought rows, oldest first."""
+        found = conn.execute(self._some, {"of_load_ids": list(load_ids)}).mappings()
+        return [_effort(row) for row in found]
 
     def count_company(self, conn: sa.Connection, load_ids: Collection[int]) -> dict[int, int]:
         """Return how many other loads were under way at some time of each of these."""

@@ -48,6 +48,8 @@ class TableInfo:
     """It carries `_load_id` and `_source_row`: dropload made it."""
     computed: tuple[str, ...] = ()
     """Columns that the table fills by itself and that cannot be written; not among `columns`."""
+    numbered: tuple[str, ...] = ()
+    """Columns that the table numbers itself."""
     numbered_always: tuple[str, ...] = ()
     """Those of `computed` that a restored row brings along: its number."""
 
@@ -60,8 +62,6 @@ class TableRules:
     """Those that are enabled."""
     constraints: tuple[str, ...] = ()
     """Keys, foreign keys and checks."""
-    numbered: tuple[str, ...] = ()
-    """Columns that the table numbers itself."""
     dependents: tuple[str, ...] = ()
     """Other tables whose rows go or change when rows of this one are deleted, with foreign key and
     action."""

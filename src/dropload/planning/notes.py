@@ -67,7 +67,9 @@ def describe_widening(old: ColumnType, source: ColumnProfile) -> str:
     return f"{reason} ({source.note})" if source.note else reason
 
 
-def describe_rules(load_type: LoadType, rules: TableRules, columns: Iterable[str]) -> list[str]:
+def describe_rules(
+    load_type: LoadType, info: TableInfo, rules: TableRules, columns: Iterable[str]
+) -> list[str]:
     """Return what the plan says about triggers, constraints and numbered columns."""
     notes = []
     if rules.triggers:
@@ -77,7 +79,7 @@ def describe_rules(load_type: LoadType, rules: TableRules, columns: Iterable[str
         names = listed(rules.constraints)
         notes.append(f"Constraints are checked for all rows, or none is loaded: {names}.")
     filled = set(columns)
-    for name in rules.numbered:
+    for name in info.numbered:
         source = "come from the file" if name in filled else "are given by the database"
         notes.append(f'The numbers of column "{name}" {source}.')
     return notes

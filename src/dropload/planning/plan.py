@@ -84,7 +84,8 @@ def make_plan(
         )
         if not request.force:
             check_guard_rails(plan, settings, table_rules, questions.count_rows)
-        said = describe_rules(request.load_type, table_rules, [c.name for c in plan.columns])
+        filled = [column.name for column in plan.columns]
+        said = describe_rules(request.load_type, info, table_rules, filled)
         plan = replace(plan, notes=(*plan.notes, *said))
     return plan
 

@@ -396,7 +396,10 @@ class Target(ABC):
 
     @abstractmethod
     def lock_table(self, conn: sa.Connection, table: TableName) -> None:
-        """Keep other writers out of a table until the caller's transaction ends; readers go on."""
+        """Keep other writers out of a table, if it is there, until the caller's transaction ends.
+
+        Readers go on.
+        """
 
     @abstractmethod
     def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
@@ -455,10 +458,7 @@ class Target(ABC):
         return self.add_rows(conn, plan, given, write)
 
     def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:  # noqa: ARG002 - most do not
-        """Return whether each row that is written into a table stays there, or raises.
-
-        Keeps other writers out of it where that is so.
-        """
+        """Return whether each row that is written into a table stays there, or raises."""
         return False
 
     def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:  # noqa: ARG002
@@ -537,7 +537,8 @@ class Target(ABC):
     ) -> Published:
         """Make the staged rows the table's rows, or add them to it; the stage is gone afterwards.
 
-        A fullload keeps the replaced rows in the backup schema when `keep_backup` is set.
+        The caller has the table locked, and has seen that it is as the plan has it. A fullload
+        keeps the replaced rows in the backup schema when `keep_backup` is set.
         """
 
     # --- what publishing and taking back need
@@ -594,7 +595,7 @@ class Target(ABC):
         self,
         conn: sa.Connection,  # noqa: ARG002
         table: TableName,  # noqa: ARG002
-        names: Sequence[str],  # noqa: ARG002
+        numbered: Sequence[str],  # noqa: ARG002
     ) -> Iterator[None]:
         """Let a block write into columns that the table numbers itself; most databases do."""
         yield

@@ -57,7 +57,7 @@ def restore(target: Target, conn: sa.Connection, table: TableName, backup: Table
     as_they_are = [target.quoted_column(name) for name in (*numbers, *lineage)]
     names = [*(target.quoted_column(column.name) for column in columns), *as_they_are]
     target.delete_rows(conn, table, hint=IN_THE_WAY)
-    with target.accept_numbers(conn, table, [column.name for column in columns]):
+    with target.accept_numbers(conn, table, [c.name for c in columns if c.name in now.numbered]):
         target.change_rows(
             conn,
             f"INSERT INTO {target.quoted(table)} ({', '.join(names)}) "  # noqa: S608

@@ -127,8 +127,14 @@ class ServerTarget(Target):
         )
         names = {row["name"] for row in rows}
         computed = tuple(row["name"] for row in rows if row["computed"])
-        numbered = tuple(row["name"] for row in rows if row["numbered_always"])
-        return TableInfo(table, columns, names.issuperset(LINEAGE), computed, numbered)
+        return TableInfo(
+            table,
+            columns,
+            names.issuperset(LINEAGE),
+            computed,
+            tuple(row["name"] for row in rows if row["numbered"]),
+            tuple(row["name"] for row in rows if row["numbered_always"]),
+        )
 
     @abstractmethod
     def read_columns(self, conn: sa.Connection, table: TableName) -> Sequence[sa.RowMapping]:
@@ -144,20 +150,16 @@ class ServerTarget(Target):
         """Return our type for a column of the catalogue."""
 
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
-        """Return enabled triggers, named constraints, and the columns that are numbered."""
-        if not self.has_table(conn, table):
-            return TableRules()
+        """Return enabled triggers, named constraints, and the tables whose rows hang on it."""
         schema, name = self.physical_name(table)
         named = {"schema": schema, "name": name}
         constraints = conn.execute(_LIST_CONSTRAINTS, named).scalars().all()
         triggers = conn.execute(self.list_triggers, {"name": self.quoted(table)}).scalars().all()
-        rows = self.read_columns(conn, table)
         references = conn.execute(self.list_references, {"name": self.quoted(table)}).all()
         return TableRules(
             tuple(triggers),
             # PostgreSQL lists NOT NULL among the checks.
             tuple(found for found in constraints if not found.endswith("_not_null")),
-            tuple(row["name"] for row in rows if row["numbered"]),
             tuple(f"{child} ({key}, {action})" for child, key, action in references),
         )
 
@@ -259,11 +261,10 @@ class ServerTarget(Target):
     ) -> Published:
         """Copy the staged rows into the table, which is created when it is not there."""
         staged = self.count_rows(conn, stage)
-        if not self.has_table(conn, plan.table):
+        if plan.creates_table:
             self._make_table(conn, plan, stage)
             after = self.count_rows(conn, plan.table)
             return Published(0, after, staged, after, None)
-        self.lock_table(conn, plan.table)
         if plan.load_type is LoadType.APPEND:
             return self.add_rows(conn, plan, staged, lambda: self._copy_into(conn, plan, stage))
         before = self.count_rows(conn, plan.table)
@@ -291,7 +292,8 @@ class ServerTarget(Target):
         Waits no longer than configured, and says who is in the way when that was too short.
         """
         with self.blockers_named(table), self.lock_wait.watched():
-            conn.exec_driver_sql(self.lock_statement(table))
+            if self.has_table(conn, table):
+                conn.exec_driver_sql(self.lock_statement(table))
 
     @contextmanager
     def blockers_named(self, table: TableName) -> Iterator[None]:
@@ -378,7 +380,8 @@ class ServerTarget(Target):
         is_numbered = any(row["has_value"] and row["name"] not in given for row in rows)
         shows_order = is_numbered or not plan.has_lineage
         order = self.order_words if shows_order else self.read_in_any_order(conn, plan)
-        with self.accept_numbers(conn, plan.table, [column.name for column in plan.columns]):
+        numbered = [row["name"] for row in rows if row["numbered"] and row["name"] in given]
+        with self.accept_numbers(conn, plan.table, numbered):
             return self.change_rows(
                 conn,
                 f"{self.insert_words(plan)} ({', '.join(names)}) "  # noqa: S608 - all quoted

@@ -382,11 +382,10 @@ class SQLServerTarget(ServerTarget):
 
     @contextmanager
     def accept_numbers(
-        self, conn: sa.Connection, table: TableName, names: Sequence[str]
+        self, conn: sa.Connection, table: TableName, numbered: Sequence[str]
     ) -> Iterator[None]:
         """Take the numbers of an identity column from outside when they are given."""
-        rows = self.read_columns(conn, table)
-        if not any(row["numbered"] and row["name"] in names for row in rows):
+        if not numbered:
             yield
             return
         conn.exec_driver_sql(f"SET IDENTITY_INSERT {self.quoted(table)} ON")

@@ -434,7 +434,6 @@ class PostgreSQLTarget(ServerTarget):
 
         Each side table that is made and dropped leaves dead rows in the system catalogue.
         """
-        self.lock_table(conn, table)
         return bool(conn.execute(_TAKES_COPIES, {"name": self.quoted(table)}).scalar_one())
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:

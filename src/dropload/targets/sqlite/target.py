@@ -239,8 +239,6 @@ class SQLiteTarget(Target):
 
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return the triggers, and one word for rules that its definition has."""
-        if not self.has_table(conn, table):
-            return TableRules()
         rules = (f"the rules of {table}",) if self._has_rules(conn, table) else ()
         return TableRules(tuple(self._triggers(conn, table)), rules)
 
@@ -392,7 +390,7 @@ class SQLiteTarget(Target):
     ) -> Published:
         """Publish by rename where nothing hangs on the old table, else by copying rows."""
         staged = self.count_rows(conn, stage)
-        if not self.has_table(conn, plan.table):
+        if plan.creates_table:
             self._rename(conn, stage, plan.table)
             return Published(0, staged, staged, staged, None)
         if plan.load_type is LoadType.APPEND:
@@ -434,7 +432,7 @@ class SQLiteTarget(Target):
     def _has_rules(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether an owner gave the table defaults, checks, keys or the like."""
         query = sa.text("SELECT sql FROM sqlite_master WHERE type='table' AND lower(name)=:n")
-        return _declares_rules(conn.execute(query, {"n": str(table).lower()}).scalar_one())
+        return _declares_rules(conn.execute(query, {"n": str(table).lower()}).scalar() or "")
 
     def _rename(self, conn: sa.Connection, old: TableName, new: TableName) -> None:
         conn.exec_driver_sql(f"ALTER TABLE {self.quoted(old)} RENAME TO {self.quoted(new)}")
