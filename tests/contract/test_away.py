@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dropload import staging
 from dropload.dock import open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
@@ -97,8 +98,12 @@ def strait(server_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         dock.target.close()
 
 
-def test_a_cut_in_the_middle_of_staging_brings_every_row_once(strait: Strait) -> None:
+def test_a_cut_in_the_middle_of_staging_brings_every_row_once(
+    strait: Strait, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """G6"""
+    # In transactions of their own, as the rows of a large file.
+    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
     strait.proxy.cut_when(STAGING, skip=1)
     outcome = strait.drop("orders.csv", many_rows("a"))
     assert strait.proxy.times_cut() == 1

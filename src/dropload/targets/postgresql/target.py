@@ -25,6 +25,7 @@ from dropload.targets.native import (
     word_of,
 )
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
+from dropload.targets.row_stream import Rows
 from dropload.targets.server import ServerTarget, database_password
 
 if TYPE_CHECKING:
@@ -398,30 +399,34 @@ class PostgreSQLTarget(ServerTarget):
         records: "pa.RecordBatch",
         source_rows: "pa.Array",
         load_id: int,
+        batch_rows: int,
+    ) -> None:
+        """Send the records by COPY."""
+        self.write_batches(conn, plan, stage, [(records, source_rows)], load_id, batch_rows)
+
+    def write_batches(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        batches: Rows,
+        load_id: int,
         batch_rows: int,  # noqa: ARG002 - COPY is one stream
     ) -> None:
-        """Send the records by COPY: columns of text as CSV that Arrow has quoted, cell by cell."""
-        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
-        import pyarrow.csv as pacsv  # noqa: PLC0415
-
+        """Send all by one COPY: the server reads one batch while the next one is written as CSV."""
         names = [*(c.name for c in plan.columns), *LINEAGE]
-        arrays = [records.column(c.position) for c in plan.columns]
-        load_ids = pa.repeat(pa.scalar(load_id, pa.int64()), records.num_rows)
-        batch = pa.RecordBatch.from_arrays(
-            [*arrays, load_ids, source_rows], names=[f"c{n}" for n in range(len(names))]
-        )
-        out = io.BytesIO()
-        pacsv.write_csv(batch, out, pacsv.WriteOptions(include_header=False))
         columns = ", ".join(self.quoted_column(name) for name in names)
         statement = f"COPY {self.quoted(stage)} ({columns}) FROM STDIN (FORMAT csv)"
+        given: int = sum(records.num_rows for records, _ in batches)
         driver = conn.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
         with driver.cursor() as cursor:
             with cursor.copy(statement.encode()) as copy:
-                copy.write(out.getbuffer())
-            if cursor.rowcount != records.num_rows:
+                for records, source_rows in batches:
+                    copy.write(_as_csv(plan, records, source_rows, load_id))
+            if cursor.rowcount != given:
                 raise TransientError(
-                    f"PostgreSQL took {cursor.rowcount} of {records.num_rows} rows of a batch."
+                    f"PostgreSQL took {cursor.rowcount} of {given} rows of a batch."
                 )
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
@@ -499,6 +504,23 @@ class PostgreSQLTarget(ServerTarget):
         conn.exec_driver_sql(
             f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} TYPE {ddl} USING {value}"
         )
+
+
+def _as_csv(
+    plan: Plan, records: "pa.RecordBatch", source_rows: "pa.Array", load_id: int
+) -> memoryview:
+    """Return columns of text, and lineage, as CSV that Arrow has quoted, cell by cell."""
+    import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+    import pyarrow.csv as pacsv  # noqa: PLC0415
+
+    arrays = [records.column(c.position) for c in plan.columns]
+    load_ids = pa.repeat(pa.scalar(load_id, pa.int64()), records.num_rows)
+    batch = pa.RecordBatch.from_arrays(
+        [*arrays, load_ids, source_rows], names=[f"c{n}" for n in range(len(arrays) + len(LINEAGE))]
+    )
+    out = io.BytesIO()
+    pacsv.write_csv(batch, out, pacsv.WriteOptions(include_header=False))
+    return out.getbuffer()
 
 
 def _session_options(settings: DatabaseConfig) -> list[str]:
