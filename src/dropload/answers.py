@@ -157,7 +157,10 @@ def _examine_again(dock: Dock, load: Load) -> Examined | None:
     """Return what reading the file finds; None when it finds what kept the file from its table."""
     try:
         named = name_drop(load.drop, dock.target)
-        return examine_for_table(dock, named, examine(dock, load.drop), look_up_table(dock, named))
+        examined = examine(dock, load.drop)
+        with dock.target.read() as conn:
+            known = look_up_table(dock, conn, named)
+        return examine_for_table(dock, named, examined, known)
     except (FileError, OSError):
         return None
     except DroploadError as exc:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -30,6 +31,8 @@ from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
 from dropload.staging import check_version
 
+T = TypeVar("T")
+
 OnProgress = Callable[[int, int], None]
 """Gets the records and the bytes of the file that were read so far."""
 _CONTRADICTED = 0.1
@@ -50,6 +53,14 @@ class Examined:
     profile: Profile
     checks: tuple[CheckedColumn, ...] = ()
     """Columns of the known table whose values were looked at one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTable:
+    """The table that a file is meant for, as it was when it was looked up."""
+
+    info: TableInfo
+    rules: TableRules
 
 
 def find_layout(path: Path) -> tuple[Parser, Layout]:
@@ -131,26 +142,26 @@ def _is_same(one: Layout, other: Layout) -> bool:
     return replace(one, confidence=0.0, evidence=()) == replace(other, confidence=0.0, evidence=())
 
 
-def look_up_table(dock: Dock, named: NamedDrop) -> TableInfo | None:
+def look_up_table(dock: Dock, conn: sa.Connection, named: NamedDrop) -> KnownTable | None:
     """Return the table that a file is meant for, as it is now; None when there is none."""
     if named.error is not None:
         return None
-    with dock.target.read() as conn:
-        return dock.target.reflect(conn, named.table)
+    info = dock.target.reflect(conn, named.table)
+    return KnownTable(info, dock.target.find_rules(conn, named.table)) if info else None
 
 
 def examine_for_table(
     dock: Dock,
     named: NamedDrop,
     examined: Examined,
-    table: TableInfo | None,
+    known: KnownTable | None,
     on_progress: OnProgress | None = None,
 ) -> Examined:
     """Read the file once more where the known table may not hold every value of it.
 
     Rows with such values become rejects that say line, column and reason.
     """
-    checks = find_checks(examined.profile, table, dock.target) if table else ()
+    checks = find_checks(examined.profile, known.info, dock.target) if known else ()
     if not checks:
         return examined
     again = examine_as(dock, named.drop, examined.parser, examined.layout, checks, on_progress)
@@ -205,14 +216,15 @@ def plan_beginning(dock: Dock, named: NamedDrop, parser: Parser, layout: Layout)
 
     None where values of the table's columns would have to be looked at one by one.
     """
-    table = look_up_table(dock, named)
+    with dock.target.read() as conn:
+        known = look_up_table(dock, conn, named)
     examined = examine_as(dock, named.drop, parser, layout, most_batches=1)
     forced = replace(named, drop=replace(named.drop, force=True))
-    plan = plan_load(dock, forced, examined, table)
-    return None if table and find_checks(examined.profile, table, dock.target) else plan
+    plan = plan_load(dock, forced, examined, known)
+    return None if known and find_checks(examined.profile, known.info, dock.target) else plan
 
 
-def plan_load(dock: Dock, named: NamedDrop, examined: Examined, table: TableInfo | None) -> Plan:
+def plan_load(dock: Dock, named: NamedDrop, examined: Examined, known: KnownTable | None) -> Plan:
     """Compare what was found with the table as it is and return what a load would do."""
     if named.error is not None:
         raise named.error
@@ -222,26 +234,30 @@ def plan_load(dock: Dock, named: NamedDrop, examined: Examined, table: TableInfo
         force=named.drop.force,
         notes=(named.note,) if named.note else (),
     )
-    with dock.target.read() as conn:
-        return make_plan(
-            request,
-            examined.layout,
-            examined.profile,
-            table,
-            dock.config.load,
-            dock.target,
-            _questions(dock, conn, named.table),
-            examined.checks,
-            dock.target.find_rules(conn, named.table) if table else TableRules(),
-        )
+    return make_plan(
+        request,
+        examined.layout,
+        examined.profile,
+        known.info if known else None,
+        dock.config.load,
+        dock.target,
+        _questions(dock, named.table),
+        examined.checks,
+        known.rules if known else TableRules(),
+    )
 
 
-def _questions(dock: Dock, conn: sa.Connection, table: TableName) -> Questions:
-    """Return how a plan finds out what it needs of the database."""
+def _questions(dock: Dock, table: TableName) -> Questions:
+    """Return how a plan finds out what else it needs of the database: most ask nothing."""
     target, history = dock.target, dock.journal.history
+
+    def ask(question: Callable[[sa.Connection], T]) -> T:
+        with target.read() as conn:
+            return question(conn)
+
     return Questions(
-        measure=lambda column: target.measure(conn, table, column),
-        count_rows=lambda: target.count_rows(conn, table),
-        list_tables=lambda: target.list_columns(conn, table.schema),
-        find_commas=lambda: find_comma_columns(history.past_plans(conn, table)),
+        measure=lambda column: ask(lambda conn: target.measure(conn, table, column)),
+        count_rows=lambda: ask(lambda conn: target.count_rows(conn, table)),
+        list_tables=lambda: ask(lambda conn: target.list_columns(conn, table.schema)),
+        find_commas=lambda: ask(lambda conn: find_comma_columns(history.past_plans(conn, table))),
     )

@@ -76,9 +76,11 @@ def plan_file(
     """
     drop = drop_of_path(path, dock.tree, area, load_type, force=force, requested_by="")
     named = name_drop(drop, dock.target)
-    table = look_up_table(dock, named)
-    examined = examine_for_table(dock, named, examine(dock, drop), table)
-    plan = plan_load(dock, named, examined, table)
+    examined = examine(dock, drop)
+    with dock.target.read() as conn:
+        known = look_up_table(dock, conn, named)
+    examined = examine_for_table(dock, named, examined, known)
+    plan = plan_load(dock, named, examined, known)
     if not plan.creates_table:
         with dock.target.read() as conn:
             plan = replace(plan, rows_before=dock.target.count_rows(conn, plan.table))

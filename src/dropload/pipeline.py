@@ -24,6 +24,7 @@ from dropload.errors import (
 )
 from dropload.examination import (
     Examined,
+    KnownTable,
     detect_layout,
     examine_for_table,
     examine_in,
@@ -34,7 +35,7 @@ from dropload.filing import Filing, plan_filing
 from dropload.intake import NamedDrop, name_drop
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
-from dropload.model import Drop, Layout, Outcome, Plan, Profile, Step, TableInfo, Verdict
+from dropload.model import Drop, Layout, Outcome, Plan, Profile, Step, Verdict
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import StepTimes
 from dropload.staging import KeptBatches, RowsInHand, rows_in_hand, stage_rows
@@ -180,11 +181,10 @@ class _Voyage:
             with measure("profiling"):
                 examined = self._profile(parser, layout, kept, ahead)
             with measure("checking"):
-                self._check_duplicate(examined.profile)
-                table = look_up_table(self._dock, self._named)
-                examined = self._check_values(examined, table)
+                known = self._look_up_table(examined.profile)
+                examined = self._check_values(examined, known)
             with measure("planning"):
-                plan = plan_load(self._dock, self._named, examined, table)
+                plan = plan_load(self._dock, self._named, examined, known)
             with measure("staging"):
                 rows = self._under_way.retry(
                     lambda: self._stage(plan, examined.parser, kept, ahead)
@@ -221,18 +221,22 @@ class _Voyage:
         self._under_way.examined = examined
         return examined
 
-    def _check_values(self, examined: Examined, table: TableInfo | None) -> Examined:
+    def _look_up_table(self, profile: Profile) -> KnownTable | None:
+        """Return the table as it is now, None when there is none.
+
+        Raises DuplicateError when these bytes are in it already.
+        """
+        dock, load = self._dock, self._load
+        with dock.target.read() as conn:
+            if self._under_way.counts_once:
+                check_not_duplicate(dock.target, dock.journal, conn, load, profile.file_hash)
+            return look_up_table(dock, conn, self._named)
+
+    def _check_values(self, examined: Examined, known: KnownTable | None) -> Examined:
         on_progress = partial(self._under_way.note_progress, Step.CHECKING)
-        examined = examine_for_table(self._dock, self._named, examined, table, on_progress)
+        examined = examine_for_table(self._dock, self._named, examined, known, on_progress)
         self._under_way.examined = examined
         return examined
-
-    def _check_duplicate(self, profile: Profile) -> None:
-        if self._under_way.counts_once:
-            with self._dock.target.read() as conn:
-                check_not_duplicate(
-                    self._dock.target, self._dock.journal, conn, self._load, profile.file_hash
-                )
 
     def _stage(
         self, plan: Plan, parser: Parser, kept: KeptBatches, ahead: StagingAhead

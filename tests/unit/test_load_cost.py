@@ -186,7 +186,7 @@ def test_a_small_file_is_appended_without_a_side_table(yard: Yard) -> None:
     assert [row[4:6] for row in yard.query('SELECT * FROM "dbo.t"')][29:31] == [(1, 30), (2, 1)]
 
 
-MOST_STATEMENTS = 40
+MOST_STATEMENTS = 30
 """Of one file of a hand-over into a known table, its BEGIN and its share of the rest included."""
 
 

@@ -96,7 +96,7 @@ class Claims:
                 table_busy=True,
             )
         drop = self._released(conn, row, drop)
-        open_load = self._open_load(conn, row.id)
+        open_load = self._open_load(conn, row)
         if open_load is not None and self._is_replaced(conn, open_load, drop, worker):
             self._end_replaced(conn, open_load)
             open_load = None
@@ -143,6 +143,12 @@ class Claims:
     def _refusal(self, conn: sa.Connection, row: TrackedFile, drop: Drop) -> ClaimRefused | None:
         if not drop.force and self._tracking.stays_held(conn, row, drop.version):
             return ClaimRefused(row.reason or "held", held=True)
+        return None if _never_had_a_load(row) else self._refusal_by_loads(conn, row, drop)
+
+    def _refusal_by_loads(
+        self, conn: sa.Connection, row: TrackedFile, drop: Drop
+    ) -> ClaimRefused | None:
+        """Return why a path may not be loaded that was loaded before."""
         unfiled = self._history.all(conn, self._queries.unfiled_of_file, of_tracking_id=row.id)
         for load in unfiled:
             if load.state == State.COMMITTED or load.version == drop.version:
@@ -284,8 +290,10 @@ class Claims:
         )
         return changed.rowcount == 1
 
-    def _open_load(self, conn: sa.Connection, tracking_id: int) -> LoadRecord | None:
-        return self._history.find(conn, self._queries.open_of_file, of_tracking_id=tracking_id)
+    def _open_load(self, conn: sa.Connection, row: TrackedFile) -> LoadRecord | None:
+        if _never_had_a_load(row):
+            return None
+        return self._history.find(conn, self._queries.open_of_file, of_tracking_id=row.id)
 
     def is_abandoned(self, conn: sa.Connection, row: LoadRecord) -> bool:
         """Return whether nobody works on a load any more."""
@@ -412,7 +420,7 @@ class Claims:
         refused = self._refusal(conn, row, drop)
         if refused is not None:
             return refused
-        open_load = self._open_load(conn, row.id)
+        open_load = self._open_load(conn, row)
         if open_load is not None:
             return ClaimRefused(f"load {open_load.load_id} of it has begun in this moment")
         load = self._insert(conn, row.id, drop, table, "", attempts=NEVER_TRIED)
@@ -511,6 +519,11 @@ class Claims:
     def _is_held_by(self, holder: str | None) -> sa.ColumnElement[bool]:
         own = self._loads.c.worker
         return own.is_(None) if holder is None else own == holder
+
+
+def _never_had_a_load(row: TrackedFile) -> bool:
+    """Return whether there is nothing to ask for: a claim writes both, its load and who has it."""
+    return row.load_id is None
 
 
 def _still_waits(row: LoadRecord) -> bool:

@@ -455,7 +455,7 @@ class Target(ABC):
             self.write_batches(conn, plan, plan.table, batches, load_id, batch_rows)
             return given
 
-        return self.add_rows(conn, plan, given, write)
+        return self._add_counted(conn, plan, given, write)
 
     def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:  # noqa: ARG002 - most do not
         """Return whether each row that is written into a table stays there, or raises."""
@@ -520,6 +520,13 @@ class Target(ABC):
             copy()
             after = self.count_rows(conn, table)
             return Published(before, after, staged, after - before, None)
+        return self._add_counted(conn, plan, staged, copy)
+
+    def _add_counted(
+        self, conn: sa.Connection, plan: Plan, staged: int, copy: Callable[[], int]
+    ) -> Published:
+        """Add rows of which the table keeps as many as `copy` says; a large one is not counted."""
+        table = plan.table
         counted = self.count_up_to(conn, table, max(COUNTED_ROWS, plan.rows_planned))
         added = copy()
         now = None if counted is None else counted + added
