@@ -62,7 +62,9 @@ class Scanner:
         next_check = self._gate.next_due()
         check_due = next_check is not None and next_check <= self._clock()
         asked = self._is_asked_to_look or check_due
-        return since >= self.scan_gap and (asked or since >= self.seconds_between_scans())
+        return since >= self.least_seconds_between_scans() and (
+            asked or since >= self.seconds_between_scans()
+        )
 
     def next_due(self) -> float:
         """Return when to look next, by the daemon's clock."""
@@ -70,7 +72,7 @@ class Scanner:
         asked = self._clock() if self._is_asked_to_look else self._gate.next_due()
         if asked is None:
             return regular
-        return min(regular, max(asked, self.last_scan + self.scan_gap))
+        return min(regular, max(asked, self.last_scan + self.least_seconds_between_scans()))
 
     def look(self) -> list[Drop]:
         """Look at the inboxes; return the files that the gate lets through."""
@@ -85,8 +87,7 @@ class Scanner:
             for observation in accepted
         ]
 
-    @property
-    def scan_gap(self) -> float:
+    def least_seconds_between_scans(self) -> float:
         """Return the seconds from one look to the next, at least."""
         share = BUSY_SCAN_SHARE if self._is_busy() else SCAN_SHARE
         return max(MIN_SCAN_GAP_SECONDS, self.scan_seconds / share)

@@ -126,7 +126,9 @@ class Teller:
             scanned_at=iso_time(datetime.now(UTC) - scan_age),
             started_at=iso_time(self._started_at),
             scan_seconds=round(scanner.scan_seconds, 4),
-            scan_interval_seconds=max(scanner.seconds_between_scans(), scanner.scan_gap),
+            scan_interval_seconds=max(
+                scanner.seconds_between_scans(), scanner.least_seconds_between_scans()
+            ),
             gate_checks=gate.checks,
             gate_interval_seconds=gate.interval_seconds,
             waiting=gate.waiting_count,

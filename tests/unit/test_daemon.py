@@ -284,15 +284,17 @@ def test_after_a_worker_died_with_several_files_their_moves_are_noted_at_once(
 
 def test_while_no_worker_is_free_a_full_tree_is_looked_at_less_often(daemon: Daemon) -> None:
     daemon._scanner.scan_seconds = 0.1
-    assert daemon._scanner.scan_gap == pytest.approx(0.1 / scanning.SCAN_SHARE)
+    assert daemon._scanner.least_seconds_between_scans() == pytest.approx(0.1 / scanning.SCAN_SHARE)
     daemon._dispatcher._config = daemon._dock.config.model_copy(
         update={"workers": daemon._dock.config.workers.model_copy(update={"count": 0})}
     )
-    assert daemon._scanner.scan_gap == pytest.approx(0.1 / scanning.SCAN_SHARE), (
-        "nothing waits for one"
-    )
+    assert daemon._scanner.least_seconds_between_scans() == pytest.approx(
+        0.1 / scanning.SCAN_SHARE
+    ), "nothing waits for one"
     version = FileVersion(1, 1, 1)
     daemon._dispatcher.add(
         Drop(Path("x.csv"), Area.NON_REFERENCE, LoadType.APPEND, version), "dbo.x"
     )
-    assert daemon._scanner.scan_gap == pytest.approx(0.1 / scanning.BUSY_SCAN_SHARE)
+    assert daemon._scanner.least_seconds_between_scans() == pytest.approx(
+        0.1 / scanning.BUSY_SCAN_SHARE
+    )
