@@ -123,12 +123,12 @@ def find_each_outside(
 
 
 def by_table(loads: Iterable[LoadEffort]) -> Iterator[list[LoadEffort]]:
-    """Yield the loads of each table and load type, in the order in which they come."""
+    """Yield the loads of each table and load type, in the order of their commits."""
 
     def key(load: LoadEffort) -> tuple[str, str, str]:
         return (load.schema_name, load.table_name, load.load_type)
 
-    for _, group in groupby(sorted(loads, key=key), key):
+    for _, group in groupby(sorted(loads, key=lambda load: (*key(load), load.commit_no)), key):
         yield list(group)
 
 
@@ -136,15 +136,19 @@ def find_unusual(
     journal: Journal, conn: sa.Connection, load_ids: Collection[int]
 ) -> dict[int, Unusual]:
     """Return those of some loads, by their number, that are far outside, and what was different."""
+    efforts = journal.efforts
     found = {}
-    for loads in by_table(journal.efforts.of(conn, load_ids)):
-        earlier = journal.efforts.before(conn, loads[0], COMPARED_LOADS)
+    for asked in by_table(efforts.of(conn, load_ids)):
+        earlier = efforts.before(conn, asked[0], COMPARED_LOADS)
+        # Others may have been committed in between: by another daemon, or one not asked for.
+        loads = efforts.between(conn, asked[0], asked[-1]) if len(asked) > 1 else asked
         for outside in find_each_outside(earlier, loads):
-            found[outside.load.load_id] = explain_outside(outside, journal, conn)
+            if outside.load.load_id in load_ids:
+                found[outside.load.load_id] = explain_outside(journal, conn, outside)
     return found
 
 
-def explain_outside(outside: Outside, journal: Journal, conn: sa.Connection) -> Unusual:
+def explain_outside(journal: Journal, conn: sa.Connection, outside: Outside) -> Unusual:
     """Return a load that is far outside with what was different."""
     load, before = outside.load, outside.before
     figures = find_outside(load, before)

@@ -143,7 +143,7 @@ def _stats_of(
         trend=_trend(loads, start, dock.target.now(conn)),
         unusual_count=len(outside),
         unusual=tuple(
-            explain_outside(one, dock.journal, conn) for one in reversed(outside[-_SHOWN_UNUSUAL:])
+            explain_outside(dock.journal, conn, one) for one in reversed(outside[-_SHOWN_UNUSUAL:])
         ),
         advice=tuple(_advise(dock, conn, loads, steps)),
     )

@@ -48,13 +48,18 @@ def publish_rows(
             _check_not_overtaken(journal, conn, load)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
-        _lock_as_planned(target, conn, plan)
+        # Many rows take a moment, in which nobody need wait for the table.
+        staged = target.count_rows(conn, stage) if rows is None else 0
+        lock_as_planned(target, conn, plan)
         published = rows.append(conn) if rows is not None else None
         if published is None:
             if rows is not None:
                 rows.stage(conn)
+                staged = target.count_rows(conn, stage)
             keep_backup = backups_kept > 0
-            published = target.publish(conn, plan, stage, load.load_id, keep_backup=keep_backup)
+            published = target.publish(
+                conn, plan, stage, load.load_id, staged=staged, keep_backup=keep_backup
+            )
         _check_counts(plan, published)
         if load.drop.area is Area.REFERENCE:
             journal.reference.upsert(conn, load, plan.table_columns)
@@ -109,7 +114,7 @@ def _check_not_overtaken(journal: Journal, conn: sa.Connection, load: Load) -> N
     )
 
 
-def _lock_as_planned(target: Target, conn: sa.Connection, plan: Plan) -> None:
+def lock_as_planned(target: Target, conn: sa.Connection, plan: Plan) -> None:
     """Keep other writers out; raise StalePlanError when the table is not as the plan has it.
 
     Before anything is made: while a side table is not committed, all would wait with this load who

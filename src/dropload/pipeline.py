@@ -21,6 +21,7 @@ from dropload.errors import (
     FileChangedError,
     FileError,
     HeldError,
+    StalePlanError,
 )
 from dropload.examination import (
     Examined,
@@ -183,6 +184,8 @@ class _Voyage:
             with measure("checking"):
                 known = self._look_up_table(examined.profile)
                 examined = self._check_values(examined, known)
+                if examined.checks:
+                    self._check_table(known)
             with measure("planning"):
                 plan = plan_load(self._dock, self._named, examined, known)
             with measure("staging"):
@@ -231,6 +234,14 @@ class _Voyage:
             if self._under_way.counts_once:
                 check_not_duplicate(dock.target, dock.journal, conn, load, profile.file_hash)
             return look_up_table(dock, conn, self._named)
+
+    def _check_table(self, known: KnownTable | None) -> None:
+        """Raise StalePlanError when the table is another now: the file was read again meanwhile."""
+        with self._dock.target.read() as conn:
+            if look_up_table(self._dock, conn, self._named) != known:
+                raise StalePlanError(
+                    f"{self._load.table} was changed while the file was being checked."
+                )
 
     def _check_values(self, examined: Examined, known: KnownTable | None) -> Examined:
         on_progress = partial(self._under_way.note_progress, Step.CHECKING)

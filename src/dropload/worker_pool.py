@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from pebble import ProcessPool
@@ -66,8 +65,9 @@ class WorkerPool:
 
     def join_retired(self) -> None:
         """End the processes of pools that were retired; they must have nothing left to do."""
-        while self._retired:
-            _join_aside(self._retired.pop())
+        retired, self._retired = self._retired, []
+        for pool in retired:
+            self._join(pool)
 
     def stop(self, *, at_once: bool) -> None:
         """End all processes, `at_once` or after what they do."""
@@ -80,6 +80,13 @@ class WorkerPool:
         for pool in pools:
             pool.join()
 
+    def _join(self, pool: ProcessPool) -> None:
+        """End the processes of a pool, or at a later look where the machine allows no thread."""
+        try:
+            _join_aside(pool)
+        except RuntimeError:
+            self._retired.append(pool)
+
     def _schedule(self, task: Callable[..., _T], arguments: tuple[Any, ...]) -> "Future[_T]":
         timeout = self._config.workers.load_timeout_seconds
         try:
@@ -90,7 +97,7 @@ class WorkerPool:
             if self._replacements > _MAX_REPLACEMENTS:
                 raise
             self._pool.stop()
-            _join_aside(self._pool)
+            self._join(self._pool)
             self._pool = open_pool(self._config, self._config.workers.count)
             return self._pool.schedule(task, args=arguments, timeout=timeout)
 
@@ -105,8 +112,7 @@ class WorkerPool:
         self._rest_until = self._clock() + pause_seconds
         self._replacements = 0
         self._pool.stop()
-        with suppress(OSError):  # one that is stopped is replaced at the next try
-            self._pool = open_pool(self._config, self._config.workers.count)
+        self._pool = open_pool(self._config, self._config.workers.count)
 
 
 def open_pool(config: Config, workers: int) -> ProcessPool:
@@ -127,9 +133,9 @@ def _explain(error: RuntimeError | OSError) -> str:
     refusal = error if isinstance(error, OSError) else error.__cause__
     if isinstance(refusal, OSError):
         return (
-            f"the system starts no worker process ({refusal.strerror}). Raise the limits of "
-            "processes, memory and open files that the service has (under systemd TasksMax=, "
-            "MemoryMax= and LimitNOFILE=), or lower workers.count."
+            f"the system starts no worker process ({refusal.strerror or refusal}). Raise the "
+            "limits of processes, memory and open files that the service has (under systemd "
+            "TasksMax=, MemoryMax= and LimitNOFILE=), or lower workers.count."
         )
     return (
         "worker processes end as soon as they start. Look for their error in the lines of the log "

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from dropload.api import ReferenceDataAPI
+from dropload.comparison import find_unusual
 from dropload.journal import LoadEffort
 from dropload.journal.tables import journal_tables
 from dropload.load_stats import collect_stats
@@ -137,6 +138,19 @@ def test_a_load_far_outside_is_found_with_what_was_different(site: Site) -> None
     )
     assert stats.retried_loads == 1
     assert last not in {one.load_id for one in stats.unusual}
+
+
+def test_each_load_is_compared_with_those_that_were_committed_before_it(site: Site) -> None:
+    """Also one that was put off, and has an old number; whoever else is asked for with it."""
+    [late, *others] = fill(site, 12)
+    loads = journal_tables(site.dock.target).loads
+    with site.dock.target.write() as conn:
+        change = sa.update(loads).where(loads.c.load_id == late)
+        conn.execute(change.values(commit_no=100, rows_loaded=5_000))
+        found = find_unusual(site.dock.journal, conn, [late, others[-1]])
+    assert list(found) == [late]
+    assert found[late].compared_with == len(others)
+    assert [one.name for one in found[late].outside] == ["rows"]
 
 
 def effort_time(conn: sa.Connection, loads: sa.Table, load_id: int) -> datetime:

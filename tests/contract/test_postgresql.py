@@ -1,10 +1,14 @@
 """What only PostgreSQL has: versions that are too old, side tables that become the table."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
@@ -14,6 +18,7 @@ from dropload.targets.postgresql.target import refuse_old_server
 from tests.conftest import drop_database, make_database
 from tests.contract.test_loading import Site
 from tests.contract.test_owned_tables import opened_site
+from tests.contract.test_targets import make_plan, records
 
 
 def connection(version: int) -> SimpleNamespace:
@@ -171,3 +176,49 @@ def test_what_changes_before_the_rows_are_published_is_seen(site: Site) -> None:
     with target.read() as conn:
         assert not target.has_table(conn, stage)
     assert ask(site, "SELECT id, name FROM orders") == [(1, "a")]
+
+
+def test_what_is_staged_in_a_transaction_goes_by_one_copy(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, said, copy = site.dock.target, list[str](), psycopg.Cursor.copy
+
+    def note(cursor: Any, statement: bytes) -> Any:
+        said.append(statement.decode().partition(" (")[0])
+        return copy(cursor, statement)
+
+    monkeypatch.setattr(psycopg.Cursor, "copy", note)
+    plan = make_plan(rows=3)
+    stage = target.stage_name(plan.table, 1)
+    batches = [
+        (records(["1", "2"], ["a", None]), pa.array([1, 2], pa.int64())),
+        (records(["3"], ["c"]), pa.array([3], pa.int64())),
+    ]
+    with target.write() as conn:
+        target.create_stage(conn, plan, stage)
+        target.write_batches(conn, plan, stage, batches, 1, 990)
+    assert said == [f"COPY {target.quoted(stage)}"]
+    assert ask(site, f"SELECT id, name FROM {target.quoted(stage)} ORDER BY 1") == [
+        (1, "a"),
+        (2, None),
+        (3, "c"),
+    ]
+
+
+def test_a_change_that_a_load_has_waited_for_is_seen(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table is locked first, and compared with the plan then."""
+    monkeypatch.setattr("dropload.targets.waiting.PATIENCE_SECONDS", 0.01)
+    assert site.drop("orders_20260101.csv", "a,b\n1,2\n").verdict is Verdict.LOADED
+    target, waits = site.dock.target, threading.Event()
+    target.lock_wait.tell = waits.set
+    table = target.quoted(site.table("orders"))
+    with ThreadPoolExecutor(1) as pool:
+        with target.engine.connect() as owner, owner.begin():
+            owner.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN remark text")
+            load = pool.submit(site.drop, "orders_20260102.csv", "a,b\n3,4\n")
+            assert waits.wait(60)
+        outcome = load.result()
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "stale_plan"), outcome
+    assert ask(site, f"SELECT a, b, remark FROM {table}") == [(1, 2, None)]

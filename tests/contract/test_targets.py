@@ -100,10 +100,11 @@ def publish(
     target: Target, conn: sa.Connection, plan: Plan, name: TableName, load_id: int
 ) -> Published:
     """Publish into the table as it is now, as a load does whose plan was made of that."""
+    staged = target.count_rows(conn, name)
     target.lock_table(conn, plan.table)
     info = target.reflect(conn, plan.table)
     plan = replace(plan, table_before=info.columns if info else None)
-    return target.publish(conn, plan, name, load_id, keep_backup=True)
+    return target.publish(conn, plan, name, load_id, staged=staged, keep_backup=True)
 
 
 def load(target: Target, plan: Plan, load_id: int, batch: pa.RecordBatch) -> None:

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import threading
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_in_short_the_answer_says_why_and_names_no_rows(yard: Yard, *, in_short:
 class BrokenPool(Pool):
     """Takes no task, as a pool whose processes cannot live."""
 
-    def __init__(self, error: RuntimeError) -> None:
+    def __init__(self, error: RuntimeError | OSError) -> None:
         super().__init__()
         self.error = error
 
@@ -126,13 +127,18 @@ def refused_by_system() -> BrokenProcessPool:
             "the system starts no worker process (Resource temporarily unavailable).",
             "Raise the limits of processes, memory and open files",
         ),
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "the system starts no worker process (Too many open files).",
+            "Raise the limits of processes, memory and open files",
+        ),
     ],
 )
 def test_workers_that_cannot_be_started_are_told_with_what_to_do(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     logs: io.StringIO,
-    error: RuntimeError,
+    error: RuntimeError | OSError,
     why: str,
     cure: str,
 ) -> None:
@@ -157,33 +163,33 @@ def test_workers_that_cannot_be_started_are_told_with_what_to_do(
     assert (given(made), dispatcher.problem) == ([drop], "")
 
 
-def test_no_drop_is_lost_where_not_even_a_pool_can_be_made(
+def test_where_the_system_allows_no_thread_the_pool_is_ended_at_a_later_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: io.StringIO
 ) -> None:
-    now, broken, made = [10.0], BrokenPool(RuntimeError("stopped")), Pool()
-    pools: list[Pool | OSError] = [broken]
+    joined = threading.Event()
+
+    class Joined(BrokenPool):
+        def join(self) -> None:
+            joined.set()
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
     def open_pool(*_: object) -> Pool:
-        found = pools.pop(0) if pools else OSError(errno.EMFILE, "Too many open files")
-        if isinstance(found, OSError):
-            raise found
-        return found
+        return Joined(OSError(errno.EMFILE, "Too many open files"))
 
     monkeypatch.setattr(worker_pool, "open_pool", open_pool)
     monkeypatch.setattr(filing_worker, "open_pool", open_pool)
-    dispatcher = Dispatcher(make_config(tmp_path), lambda: None, clock=lambda: now[0])
-    drop = drop_of(tmp_path, 1)
-    dispatcher.add(drop, "dbo.t")
-    assert not dispatcher.start_loads()
-    assert "starts no worker process (Too many open files)" in dispatcher.problem
-    assert dispatcher.queued == 1
-    dispatcher.start_filing()
-    assert "filing_broke_off" in logs.getvalue()
-    assert dispatcher.collect_filing() is None
-    now[0] += 3600
-    pools.append(made)
-    assert dispatcher.start_loads()
-    assert (given(made), dispatcher.problem) == ([drop], "")
+    dispatcher = Dispatcher(make_config(tmp_path), lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        dispatcher.start_filing()
+        assert "filing_broke_off" in logs.getvalue()
+        assert dispatcher.collect_filing() is None
+        assert dispatcher.collect() == []
+    assert not joined.is_set()
+    assert dispatcher.collect() == []
+    assert joined.wait(60)
 
 
 # --- several small files together

@@ -70,13 +70,13 @@ def test_a_table_of_somebody_else_gets_only_what_its_affinity_keeps(
         assert yard.query('SELECT DISTINCT v FROM "dbo.t2"') == [(stored,)]
 
 
-def load_with(yard: Yard, path: Path, at_staging: str) -> Outcome:
-    """Load a file while somebody else runs a statement between staging and publishing."""
+def load_with(yard: Yard, path: Path, statement: str, at: str = "staging") -> Outcome:
+    """Load a file while somebody else runs a statement during a step."""
     drop = drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by="x")
 
     def interfere(step: str, _rows: int) -> None:
-        if step == "staging":
-            yard.execute(at_staging)
+        if step == at:
+            yard.execute(statement)
 
     return process_drop(yard.dock, drop, worker_name(), interfere)
 
@@ -89,6 +89,18 @@ def test_a_table_that_changes_under_a_load_is_planned_for_again(yard: Yard) -> N
     assert len(yard.table("dbo.m")) == 2
     assert yard.load(path).verdict is Verdict.LOADED
     assert yard.table("dbo.m")[-1] == (8, 0, "d", None)
+
+
+@pytest.mark.parametrize("change", ["DROP TABLE", "ALTER TABLE ADD COLUMN extra TEXT"])
+def test_a_table_that_changes_while_values_are_looked_at_is_planned_for_again(
+    yard: Yard, change: str
+) -> None:
+    """Reading the file once more may take minutes."""
+    yard.execute('CREATE TABLE "dbo.own" (v INTEGER, n INTEGER)')
+    path = yard.put("own.csv", "v,n\n1.0,1\n2.0,2\n", load_type="fullload")
+    statement = change.replace("TABLE", 'TABLE "dbo.own"')
+    outcome = load_with(yard, path, statement, at="checking")
+    assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "stale_plan"), outcome
 
 
 def test_names_that_differ_only_in_punctuation_find_their_own_columns_again(yard: Yard) -> None:

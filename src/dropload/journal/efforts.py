@@ -23,6 +23,8 @@ class LoadEffort:
     """What one load has cost whose rows went into its table."""
 
     load_id: int
+    commit_no: int
+    """Its place among the commits of its table; its number says only when it was claimed first."""
     file_name: str
     schema_name: str
     table_name: str
@@ -54,19 +56,21 @@ class Efforts:
         self._some = (
             self._query()
             .where(own.load_id.in_(sa.bindparam("of_load_ids", expanding=True)))
-            .order_by(own.load_id)
+            .order_by(own.commit_no)
+        )
+        alike = self._query().where(
+            own.schema_name == sa.bindparam("of_schema"),
+            own.table_name == sa.bindparam("of_table"),
+            own.load_type == sa.bindparam("of_load_type"),
         )
         self._before = (
-            self._query()
-            .where(
-                own.schema_name == sa.bindparam("of_schema"),
-                own.table_name == sa.bindparam("of_table"),
-                own.load_type == sa.bindparam("of_load_type"),
-                own.load_id < sa.bindparam("of_load_id"),
-            )
+            alike.where(own.commit_no < sa.bindparam("of_commit_no"))
             .order_by(own.commit_no.desc())
             .limit(sa.bindparam("most", type_=sa.Integer))
         )
+        self._between = alike.where(
+            own.commit_no.between(sa.bindparam("of_first_no"), sa.bindparam("of_last_no"))
+        ).order_by(own.commit_no)
 
     def since(
         self, conn: sa.Connection, table: str | None, start: datetime | None, limit: int
@@ -81,13 +85,17 @@ class Efforts:
 
     def before(self, conn: sa.Connection, load: LoadEffort, limit: int) -> list[LoadEffort]:
         """Return the loads of the same table and type that were committed before one."""
-        values = {"of_load_type": load.load_type, "of_load_id": load.load_id, "most": limit}
-        named = of_table(load.schema_name, load.table_name)
-        found = conn.execute(self._before, values | named).mappings()
+        values = {**_alike(load), "of_commit_no": load.commit_no, "most": limit}
+        found = conn.execute(self._before, values).mappings()
         return [_effort(row) for row in found][::-1]
 
+    def between(self, conn: sa.Connection, first: LoadEffort, last: LoadEffort) -> list[LoadEffort]:
+        """Return the loads of the same table and type from one commit to another, both included."""
+        values = {**_alike(first), "of_first_no": first.commit_no, "of_last_no": last.commit_no}
+        return [_effort(row) for row in conn.execute(self._between, values).mappings()]
+
     def of(self, conn: sa.Connection, load_ids: Collection[int]) -> list[LoadEffort]:
-        """Return what some loads have cost that brought rows, oldest first."""
+        """Return what some loads have cost that brought rows, in the order of their commits."""
         found = conn.execute(self._some, {"of_load_ids": list(load_ids)}).mappings()
         return [_effort(row) for row in found]
 
@@ -114,13 +122,18 @@ class Efforts:
     def _query(self) -> "sa.Select[Any]":
         own = self._loads.c
         wanted = (
-            *(own.load_id, own.file_name, own.schema_name, own.table_name, own.load_type),
+            *(own.load_id, own.commit_no, own.file_name),
+            *(own.schema_name, own.table_name, own.load_type),
             *(own.rows_loaded, own.file_size, own.claimed_at, own.committed_at, own.attempts),
             *(own.step_seconds, own.steps_retried),
         )
         return sa.select(*wanted).where(
             in_states(own.state, _LOADED), own.committed_at.is_not(None)
         )
+
+
+def _alike(load: LoadEffort) -> dict[str, Any]:
+    return {**of_table(load.schema_name, load.table_name), "of_load_type": load.load_type}
 
 
 def _effort(row: "sa.RowMapping") -> LoadEffort:
@@ -132,6 +145,7 @@ def _effort(row: "sa.RowMapping") -> LoadEffort:
         seconds = max(0.0, (committed_at - claimed_at).total_seconds()) if is_one_try else None
     return LoadEffort(
         row["load_id"],
+        row["commit_no"] or 0,
         row["file_name"],
         row["schema_name"],
         row["table_name"],

@@ -24,7 +24,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
-from dropload.targets.row_stream import RowStream
+from dropload.targets.row_stream import Rows, RowStream
 from dropload.targets.waiting import LockWait
 
 if TYPE_CHECKING:
@@ -426,7 +426,7 @@ class Target(ABC):
         conn: sa.Connection,
         plan: Plan,
         stage: TableName,
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
+        batches: Rows,
         load_id: int,
         batch_rows: int,
     ) -> None:
@@ -438,7 +438,7 @@ class Target(ABC):
         self,
         conn: sa.Connection,
         plan: Plan,
-        batches: "Sequence[tuple[pa.RecordBatch, pa.Array]]",
+        batches: Rows,
         load_id: int,
         batch_rows: int,
     ) -> Published | None:
@@ -540,12 +540,14 @@ class Target(ABC):
         stage: TableName,
         load_id: int,
         *,
+        staged: int,
         keep_backup: bool,
     ) -> Published:
         """Make the staged rows the table's rows, or add them to it; the stage is gone afterwards.
 
-        The caller has the table locked, and has seen that it is as the plan has it. A fullload
-        keeps the replaced rows in the backup schema when `keep_backup` is set.
+        The caller has counted `staged` rows there, has the table locked, and has seen that it is as
+        the plan has it. A fullload keeps the replaced rows in the backup schema when `keep_backup`
+        is set.
         """
 
     # --- what publishing and taking back need

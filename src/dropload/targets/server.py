@@ -257,10 +257,10 @@ class ServerTarget(Target):
         stage: TableName,
         load_id: int,
         *,
+        staged: int,
         keep_backup: bool,
     ) -> Published:
         """Copy the staged rows into the table, which is created when it is not there."""
-        staged = self.count_rows(conn, stage)
         if plan.creates_table:
             self._make_table(conn, plan, stage)
             after = self.count_rows(conn, plan.table)

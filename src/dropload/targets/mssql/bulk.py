@@ -57,6 +57,7 @@ class BulkWriter:
         self._settings = settings
         self._password = password
         self._lock = threading.Lock()
+        self._is_closed = False
         self._idle: list[Any] = []
         """Connections that a copy may have; they serve one at a time."""
 
@@ -78,8 +79,7 @@ class BulkWriter:
         except BaseException:
             _close(connection)
             raise
-        with self._lock:
-            self._idle.append(connection)
+        self._give_back(connection)
         return int(done["rows_copied"])
 
     def note_success(self) -> None:
@@ -93,9 +93,17 @@ class BulkWriter:
     def close(self) -> None:
         """Give back the connections."""
         with self._lock:
+            self._is_closed = True
             connections, self._idle = self._idle, []
         for connection in connections:
             _close(connection)
+
+    def _give_back(self, connection: Any) -> None:
+        with self._lock:
+            if not self._is_closed:
+                self._idle.append(connection)
+                return
+        _close(connection)
 
     def _take_connection(self) -> Any:
         with self._lock:

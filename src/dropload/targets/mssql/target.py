@@ -363,7 +363,7 @@ class SQLServerTarget(ServerTarget):
 
         Not to one that has readers: those of a heap would wait for it, whatever their isolation.
         """
-        is_bulk = plan.table_before is None and plan.rows_planned >= _LARGE_ROWS
+        is_bulk = plan.creates_table and plan.rows_planned >= _LARGE_ROWS
         return f"{super().insert_words(plan)}{self.whole_table_words if is_bulk else ''}"
 
     def read_in_any_order(self, conn: sa.Connection, plan: Plan) -> str:

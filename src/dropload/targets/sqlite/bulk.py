@@ -66,7 +66,7 @@ class BulkWriter:
         if answer.get("rows") == sent:
             self._resting.note_success()
             return True
-        self.close()
+        self._end_process()
         reason = str(answer.get("error", f"{answer.get('rows')} of {sent} rows were taken"))
         if "database is locked" in reason:
             raise LockedError("The database is locked by another process.")
@@ -103,7 +103,7 @@ class BulkWriter:
             raise
         if line:
             return dict(json.loads(line))
-        self.close()
+        self._end_process()
         if process.is_late:
             raise slow_statement_error("SQLite")
         ended = RuntimeError(f"ended with status {process.status}")
@@ -112,6 +112,10 @@ class BulkWriter:
 
     def close(self) -> None:
         """End the process, which ends by itself when nobody asks any more."""
+        with self._lock:
+            self._end_process()
+
+    def _end_process(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.end()

@@ -386,10 +386,10 @@ class SQLiteTarget(Target):
         stage: TableName,
         load_id: int,
         *,
+        staged: int,
         keep_backup: bool,
     ) -> Published:
         """Publish by rename where nothing hangs on the old table, else by copying rows."""
-        staged = self.count_rows(conn, stage)
         if plan.creates_table:
             self._rename(conn, stage, plan.table)
             return Published(0, staged, staged, staged, None)
