@@ -183,9 +183,6 @@ class _Tally:
         self.rows += batch.records.num_rows + len(batch.rejects)
         self._rejected += len(batch.rejects)
         self._rejects.extend(batch.rejects[: MAX_KEPT_REJECTS - len(self._rejects)])
-        if batch.records.num_rows and not self._begins_like_footers:
-            found = pc.match_substring_regex(batch.records.column(0), PATTERN)
-            self._begins_like_footers = bool(pc.any(found).as_py())
         self._last.extend(batch.rejects[-MOST_LINES:])
         self._gathered.append(batch)
         self._gathered_rows += batch.records.num_rows
@@ -212,9 +209,14 @@ class _Tally:
         # Arrow lets other threads go on while it looks at a column; few rows are not worth it.
         spread = self._pool.map if records.num_rows > MOST_SHORT else map
         deque(spread(observe, range(_THREADS)), maxlen=0)
+        # No number, day or other typed value begins like a footer.
+        if not self._begins_like_footers and self._detectors[0].is_text:
+            found = pc.match_substring_regex(records.column(0), PATTERN)
+            self._begins_like_footers = bool(pc.any(found).as_py())
 
     def profile(self, stream: HashingStream, reader: str) -> Profile:
         """Return what all batches together say; the stream must have been read to its end."""
+        self._observe_gathered()
         footer: tuple[Reject, ...] = ()
         # A line that does not end may be a row whose transfer broke off.
         is_certain = stream.ends_with_line and not self._begins_like_footers
@@ -234,7 +236,6 @@ class _Tally:
         )
 
     def _columns(self) -> tuple[ColumnProfile, ...]:
-        self._observe_gathered()
         sources = self._layout.header_names
         names = clean_column_names(sources)
         marks = gather_marks(self._detectors)

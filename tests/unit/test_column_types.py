@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,11 +20,13 @@ from dropload.column_types import (
     convert,
     explain_misfit,
     fits,
+    plain,
     rewrite,
     rewrite_text,
     text_width,
     texts_of_columns,
 )
+from dropload.column_types.whole_columns import all_digits
 from dropload.model import ColumnType, Kind
 
 Texts = Sequence[str | None]
@@ -659,3 +662,52 @@ def test_texts_of_many_columns_come_without_nulls_and_in_their_places() -> None:
     records = pa.record_batch([column(values) for values in columns], names=list("abcd"))
     assert texts_of_columns(records) == [["a", "b"], [], ["", "c"], None]
     assert texts_of_columns(records.slice(1, 1)) == [[], [], ["c"], ["z"]]
+
+
+NEARLY = st.sampled_from(
+    ["2024-01-31", "2024-01-31 12:30:59", "2024-01-31T12:30:59.5", "+024-01-31", "20240131T123059"]
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(NEARLY, st.integers(0, 20), st.integers(0, 2), st.text("0159-+:.,TtZz /e\u0661", max_size=3))
+def test_arrow_takes_no_other_text_for_a_day_or_for_a_time_to_the_second(
+    whole: str, at: int, less: int, more: str
+) -> None:
+    """So no expression looks for the form before; another release of Arrow might differ."""
+    written = whole[:at] + more + whole[at + less :]
+    if is_taken_for(written, pa.date32()):
+        assert re.fullmatch(plain.DATE, written)
+    is_as_long = len(written.encode()) == len("2024-01-31 12:30:59")
+    if is_as_long and is_taken_for(written, pa.timestamp("us")):
+        assert re.fullmatch(plain.TIMESTAMP, written)
+
+
+def is_taken_for(written: str, type_: pa.DataType) -> bool:
+    try:
+        column([written]).cast(type_)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+@given(st.lists(st.integers(0).map(str) | st.text("0123456789-./:", max_size=3), min_size=1))
+def test_whole_numbers_are_known_by_their_bytes(values: list[str]) -> None:
+    expected = all(re.fullmatch("0|[1-9][0-9]*", value) for value in values)
+    assert all_digits(column(values)) is expected
+    among_others = column(["x", "", *values, "", "y"])
+    assert all_digits(among_others.slice(2, len(values))) is expected
+
+
+def test_no_expression_looks_at_days_times_and_whole_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pc, "match_substring_regex", pytest.fail)
+    many = {
+        Kind.DATE: ["2024-01-31"] * 2000,
+        Kind.TIMESTAMP: ["2024-01-31 12:30:59"] * 2000,
+        Kind.INTEGER: [str(number) for number in range(2000)],
+    }
+    assert {kind: decide(values).type.kind for kind, values in many.items()} == {
+        kind: kind for kind in many
+    }

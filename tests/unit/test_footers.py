@@ -1,10 +1,15 @@
 """What stands behind a table is no row of it, and a row that was cut off is no footer."""
 
+import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from dropload.footers import find_footer
+from dropload import profiling
+from dropload.column_types import forms
+from dropload.column_types.notations import notations_of
+from dropload.footers import PATTERN, find_footer
 from dropload.model import Reject, Verdict
 from tests.conftest import Yard, open_yard
 
@@ -64,6 +69,30 @@ def test_the_rejects_file_does_not_hold_the_footer(tmp_path: Path) -> None:
 def test_a_last_record_that_was_cut_off_is_refused(yard: Yard, content: str) -> None:
     """B2"""
     assert yard.drop("orders.csv", content).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("many", [0, 3000])
+def test_a_key_like_a_footer_counts_wherever_it_stands(yard: Yard, many: int) -> None:
+    """B2"""
+    rows = "".join(f"{number},3,Rome\n" for number in range(many))
+    file = f"order,qty,city\n{rows}#1001,3,Rome\n{rows}#1002,4,Paris\n#10\n"
+    assert yard.drop("orders.csv", file).verdict is Verdict.FAILED
+
+
+def test_keys_that_are_numbers_are_not_searched_for_footers(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"{number},Rome\n" for number in range(3000))
+    monkeypatch.setattr(profiling, "PATTERN", "(")  # whoever looks for it fails
+    assert yard.drop("orders.csv", f"order,city\n{rows}").verdict is Verdict.LOADED
+    with pytest.raises(pa.ArrowInvalid):
+        yard.drop("cities.csv", "city,order\nRome,1\nParis,2\n")
+
+
+@pytest.mark.parametrize("group", [forms.NUMBER, forms.DATE, forms.TIMESTAMP, forms.TIME])
+def test_no_typed_value_begins_like_a_footer(group: str) -> None:
+    for notation in notations_of(group):
+        assert not re.match(PATTERN, notation.example)
 
 
 def test_a_whole_row_that_the_table_refuses_is_no_footer(tmp_path: Path) -> None:

@@ -98,6 +98,11 @@ class ColumnTypeDetector:
             self._misfits.watch(values, self._rows - self.nulls)
 
     @property
+    def is_text(self) -> bool:
+        """Return whether the values so far are of no other type; also before there is one."""
+        return self._family is None
+
+    @property
     def marks(self) -> Marks:
         """Return what the values say of how the file writes numbers."""
         found = self._family.marks if self._family is not None else Marks()

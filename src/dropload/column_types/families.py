@@ -31,6 +31,8 @@ from dropload.column_types.numbers import NumberFamily
 from dropload.column_types.values import Values
 from dropload.model import ColumnType, Kind
 
+_TO_SECONDS = len("2024-12-31 23:59:59")
+
 
 class DateFamily:
     """Days, written `YYYY-MM-DD`."""
@@ -39,11 +41,10 @@ class DateFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        if not values.all_match(plain.DATE):
-            return False
         if values.short is not None:
-            return all(map(_is_day, set(values.short)))
+            return values.all_match(plain.DATE) and all(map(_is_day, set(values.short)))
         try:
+            # Arrow takes no other form for a day: no need to look for it before (see its test).
             days = values.texts.cast(pa.date32()).cast(pa.int32())
         except pa.ArrowInvalid:
             return False
@@ -79,7 +80,7 @@ class _OneSpelling:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        if not values.all_match(self._pattern):
+        if not self._have_form(values):
             return False
         try:
             converted = values.texts.cast(self._arrow_type)
@@ -99,6 +100,9 @@ class _OneSpelling:
                 "as text so that they stay as written",
             )
         return Decision(self._type_of(self._first))
+
+    def _have_form(self, values: Values) -> bool:
+        return values.all_match(self._pattern)
 
     def _is_in_range(self, converted: pa.Array) -> bool:
         first, last = whole_columns.bounds(converted.cast(pa.date32()).cast(pa.int32()))
@@ -121,6 +125,11 @@ class _OneSpelling:
 
 class TimestampFamily(_OneSpelling):
     """Points in time without a zone."""
+
+    def _have_form(self, values: Values) -> bool:
+        # Arrow takes no other text of this length for a day and a time (see its test).
+        is_sure = values.short is None and whole_columns.only_bytes(values.texts) == _TO_SECONDS
+        return is_sure or super()._have_form(values)
 
 
 class TimestampOffsetFamily(_OneSpelling):

@@ -40,6 +40,9 @@ class NumberFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
+        if values.short is None and whole_columns.all_digits(values.texts):
+            self._observe_whole(values, None)
+            return True
         if not values.all_match(plain.NUMBER):
             return False
         if values.short is not None:
@@ -124,13 +127,17 @@ class NumberFamily:
             return self._decimal()
         return self._float()
 
-    def _observe_whole(self, values: Values, is_whole: pa.Array) -> None:
+    def _observe_whole(self, values: Values, is_whole: pa.Array | None) -> None:
+        """Take in the values that are whole; None: all of them are."""
         if not self.has_whole:
-            self.bare_whole = values.show(whole_columns.first_true(is_whole))
+            first = 0 if is_whole is None else whole_columns.first_true(is_whole)
+            self.bare_whole = values.show(first)
         self.has_whole = True
         if self.beyond_64_bits:
             return
-        long = pc.and_(is_whole, pc.greater(pc.binary_length(values.texts), _SURE_WHOLE_CHARS))
+        long = pc.greater(pc.binary_length(values.texts), _SURE_WHOLE_CHARS)
+        if is_whole is not None:
+            long = pc.and_(is_whole, long)
         if not pc.any(long).as_py():
             return
         candidates = pc.indices_nonzero(long)
