@@ -63,6 +63,16 @@ def test_appending_counts_the_rows_of_the_table_once(yard: Yard) -> None:
     assert yard.query('SELECT rows_before, rows_after FROM "ref.Load_History"')[1] == (30, 60)
 
 
+def test_a_table_that_takes_the_place_of_another_is_counted_once(yard: Yard) -> None:
+    yard.drop("t_20240101.csv", SMALL, load_type="fullload")
+    with statements_of(yard) as said:
+        yard.drop("t_20240102.csv", SMALL[: SMALL.rindex("30,")], load_type="fullload")
+    stages = [text for text in said if "count(*)" in text.lower() and '"stg.t__2"' in text]
+    assert len(stages) == 1
+    assert len(_counts(said)) == 2, "what is replaced: for the guard rails, and as it goes"
+    assert yard.query('SELECT rows_before, rows_after FROM "ref.Load_History"')[1] == (30, 29)
+
+
 def test_appending_to_a_large_table_costs_what_the_file_costs(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -397,6 +397,10 @@ class SQLiteTarget(Target):
             return self.add_rows(conn, plan, staged, lambda: self._copy_into(conn, plan, stage))
         before = self.count_rows(conn, plan.table)
         backup = self.backup_name(plan.table, load_id) if keep_backup else None
+        if backup is not None and plan.has_lineage and self._stands_alone(conn, plan.table):
+            self._rename(conn, plan.table, backup)
+            self._rename(conn, stage, plan.table)
+            return Published(before, staged, staged, staged, backup)
         self._replace_rows(conn, plan, stage, backup)
         after = self.count_rows(conn, plan.table)
         return Published(before, after, staged, after, backup)
@@ -404,10 +408,6 @@ class SQLiteTarget(Target):
     def _replace_rows(
         self, conn: sa.Connection, plan: Plan, stage: TableName, backup: TableName | None
     ) -> None:
-        if backup is not None and plan.has_lineage and self._stands_alone(conn, plan.table):
-            self._rename(conn, plan.table, backup)
-            self._rename(conn, stage, plan.table)
-            return
         table = self.quoted(plan.table)
         if backup is not None:
             conn.exec_driver_sql(f"CREATE TABLE {self.quoted(backup)} AS SELECT * FROM {table}")  # noqa: S608
