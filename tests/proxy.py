@@ -293,6 +293,11 @@ class Says:
         return any(wanted in data for wanted in self._wanted)
 
 
+def is_bulk_rows(data: bytes) -> bool:
+    """Whether a piece begins with rows on their way by TDS's bulk protocol ([MS-TDS] 2.2.3.1.1)."""
+    return data[:1] == b"\x07"
+
+
 def is_anything(_data: bytes) -> bool:
     return True
 

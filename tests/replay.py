@@ -2,6 +2,7 @@
 
 import os
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,8 +32,12 @@ def dies_at(dock: Dock, moment: int, action: Callable[[], object]) -> bool:
     A moment is a statement, a commit, or a call that changes a folder or makes a file durable.
     """
     left = [moment]
+    its_thread = threading.get_ident()
 
     def count(*_: object) -> None:
+        if threading.get_ident() != its_thread:
+            # A lease that is renewed meanwhile ends with the process, and decides nothing.
+            return
         left[0] -= 1
         if left[0] < 0:
             raise Killed
