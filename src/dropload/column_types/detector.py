@@ -99,7 +99,7 @@ class ColumnTypeDetector:
 
     @property
     def is_text(self) -> bool:
-        """Return whether the values so far are of no other type; also before there is one."""
+        """Return whether the values so far are of no other type; True before the first value."""
         return self._family is None
 
     @property

@@ -128,8 +128,9 @@ class TimestampFamily(_OneSpelling):
 
     def _have_form(self, values: Values) -> bool:
         # Arrow takes no other text of this length for a day and a time (see its test).
-        is_sure = values.short is None and whole_columns.only_bytes(values.texts) == _TO_SECONDS
-        return is_sure or super()._have_form(values)
+        if values.short is None and whole_columns.common_size_bytes(values.texts) == _TO_SECONDS:
+            return True
+        return super()._have_form(values)
 
 
 class TimestampOffsetFamily(_OneSpelling):

@@ -40,7 +40,7 @@ class NumberFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        if values.short is None and whole_columns.all_digits(values.texts):
+        if values.short is None and whole_columns.all_unsigned_whole(values.texts):
             self._observe_whole(values, None)
             return True
         if not values.all_match(plain.NUMBER):

@@ -22,11 +22,11 @@ def count_matches(values: pa.Array, pattern: str) -> int:
     return pc.sum(pc.match_substring_regex(values, f"^(?:{pattern})$")).as_py() or 0
 
 
-def all_digits(texts: pa.Array) -> bool:
-    """Return whether every text is a whole number with no sign and no leading zero; none is null.
+def all_unsigned_whole(texts: pa.Array) -> bool:
+    """Return whether every text is a whole number with no sign and no leading zero.
 
-    The bytes of all texts are looked at as one: a sixth of what a regular expression takes
-    (measured).
+    `texts`: a `pa.string()` array, not empty, without nulls. The bytes of all texts are looked at
+    as one, which takes a sixth of the time of a regular expression (measured).
     """
     lengths = pc.binary_length(texts)
     if bounds(lengths)[0] < 1:
@@ -42,10 +42,10 @@ def all_digits(texts: pa.Array) -> bool:
     return not pc.any(pc.and_(begins_with_zero, pc.greater(lengths, 1))).as_py()
 
 
-def only_bytes(texts: pa.Array) -> int:
-    """Return the bytes of each text where all have as many, else -1."""
+def common_size_bytes(texts: pa.Array) -> int | None:
+    """Return the bytes of each text; None where not all have as many."""
     least, most = bounds(pc.binary_length(texts))
-    return int(most) if least == most else -1
+    return int(most) if least == most else None
 
 
 def first_inexact(values: pa.Array) -> int | None:
