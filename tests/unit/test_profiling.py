@@ -241,8 +241,9 @@ def test_a_file_with_decimal_commas_says_what_the_points_of_another_column_are(
     assert note in found.note
 
 
+@pytest.mark.parametrize(("columns", "rows"), [(3000, 60), (60, 3500)])
 def test_each_column_of_a_wide_file_is_looked_at_once_however_many_blocks_it_comes_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int, rows: int
 ) -> None:
     """What it costs is measured in benchmarks/detection.py"""
     looks: list[int] = []
@@ -253,9 +254,9 @@ def test_each_column_of_a_wide_file_is_looked_at_once_however_many_blocks_it_com
         observe(self, column, *others)
 
     monkeypatch.setattr(ColumnTypeDetector, "observe", count)
-    names = tuple(f"c{n}" for n in range(3000))
-    line = ",".join(str(n / 7) for n in range(3000))
-    data = "\n".join([",".join(names), *[line] * 60, ""]).encode()
+    names = tuple(f"c{n}" for n in range(columns))
+    line = ",".join(str(n / 7) for n in range(columns))
+    data = "\n".join([",".join(names), *[line] * rows, ""]).encode()
     assert len(data) > 2 * BLOCK_BYTES
-    assert profile(tmp_path / "a.csv", data, layout(*names)).rows == 60
-    assert looks == [60] * 3000
+    assert profile(tmp_path / "a.csv", data, layout(*names)).rows == rows
+    assert looks == [rows] * columns
