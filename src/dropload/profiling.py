@@ -35,7 +35,7 @@ MAX_KEPT_REJECTS = 100
 _GATHERED_ROWS = 16_000
 """Batches are looked at together until they have so many rows: with fewer, calling Arrow for each
 column takes longer than what it does (measured: 60 columns take 2.5 times as long by 1,900)."""
-_MOST_GATHERED_BYTES = 16 << 20
+_MOST_GATHERED_BYTES = 8 << 20
 """Batches of long rows are looked at before they take more memory than this."""
 _THREADS = min(4, len(os.sched_getaffinity(0)))
 """Columns that are looked at at once."""
