@@ -9,9 +9,11 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -51,14 +53,40 @@ class Note:
     """When it began, in seconds since 1970."""
 
 
-def leave_note(config: Config) -> None:
-    """Write or renew this daemon's note; raise OSError where the tree refuses."""
+def leave_note(config: Config, one_of: Sequence[Path] = ()) -> None:
+    """Write or renew this daemon's note; raise OSError where the tree refuses.
+
+    With `one_of`, folders of the tree, one of them must be there: what is made on a bare mount
+    point would be hidden by its share.
+    """
+    text = json.dumps(asdict(_note_of(config)))
     path = _own_path(config)
-    # Not its parents: a drop tree that was taken away must not come back as an empty folder.
-    path.parent.mkdir(mode=0o750, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(json.dumps(asdict(_note_of(config))), encoding="utf-8")
-    temporary.replace(path)
+    root = path.parent.parent
+    name, temporary = (str(p.relative_to(root)) for p in (path, path.with_name(f".{path.name}")))
+    # Not its parents: a drop tree that was taken away must not come back as an empty folder. And
+    # all by one open folder, which stays that of the share when it is unmounted meanwhile.
+    opened = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if one_of and not any(_is_there(folder.relative_to(root), opened) for folder in one_of):
+            raise FileNotFoundError(f"there is no inbox in {path_text(root)}")
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path.parent.name, 0o750, dir_fd=opened)
+        with open(temporary, "w", encoding="utf-8", opener=partial(_open_in, opened)) as note:
+            note.write(text)
+        os.replace(temporary, name, src_dir_fd=opened, dst_dir_fd=opened)
+    finally:
+        os.close(opened)
+
+
+def _is_there(folder: Path, opened: int) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(folder, dir_fd=opened).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _open_in(opened: int, path: str, flags: int) -> int:
+    return os.open(path, flags, 0o666, dir_fd=opened)
 
 
 def remove_note(config: Config) -> None:
@@ -116,9 +144,7 @@ class Neighbours:
             return
         self._next_note = self._clock() + NOTE_SECONDS
         try:
-            if not any(inbox.path.is_dir() for inbox in tree.inboxes):
-                return  # what is made on a bare mount point would be hidden by its share
-            leave_note(config)
+            leave_note(config, [inbox.path for inbox in tree.inboxes])
         except OSError as exc:
             get_logger().debug("note_not_left", reason=str(exc))
             return

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dropload import rivals
 from dropload.config import Config, LogConfig
 from dropload.daemon import Daemon
 from dropload.health.signs import daemon_lane
@@ -144,6 +145,25 @@ def problems(yard: Yard) -> list[str]:
     assert read_heartbeat(yard.dock.config.state_folder) is not None
     found = daemon_lane(yard.dock.config).look(lambda _: None)
     return [check.level.name for check in found if check.name == "other daemons"]
+
+
+def test_nothing_is_left_on_a_mount_point_that_becomes_bare_meanwhile(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A3"""
+    tree, away = yard.dock.tree.root, yard.root / "unmounted"
+    is_there = rivals._is_there
+
+    def unmount(folder: Path, opened: int) -> bool:
+        found = is_there(folder, opened)
+        tree.rename(away)
+        tree.mkdir()
+        return found
+
+    monkeypatch.setattr(rivals, "_is_there", unmount)
+    leave_note(yard.dock.config, [yard.dock.tree.inboxes[0].path])
+    assert not list(tree.iterdir())
+    assert list((away / ".dropload").glob("daemon-*.json"))
 
 
 def test_nothing_is_left_where_no_tree_is(yard: Yard) -> None:
