@@ -35,7 +35,6 @@ def publish_rows(
     With `rows` they are staged in this transaction, too: none of them is in the side table yet.
     Called again after a lost answer to COMMIT, it finds the journal's word and does nothing.
     """
-    stage = target.stage_name(plan.table, load.load_id)
     # Before anybody else has to wait for this transaction.
     written = write_plan(plan) if rows is not None else None
     with target.write() as conn:
@@ -48,18 +47,7 @@ def publish_rows(
             _check_not_overtaken(journal, conn, load)
         if once:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
-        # Many rows take a moment, in which nobody need wait for the table.
-        staged = target.count_rows(conn, stage) if rows is None else 0
-        lock_as_planned(target, conn, plan)
-        published = rows.append(conn) if rows is not None else None
-        if published is None:
-            if rows is not None:
-                rows.stage(conn)
-                staged = target.count_rows(conn, stage)
-            keep_backup = backups_kept > 0
-            published = target.publish(
-                conn, plan, stage, load.load_id, staged=staged, keep_backup=keep_backup
-            )
+        published = _publish(target, conn, load, plan, rows, keep_backup=backups_kept > 0)
         _check_counts(plan, published)
         if load.drop.area is Area.REFERENCE:
             journal.reference.upsert(conn, load, plan.table_columns)
@@ -70,6 +58,29 @@ def publish_rows(
         if plan.replaces_rows:
             _drop_old_backups(target, journal, conn, load, backups_kept)
     return published
+
+
+def _publish(
+    target: Target,
+    conn: sa.Connection,
+    load: Load,
+    plan: Plan,
+    rows: RowsInHand | None,
+    *,
+    keep_backup: bool,
+) -> Published:
+    """Make the rows the table's, from its side table or from memory, while others are kept out."""
+    stage = target.stage_name(plan.table, load.load_id)
+    # Many rows take a moment, in which nobody need wait for the table.
+    staged = target.count_rows(conn, stage) if rows is None else 0
+    lock_as_planned(target, conn, plan)
+    if rows is not None:
+        published = rows.append(conn)
+        if published is not None:
+            return published
+        rows.stage(conn)
+        staged = target.count_rows(conn, stage)
+    return target.publish(conn, plan, stage, load.load_id, staged=staged, keep_backup=keep_backup)
 
 
 def check_not_duplicate(
