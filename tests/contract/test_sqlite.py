@@ -207,6 +207,21 @@ def rows_of(count: int) -> pa.RecordBatch:
     return pa.record_batch([pa.array([str(n) for n in range(count)])], names=["a"])
 
 
+def test_only_a_database_of_its_own_gets_large_pages(tmp_path: Path) -> None:
+    """They make many rows cheaper; what somebody else made stays as it is."""
+    (theirs := tmp_path / "theirs").mkdir()
+    with closing(sqlite3.connect(theirs / "dropload.db")) as connection:
+        connection.execute("PRAGMA page_size=1024")
+        connection.execute("CREATE TABLE theirs AS SELECT 1 AS n")
+    for folder, page_bytes in ((tmp_path / "own", 16_384), (theirs, 1024)):
+        yard = open_yard(folder)
+        path = yard.put("t.csv", FILE)
+        assert yard.load(path).verdict is Verdict.LOADED
+        assert yard.query("PRAGMA page_size") == [(page_bytes,)]
+        assert len(yard.table("dbo.t")) == len(ROWS) - 1
+        yard.dock.target.close()
+
+
 def test_the_log_of_changes_is_written_into_the_file_beside_the_load(tmp_path: Path) -> None:
     path, alone = tmp_path / "x.db", tmp_path / "alone.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:

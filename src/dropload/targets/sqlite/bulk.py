@@ -26,9 +26,9 @@ LEAST_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 """What Linux lets any user have by default (/proc/sys/fs/pipe-max-size)."""
 _PROGRAM = Path(__file__).with_name("ingest_process.py")
-_CHECKPOINT_PAGES = 65_536
-"""Pages (256 MB) in the log of changes after which this process writes them into the database
-itself, and the load waits: where nobody else has come to it."""
+_CHECKPOINT_PAGES = 16_384
+"""Pages in the log of changes (256 MB, where they have dropload's size) after which this process
+writes them into the database itself, and the load waits: where nobody else has come to it."""
 _GOODBYE_SECONDS = 5.0
 _MILLISECONDS = 1000
 

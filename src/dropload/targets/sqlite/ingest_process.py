@@ -10,7 +10,7 @@ It reads requests from its input, each a line of JSON and a stream of record bat
 format, and answers each with a line of JSON:
 
     {"database": "/srv/x.db", "table": "stg.orders__7", "rows": 1000, "busy_timeout_ms": 60000,
-     "checkpoint_pages": 4096}
+     "checkpoint_pages": 16384}
     -> {"rows": 1000}    committed; on the disk with the next commit of a connection of dropload's
     -> {"error": "...", "code": 5}    nothing was written; the process has ended
 """
