@@ -1,6 +1,6 @@
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
 from dropload.parsers.delimited.records import QUOTED_EMPTY, RecordSplitter
-from dropload.parsers.delimited.tolerant import read_tolerant
+from dropload.parsers.delimited.tolerant import read_stretch, read_tolerant
 from dropload.wrapping import Wrapping
 
 MAX_RECORD_BYTES = 1 << 22
@@ -52,6 +52,16 @@ def collect(batches: Iterator[Batch]) -> Found:
     return found
 
 
+def lines_of(batches: Iterable[Batch]) -> dict[int, int]:
+    """Return the physical line of each good record, as far as lines were counted."""
+    found: dict[int, int] = {}
+    for batch in batches:
+        if batch.lines is not None:
+            numbers, lines = batch.source_rows.to_pylist(), batch.lines.to_pylist()
+            found |= dict(zip(numbers, lines, strict=True))
+    return found
+
+
 def tolerant(data: bytes | str, how: Layout, max_record_bytes: int = MAX_RECORD_BYTES) -> Found:
     source = io.BytesIO(data.encode() if isinstance(data, str) else data)
     return collect(read_tolerant(source, how, max_record_bytes=max_record_bytes))
@@ -72,6 +82,8 @@ BOTH_READ: dict[str, Case] = {
     "delimiter in quotes": ('a,b\n"x,y",z\n', layout(), [("x,y", "z")]),
     "line breaks in quotes": ('a,b\n"x\ny","p\r\nq"\n', layout(), [("x\ny", "p\r\nq")]),
     "mixed line ends": ("a,b\n1,2\r\n3,4\r5,6\n", layout(), [("1", "2"), ("3", "4"), ("5", "6")]),
+    "surplus empty cells": ('a,b\n1,2,,""\n', layout(), [("1", "2")]),
+    "a line of blanks": ("a,b\n   \n1,2\n", layout(), [("1", "2")]),
     "bare returns": ("a,b\r1,2\r3,4\r", layout(), [("1", "2"), ("3", "4")]),
     "no final line end": ("a,b\n1,2", layout(), [("1", "2")]),
     "no final line end behind a quoted cell": ('a,b\n"1",', layout(), [("1", None)]),
@@ -99,8 +111,6 @@ TOLERANT_READS: dict[str, Case] = {
         [('say "hi" now', '6" pipe'), ('5" pipe', 'he said, "no"'), ('a, b "c" d', "1")],
     ),
     "blanks behind a closing quote": ('a,b\n"x, y" ,"" \t\n', layout(), [("x, y", "")]),
-    "surplus empty cells": ('a,b\n1,2,,""\n', layout(), [("1", "2")]),
-    "a line of blanks": ("a,b\n   \n1,2\n", layout(), [("1", "2")]),
     "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
     "escaped delimiter": ("a,b\nx\\,y,\\\\\n", layout(escapechar="\\"), [("x,y", "\\")]),
     "escape before a letter": ("a,b\nC:\\new,\\N\n", layout(escapechar="\\"), [("C:\\new", "\\N")]),
@@ -191,19 +201,21 @@ LAYOUTS = st.builds(
 
 
 @settings(max_examples=700, deadline=None)
-@given(WILD | TABLES, LAYOUTS, st.sampled_from([4, 7, 16, 64, 1 << 20]))
+@given(WILD | TABLES, LAYOUTS, st.sampled_from([4, 7, 16, 40, 64, 1 << 20]))
 def test_the_columnar_reader_agrees_with_the_tolerant_one_or_refuses(
     text: str, how: Layout, block_bytes: int
 ) -> None:
     source = io.BytesIO(text.encode())
     try:
-        fast = collect(
+        fast = list(
             read_columnar(source, how, max_record_bytes=MAX_RECORD_BYTES, block_bytes=block_bytes)
         )
     except UnfaithfulError:
         return
-    assert fast == tolerant(text, how)
+    assert collect(iter(fast)) == tolerant(text, how)
     assert source.read() == b""
+    slow = read_tolerant(io.BytesIO(text.encode()), how, max_record_bytes=MAX_RECORD_BYTES)
+    assert lines_of(fast).items() <= lines_of(slow).items()
 
 
 @settings(max_examples=500, deadline=None)
@@ -375,10 +387,38 @@ def test_detection_cuts_a_line_into_the_cells_that_are_read(
     assert Splitter(dialect).split([line]).cells == read
 
 
-def test_ragged_rows_are_left_to_the_tolerant_reader() -> None:
-    for text in ("a,b\n1\n", "a,b\n1,2,3\n", "a,b\n1,2,\n"):
-        with pytest.raises(UnfaithfulError):
-            columnar(text, layout())
+@pytest.mark.parametrize("cells", ["7", "7,8,9", "7,8,", " ", '"7\n7"', '"7\n7",8,9'])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
+    cells: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three blocks: it is in the second, in the middle, and blank lines are in the third."""
+    given = list[int]()
+
+    def note(text: str, *arguments: Any, **named: Any) -> Iterator[Batch]:
+        given.append(len(text))
+        return read_stretch(text, *arguments, **named)
+
+    monkeypatch.setattr("dropload.parsers.delimited.columnar.read_stretch", note)
+    lines = [f'{n},"cell, {n}"' for n in range(150_000)]
+    lines[70_000] = cells
+    lines[140_000] = ""
+    text = end.join(["a,b", *lines])
+    assert len(text) > 2 * BLOCK_BYTES
+    source = io.BytesIO(text.encode())
+    batches = list(read_columnar(source, layout(), max_record_bytes=MAX_RECORD_BYTES))
+    assert collect(iter(batches)) == tolerant(text, layout())
+    assert len(given) == 1
+    assert 0 < given[0] < BLOCK_BYTES // 8
+    counted = lines_of(batches)
+    slow = read_tolerant(io.BytesIO(text.encode()), layout(), max_record_bytes=MAX_RECORD_BYTES)
+    assert counted.items() <= lines_of(slow).items()
+    assert {1, 75_000} <= counted.keys()
+
+
+def test_a_file_of_ragged_records_is_read_as_the_tolerant_reader_does() -> None:
+    for text in ("a,b\n1\n", "a,b\n1,2,3\n", "a,b\n1,2,\n", "a,b\n" + "1\n2,3\n" * 200_000):
+        assert columnar(text, layout()) == tolerant(text, layout())
 
 
 def test_a_nul_is_refused_with_its_column() -> None:

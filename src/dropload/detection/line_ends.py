@@ -9,6 +9,13 @@ def count_line_breaks(text: str, start: int = 0, end: int | None = None) -> int:
     return breaks + returns - text.count("\r\n", start, stop) if returns else breaks
 
 
+def count_breaks(data: bytes, end: int) -> int:
+    """Return how many line ends there are before `end` in text of an ASCII-like encoding."""
+    breaks = data.count(b"\n", 0, end)
+    returns = data.count(b"\r", 0, end)
+    return breaks + returns - data.count(b"\r\n", 0, end) if returns else breaks
+
+
 class LineCounter:
     """The number of the physical line that the text read so far ends in, from 1."""
 

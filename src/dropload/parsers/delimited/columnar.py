@@ -1,17 +1,19 @@
 """Read delimited text with pyarrow, and refuse to where it would not return what is written."""
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from itertools import chain
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from dropload.detection.line_ends import count_breaks
 from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.parsers.base import Batch, UnfaithfulError
+from dropload.parsers.delimited.blocks import Block, cut_blocks
 from dropload.parsers.delimited.records import RecordSplitter
 from dropload.parsers.delimited.text import (
     CTRL_Z,
@@ -20,9 +22,12 @@ from dropload.parsers.delimited.text import (
     is_utf8,
     read_chunks,
 )
+from dropload.parsers.delimited.tolerant import read_stretch
 
 BLOCK_BYTES = 1 << 20
 """Measured: smaller blocks are slower, larger ones only cost memory."""
+_PARTS = 16
+"""Parts of a block that are tried on their own when there is a ragged record in it."""
 _MAX_HEAD_BYTES = 16 << 20
 """Lines to skip and header; more is left to the tolerant reader."""
 _ABSENT = "\x1f"
@@ -36,55 +41,123 @@ def read_columnar(
 
     pyarrow pads nothing and drops nothing, but it is silent about quotes that are never closed,
     text behind a closing quote, and quotes that open in one record and close in another. So the
-    bytes that it is fed are checked first: see `_QuoteCheck`.
+    bytes that it is fed are checked first: see `cut_blocks`. A block with records that do not have
+    the header's width is read by the tolerant reader, and only that block.
     """
     _refuse_layout(layout)
-    # pyarrow takes records of up to two blocks: none may be longer than the limit.
+    # A record may take two blocks: none may be longer than the limit.
     block_bytes = min(block_bytes, max_record_bytes // 2)
-    chunks = _skip_head(_utf8_chunks(source, layout, block_bytes), layout, max_record_bytes)
-    body = _CheckedBody(_end_line(_drop_ctrl_z(chunks)), layout)
-    have = body.fill(block_bytes)
-    if not have:
-        return
-    # A block is allocated whole, which takes longer than reading a small file.
-    block_bytes = min(block_bytes, have + 1)
+    chunks, first_line = _skip_head(
+        _utf8_chunks(source, layout, block_bytes), layout, max_record_bytes
+    )
+    body = _refuse_marks(_end_line(_drop_ctrl_z(chunks)), layout)
     row = 0
     counted = pa.array([], pa.int64())
-    for records in _open(body, layout, block_bytes):
-        if len(counted) < records.num_rows:
-            counted = pa.array(range(1, records.num_rows + 1), pa.int64())
-        yield Batch(records, pc.add(counted.slice(0, records.num_rows), row))
-        row += records.num_rows
+    for block, found in _read_blocks(cut_blocks(body, layout, first_line, block_bytes), layout):
+        if not row and block.data.startswith(UTF8_BOM):
+            raise UnfaithfulError("a byte-order mark in the first record")
+        if found is None:
+            for batch in _read_tolerantly(block, layout, row, max_record_bytes):
+                row += batch.records.num_rows + len(batch.rejects)
+                yield batch
+            continue
+        for records in found:
+            if len(counted) < records.num_rows:
+                counted = pa.array(range(1, records.num_rows + 1), pa.int64())
+            numbers = counted.slice(0, records.num_rows)
+            # Without blank lines, and line ends within quotes, each record is one line.
+            is_line_each = block.line_breaks == records.num_rows
+            lines = pc.add(numbers, block.first_line - 1) if is_line_each else None
+            yield Batch(records, pc.add(numbers, row), lines=lines)
+            row += records.num_rows
 
 
-def _open(body: "_CheckedBody", layout: Layout, block_bytes: int) -> Iterator[pa.RecordBatch]:
-    names = [f"c{position}" for position in range(layout.width)]
+def _read_blocks(
+    blocks: Iterable[Block], layout: Layout
+) -> Iterator[tuple[Block, list[pa.RecordBatch] | None]]:
+    """Yield blocks and what pyarrow finds in them, None for what it cannot read.
+
+    What it cannot read is as small as is worth it: the tolerant reader takes twelve times as long.
+    """
+    read = _BlockReader(layout)
+    for block in blocks:
+        found = read(block.data)
+        if found is not None:
+            yield block, found
+            continue
+        for part in _parts(block, layout):
+            yield part, read(part.data)
+
+
+def _parts(block: Block, layout: Layout) -> list[Block]:
+    size = max(1, len(block.data) // _PARTS)
     try:
-        yield from csv.open_csv(
-            pa.PythonFile(body, mode="r"),
-            # One thread is as fast, and the order of rows is certain.
-            read_options=csv.ReadOptions(
-                use_threads=False, block_size=block_bytes, column_names=names
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter=layout.delimiter or _ABSENT,
-                quote_char=layout.quotechar or False,
-                double_quote=True,
-                escape_char=False,
-                newlines_in_values=True,
-                ignore_empty_lines=True,
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
+        return list(cut_blocks([block.data], layout, block.first_line, size))
+    except UnfaithfulError:
+        return [block]  # a record is longer than a part
+
+
+class _BlockReader:
+    """Has pyarrow read one block after the other."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._names = [f"c{position}" for position in range(layout.width)]
+        self._is_ragged = False
+        self._parse_options = csv.ParseOptions(
+            delimiter=layout.delimiter or _ABSENT,
+            quote_char=layout.quotechar or False,
+            double_quote=True,
+            escape_char=False,
+            newlines_in_values=True,
+            ignore_empty_lines=True,
+            invalid_row_handler=self._note_ragged,
         )
-    except (pa.ArrowException, OSError, UnfaithfulError) as exc:
-        if body.error is not None:
-            # pyarrow does not hand on every exception of the file that it reads as it was.
-            raise body.error from exc
+        self._convert_options = csv.ConvertOptions(
+            column_types=dict.fromkeys(self._names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+
+    def __call__(self, data: bytes) -> list[pa.RecordBatch] | None:
+        """Return the block's records, None where one has more or fewer cells than it should.
+
+        They are in one batch, in none where there are only blank lines.
+        """
+        self._is_ragged = False
+        # One thread is as fast, and the order of rows is certain.
+        options = csv.ReadOptions(
+            use_threads=False, block_size=len(data) + 1, column_names=self._names
+        )
+        try:
+            table = csv.read_csv(
+                pa.BufferReader(data), options, self._parse_options, self._convert_options
+            )
+        except pa.ArrowException as exc:
+            if self._is_ragged:
+                return None
+            raise UnfaithfulError(str(exc)) from exc
+        batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
+        return batches
+
+    def _note_ragged(self, _row: csv.InvalidRow) -> str:
+        self._is_ragged = True
+        return "error"
+
+
+def _read_tolerantly(
+    block: Block, layout: Layout, rows_before: int, max_record_bytes: int
+) -> Iterator[Batch]:
+    try:
+        yield from read_stretch(
+            block.data.decode(),
+            layout,
+            rows_before=rows_before,
+            first_line=block.first_line,
+            max_record_bytes=max_record_bytes,
+        )
+    except (UnicodeDecodeError, FileError) as exc:
+        # The whole file may have an earlier fault.
         raise UnfaithfulError(str(exc)) from exc
 
 
@@ -125,8 +198,13 @@ def _drop_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _skip_head(chunks: Iterator[bytes], layout: Layout, max_record_bytes: int) -> Iterator[bytes]:
-    """Yield what follows skipped lines and header, found as the tolerant reader finds it."""
+def _skip_head(
+    chunks: Iterator[bytes], layout: Layout, max_record_bytes: int
+) -> tuple[Iterator[bytes], int]:
+    """Return what follows skipped lines and header, and the line on which it begins.
+
+    They are found as the tolerant reader finds them.
+    """
     splitter = RecordSplitter(layout, max_record_bytes)
     head = b""
     end = None
@@ -139,9 +217,7 @@ def _skip_head(chunks: Iterator[bytes], layout: Layout, max_record_bytes: int) -
             raise UnfaithfulError("the lines before the first record are too long")
     if end is None:
         end = _head_end(splitter, head, final=True) or 0
-    if len(head) > end:
-        yield head[end:]
-    yield from chunks
+    return chain([head[end:]], chunks), 1 + count_breaks(head, end)
 
 
 def _head_end(splitter: RecordSplitter, head: bytes, *, final: bool) -> int | None:
@@ -168,116 +244,25 @@ def _drop_ctrl_z(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _end_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield `chunks` and a last line end if there are any."""
-    chunk = b""
+    """Yield `chunks` with a line end at their end, if there are any."""
+    held = b""
     for chunk in chunks:
-        yield chunk
-    if chunk:
+        if held:
+            yield held
+        held = chunk
+    if held:
         # Without it pyarrow takes the last cell for a quoted one when the cell before it is quoted
-        # and the last is empty. A second line end is only a blank line.
-        yield b"\n"
+        # and the last is empty.
+        yield held if held.endswith(b"\n") else held + b"\n"
 
 
-class _CheckedBody:
-    """The data records as a file that pyarrow can read; checks every byte that passes."""
-
-    closed = False
-
-    def __init__(self, chunks: Iterator[bytes], layout: Layout) -> None:
-        self._chunks = chunks
-        self._rest = b""
-        self._at_start = True
-        self._quotes = _QuoteCheck(layout) if layout.quotechar else None
-        marks = ["\0", layout.escapechar if layout.escapechar != layout.quotechar else ""]
-        marks.append("" if layout.delimiter else _ABSENT)
-        self._refused = [mark.encode() for mark in marks if mark]
-        self.error: Exception | None = None
-        """What went wrong while pyarrow was reading: it does not hand every exception on."""
-
-    def fill(self, size: int) -> int:
-        """Take in what comes first; return its bytes, fewer than `size` where that is all."""
-        pieces: list[bytes] = []
-        while sum(map(len, pieces)) < size:
-            chunk = next(self._chunks, None)
-            self._check(chunk)
-            if chunk is None:
-                break
-            pieces.append(chunk)
-        self._rest = b"".join(pieces)
-        return len(self._rest)
-
-    def read(self, size: int) -> bytes:
-        """Return some `size` bytes unless the end comes first: short blocks hold short records."""
-        try:
-            return self._read(size)
-        except Exception as exc:
-            self.error = exc
-            raise
-
-    def close(self) -> None:
-        """Do nothing: whoever opened the source closes it."""
-
-    def _read(self, size: int) -> bytes:
-        pieces = [self._rest]
-        have = len(self._rest)
-        while have < size:
-            chunk = next(self._chunks, None)
-            self._check(chunk)
-            if chunk is None:
-                break
-            pieces.append(chunk)
-            have += len(chunk)
-        data = b"".join(pieces)
-        # Behind a block that ends with a return pyarrow drops a line feed, in quotes as well.
-        block = data[:size].rstrip(b"\r")
-        if data and not block:
-            raise UnfaithfulError("a whole block of carriage returns")
-        if self._at_start and block.startswith(UTF8_BOM):
-            # pyarrow would take it for the file's own and drop it.
-            raise UnfaithfulError("a byte-order mark in the first record")
-        self._at_start = False
-        self._rest = data[len(block) :]
-        return block
-
-    def _check(self, chunk: bytes | None) -> None:
-        if self._quotes is not None:
-            self._quotes.check(chunk)
-        for mark in self._refused:
-            if chunk is not None and mark in chunk:
+def _refuse_marks(chunks: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
+    """Yield `chunks`; raise UnfaithfulError for what pyarrow does not read as it is meant."""
+    marks = ["\0", layout.escapechar if layout.escapechar != layout.quotechar else ""]
+    marks.append("" if layout.delimiter else _ABSENT)
+    refused = [mark.encode() for mark in marks if mark]
+    for chunk in chunks:
+        for mark in refused:
+            if mark in chunk:
                 raise UnfaithfulError(f"{mark!r} in the text")
-
-
-class _QuoteCheck:
-    """Makes sure that quotes stand only where everybody reads them alike.
-
-    Every quote opens a cell (behind a delimiter, a line end or at the start), closes one (before
-    a delimiter, a line end or the end), or is doubled within one. Whatever else there is, the
-    tolerant reader knows the rules.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        quote = re.escape(layout.quotechar.encode())
-        border = b"[" + re.escape(layout.delimiter.encode()) + b"\\r\\n]"
-        opened = b"(?<=%b)%b[^%b]*+(?:%b%b[^%b]*+)*+" % (border, *(quote,) * 5)
-        plain = b"[^%b]*+" % quote
-        self._quote = layout.quotechar.encode()
-        self._closed_cells = re.compile(
-            b"%b(?:%b%b(?=%b)%b)*+" % (plain, opened, quote, border, plain)
-        )
-        self._open_cell = re.compile(opened + quote + b"?")
-        self._carry = b"\n"
-
-    def check(self, chunk: bytes | None) -> None:
-        """Look at the next bytes, or at the end (None); raise UnfaithfulError at a doubt."""
-        if chunk is not None and len(self._carry) == 1 and self._quote not in chunk:
-            self._carry = chunk[-1:] or self._carry
-            return
-        window = self._carry + (b"\n" if chunk is None else chunk)
-        match: Any = self._closed_cells.match(window)
-        end = match.end()
-        if end == len(window):
-            self._carry = window[-1:]
-            return
-        if chunk is None or not self._open_cell.fullmatch(window, end):
-            raise UnfaithfulError("a quote where quotes are not read alike")
-        self._carry = window[end - 1 :]
+        yield chunk

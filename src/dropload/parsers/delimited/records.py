@@ -43,7 +43,8 @@ class Stretch:
 class RecordSplitter:
     """Cuts the text of one file into records; keeps the line number as it goes."""
 
-    def __init__(self, layout: Layout, max_record_chars: int) -> None:
+    def __init__(self, layout: Layout, max_record_chars: int, *, first_line: int = 0) -> None:
+        """`first_line`: where a text begins that is from behind the head; 0: it is a whole file."""
         self._layout = layout
         self._max_chars = max_record_chars
         self._delimiter = layout.delimiter
@@ -57,8 +58,8 @@ class RecordSplitter:
         self._escape = self._rules.escape
         self._match_cell = self._rules.compile_cell().match
         self._special = re.compile("|".join(map(re.escape, self._quote + self._escape)))
-        self._line = 1
-        self._in_head = True
+        self._line = first_line or 1
+        self._in_head = not first_line
         self._open_quote_line = 0
         self._sees_bare_quote = False
         self._hiding_line = 0

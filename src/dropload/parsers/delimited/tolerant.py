@@ -1,6 +1,6 @@
 """Read every delimited file that a careful person could read, and say which rows are refused."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -28,7 +28,22 @@ def read_tolerant(
     if layout.wrapping:
         texts = unwrap_texts(texts, layout.wrapping, layout.delimiter)
     splitter = RecordSplitter(layout, max_record_bytes)
-    sieve = _Sieve(layout)
+    yield from _sort_out(splitter, texts, _Sieve(layout))
+
+
+def read_stretch(
+    text: str, layout: Layout, *, rows_before: int, first_line: int, max_record_bytes: int
+) -> Iterator[Batch]:
+    """Yield the records of some whole lines out of the middle of a file, as `read_tolerant` would.
+
+    They begin on the physical line `first_line`, with the record after `rows_before`. What another
+    part of the file says about quotes is not known here: they must leave no doubt.
+    """
+    splitter = RecordSplitter(layout, max_record_bytes, first_line=first_line)
+    yield from _sort_out(splitter, [text], _Sieve(layout, rows_before))
+
+
+def _sort_out(splitter: RecordSplitter, texts: Iterable[str], sieve: "_Sieve") -> Iterator[Batch]:
     for stretch in splitter.split(text.replace("\0", NUL) for text in texts):
         batch = sieve.sort_out(stretch)
         if batch.records.num_rows or batch.rejects:
@@ -38,11 +53,11 @@ def read_tolerant(
 class _Sieve:
     """Numbers records, parts good ones from bad ones."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, rows_before: int = 0) -> None:
         self._width = layout.width
         self._header = layout.header
         self._names = layout.header_names
-        self._row = 0
+        self._row = rows_before
 
     def sort_out(self, stretch: Stretch) -> Batch:
         """Return the stretch as a batch: its good records, and why the others are refused."""

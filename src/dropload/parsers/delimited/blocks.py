@@ -1,0 +1,122 @@
+"""Cut the bytes of a file into blocks of whole records; refuse quotes that have two readings."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from dropload.detection.line_ends import count_breaks
+from dropload.model import Layout
+from dropload.parsers.base import UnfaithfulError
+
+
+class Block(NamedTuple):
+    """Records that follow each other, each whole, blank lines among them; UTF-8."""
+
+    data: bytes
+    first_line: int
+    """The physical line on which it begins, from 1."""
+    line_breaks: int
+
+
+def cut_blocks(
+    chunks: Iterable[bytes], layout: Layout, first_line: int, block_bytes: int
+) -> Iterator[Block]:
+    """Yield all bytes, which begin with a record on `first_line` and end with a line end.
+
+    A block has some `block_bytes`, at most twice as many. Raises UnfaithfulError for a record that
+    is longer, and for quotes that not everybody reads alike.
+    """
+    quote = layout.quotechar.encode()
+    check = _QuoteCheck(layout) if quote else None
+    rest = b""
+    for chunk in _in_pieces(chunks, block_bytes):
+        if check is not None:
+            check.check(chunk)
+        data = rest + chunk
+        end = _end_of_records(data, quote)
+        rest = data[end:]
+        if len(rest) > block_bytes:
+            raise UnfaithfulError("a record longer than a block")
+        if end:
+            breaks = count_breaks(data, end)
+            yield Block(data[:end], first_line, breaks)
+            first_line += breaks
+    if check is not None:
+        check.check(None)
+    if rest:  # it ends with a return, which is no half of a line end then
+        yield Block(rest, first_line, count_breaks(rest, len(rest)))
+
+
+def _in_pieces(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
+    """Yield the same bytes in pieces that are not much shorter than `most_bytes`, nor longer."""
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size * 2 < most_bytes:
+            continue
+        yield from _sliced(b"".join(held), most_bytes)
+        held, size = [], 0
+    if size:
+        yield b"".join(held)
+
+
+def _sliced(data: bytes, most_bytes: int) -> Iterator[bytes]:
+    for start in range(0, len(data), most_bytes):
+        yield data[start : start + most_bytes]
+
+
+def _end_of_records(data: bytes, quote: bytes) -> int:
+    """Return where the last record ends that is whole, 0 without one; `data` begins with a record.
+
+    Every quote opens a cell, closes one or is doubled: a line end is within quotes when their
+    number before it is odd.
+    """
+    # A return at the very end may be half of a line end.
+    end = len(data) - data.endswith(b"\r")
+    is_inside = bool(quote) and data.count(quote, 0, end) % 2 == 1
+    while at := max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1:
+        if quote and data.count(quote, at, end) % 2 == 1:
+            is_inside = not is_inside
+        if not is_inside:
+            return at
+        # The quote before it has opened the cell: in front of that one is outside.
+        end, is_inside = data.rfind(quote, 0, at), False
+    return 0
+
+
+class _QuoteCheck:
+    """Makes sure that quotes stand only where everybody reads them alike.
+
+    Every quote opens a cell (behind a delimiter, a line end or at the start), closes one (before
+    a delimiter, a line end or the end), or is doubled within one. Whatever else there is, the
+    tolerant reader knows the rules.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        quote = re.escape(layout.quotechar.encode())
+        border = b"[" + re.escape(layout.delimiter.encode()) + b"\\r\\n]"
+        opened = b"(?<=%b)%b[^%b]*+(?:%b%b[^%b]*+)*+" % (border, *(quote,) * 5)
+        plain = b"[^%b]*+" % quote
+        self._quote = layout.quotechar.encode()
+        self._closed_cells = re.compile(
+            b"%b(?:%b%b(?=%b)%b)*+" % (plain, opened, quote, border, plain)
+        )
+        self._open_cell = re.compile(opened + quote + b"?")
+        self._carry = b"\n"
+
+    def check(self, chunk: bytes | None) -> None:
+        """Look at the next bytes, or at the end (None); raise UnfaithfulError at a doubt."""
+        if chunk is not None and len(self._carry) == 1 and self._quote not in chunk:
+            self._carry = chunk[-1:] or self._carry
+            return
+        window = self._carry + (b"\n" if chunk is None else chunk)
+        match: Any = self._closed_cells.match(window)
+        end = match.end()
+        if end == len(window):
+            self._carry = window[-1:]
+            return
+        if chunk is None or not self._open_cell.fullmatch(window, end):
+            raise UnfaithfulError("a quote where quotes are not read alike")
+        self._carry = window[end - 1 :]
