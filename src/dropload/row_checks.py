@@ -34,7 +34,7 @@ class RowCheck:
         if not found:
             return batch
         if batch.lines is None:
-            raise UnfaithfulError("this reader does not count lines")
+            raise UnfaithfulError("the reader has not counted lines")
         rejects = [self._reject(batch, row, *found[row]) for row in sorted(found)]
         good = pa.array([row not in found for row in range(batch.records.num_rows)])
         return Batch(
