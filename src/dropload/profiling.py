@@ -157,12 +157,14 @@ def first_rows(
     """Return the first good records, each value as its type prints it; null is None."""
     columns = enumerate(profile.columns)
     notations = {at: found.type.notation for at, found in columns if found.type.notation}
+    rows: list[tuple[str | None, ...]] = []
     with path.open("rb") as stream:
         for batch in parser.read(stream, layout, profile.reader, max_record_bytes=max_record_bytes):
-            if batch.records.num_rows:
-                records = rewrite_columns(batch.records.slice(0, count), notations)
-                return list(zip(*(column.to_pylist() for column in records.columns), strict=True))
-    return []
+            records = rewrite_columns(batch.records.slice(0, count - len(rows)), notations)
+            rows += zip(*(column.to_pylist() for column in records.columns), strict=True)
+            if len(rows) >= count:
+                break
+    return rows
 
 
 class _Tally:

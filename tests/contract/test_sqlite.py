@@ -4,6 +4,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -207,6 +209,23 @@ def rows_of(count: int) -> pa.RecordBatch:
     return pa.record_batch([pa.array([str(n) for n in range(count)])], names=["a"])
 
 
+@pytest.mark.parametrize("page_bytes", [512, 4096, 16_384, 65_536])
+def test_the_process_counts_its_log_in_the_pages_of_the_file(
+    page_bytes: int, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as connection:
+        connection.execute(f"PRAGMA page_size={page_bytes}")
+        connection.execute("PRAGMA journal_mode=WAL")
+    # Not in this process: the driver brings an SQLite of its own.
+    program = (
+        "import sys; from pathlib import Path; from dropload.targets.sqlite import ingest_process;"
+        " print(ingest_process._page_bytes(Path(sys.argv[1])))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "x.db")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert int(said) == page_bytes
+
+
 def test_only_a_database_of_its_own_gets_large_pages(tmp_path: Path) -> None:
     """They make many rows cheaper; what somebody else made stays as it is."""
     (theirs := tmp_path / "theirs").mkdir()
@@ -218,6 +237,9 @@ def test_only_a_database_of_its_own_gets_large_pages(tmp_path: Path) -> None:
         path = yard.put("t.csv", FILE)
         assert yard.load(path).verdict is Verdict.LOADED
         assert yard.query("PRAGMA page_size") == [(page_bytes,)]
+        with yard.dock.target.read() as conn:
+            pages = conn.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar_one()
+        assert pages * page_bytes == 16 << 20
         assert len(yard.table("dbo.t")) == len(ROWS) - 1
         yard.dock.target.close()
 

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dropload.detection.line_ends import count_line_breaks
 from dropload.detection.splitting import Dialect, Splitter
 from dropload.errors import FileError
 from dropload.model import Layout, Reject
 from dropload.parsers import find_parser
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
+from dropload.parsers.delimited.blocks import Block, cut_blocks
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
 from dropload.parsers.delimited.records import QUOTED_EMPTY, RecordSplitter
 from dropload.parsers.delimited.tolerant import read_stretch, read_tolerant
@@ -111,6 +113,7 @@ TOLERANT_READS: dict[str, Case] = {
         [('say "hi" now', '6" pipe'), ('5" pipe', 'he said, "no"'), ('a, b "c" d', "1")],
     ),
     "blanks behind a closing quote": ('a,b\n"x, y" ,"" \t\n', layout(), [("x, y", "")]),
+    "a quote within a name": ('a,x"y\n1,2\n', layout(), [("1", "2")]),
     "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
     "escaped delimiter": ("a,b\nx\\,y,\\\\\n", layout(escapechar="\\"), [("x,y", "\\")]),
     "escape before a letter": ("a,b\nC:\\new,\\N\n", layout(escapechar="\\"), [("C:\\new", "\\N")]),
@@ -184,7 +187,9 @@ PIECES = st.sampled_from(
     [*'ab,"\n\r é', '""', "\r\n", '","', "\x1a", "\x1f", "\ufeff", "\0", "\\", '"x\ny"', ",,"]
 )
 WILD = st.lists(PIECES, max_size=40).map("".join)
-CELLS = st.sampled_from(["", '""', "a", '"a,b"', '"l\nm"', '"q""q"', '"\r\n"', "é", '5"', '"q"z'])
+CELLS = st.sampled_from(
+    ["", '""', "a", '"a,b"', '"l\nm"', '"q""q"', '"\r\n"', "é", '5"', '"q"z', "\ufeffa"]
+)
 RECORDS = st.lists(CELLS, min_size=1, max_size=3).map(",".join)
 ENDS = st.sampled_from(["\n", "\r\n", "\r", "\n\n", ""])
 TABLES = st.lists(st.builds(str.__add__, RECORDS, ENDS), max_size=8).map("".join)
@@ -414,6 +419,59 @@ def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
     slow = read_tolerant(io.BytesIO(text.encode()), layout(), max_record_bytes=MAX_RECORD_BYTES)
     assert counted.items() <= lines_of(slow).items()
     assert {1, 75_000} <= counted.keys()
+
+
+@settings(max_examples=700, deadline=None)
+@given(
+    st.lists(st.builds(str.__add__, RECORDS, ENDS), max_size=30).map("".join),
+    st.sampled_from(['"', ""]),
+    st.integers(1, 50),
+    st.integers(12, 60),
+)
+def test_blocks_are_the_file_and_end_outside_quotes(
+    text: str, quote: str, chunk_bytes: int, block_bytes: int
+) -> None:
+    data = text.encode()
+    chunks = [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
+    blocks = list[Block]()
+    try:
+        for block in cut_blocks(chunks, layout(quotechar=quote), 5, block_bytes):
+            blocks.append(block)
+    except UnfaithfulError:
+        assert quote or len(data) > block_bytes
+    else:
+        assert sum(len(block.data) for block in blocks) == len(data)
+    assert data.startswith(b"".join(block.data for block in blocks))
+    line = 5
+    for block in blocks:
+        assert not quote or block.data.count(b'"') % 2 == 0
+        assert block.first_line == line
+        assert block.line_breaks == count_line_breaks(block.data.decode())
+        assert len(block.data) <= 2 * block_bytes
+        line += block.line_breaks
+
+
+@pytest.mark.parametrize("piece", [b"1,23456\n7,abcdef", b'1,"345"\n7,abcdef'])
+def test_a_quote_within_a_cell_is_seen_where_a_piece_begins_with_it(piece: bytes) -> None:
+    with pytest.raises(UnfaithfulError):
+        list(cut_blocks([piece, b'"c",9\n'], layout(), 1, len(piece)))
+
+
+def test_the_end_of_the_records_is_found_behind_thousands_of_line_ends_in_quotes() -> None:
+    """Each byte is looked at once or twice; looked at again for each line end it takes minutes."""
+    for end in (b"\n", b"\r"):
+        cell = b'1,"' + (b'""' + end) * 4_000_000
+        blocks = cut_blocks([b"0,1" + end + cell], layout(), 1, 1 << 24)
+        assert next(blocks).data == b"0,1" + end
+
+
+def test_a_byte_order_mark_in_the_middle_of_a_file_belongs_to_its_value() -> None:
+    """As where two files were joined; it may be the first of a block."""
+    rows = BLOCK_BYTES // len("1,2\n")
+    text = "a,b\n" + "1,2\n" * (rows - 1) + "\ufeff3,4\n5,6\n"
+    found = columnar(text, layout())
+    assert found == tolerant(text, layout())
+    assert found.records[rows - 1] == (rows, "\ufeff3", "4")
 
 
 def test_a_file_of_ragged_records_is_read_as_the_tolerant_reader_does() -> None:

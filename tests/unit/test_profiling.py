@@ -15,7 +15,7 @@ from dropload.model import ColumnType, Kind, Layout, Profile
 from dropload.parsers.base import Batch, UnfaithfulError
 from dropload.parsers.delimited import DelimitedParser
 from dropload.parsers.delimited.columnar import BLOCK_BYTES
-from dropload.profiling import MAX_KEPT_REJECTS, open_hashed, profile_file
+from dropload.profiling import MAX_KEPT_REJECTS, first_rows, open_hashed, profile_file
 
 KEY = "load.decimal_mark"
 
@@ -80,6 +80,17 @@ def test_bad_rows_are_all_counted_and_the_first_are_kept(tmp_path: Path) -> None
     assert len(found.rejects) == MAX_KEPT_REJECTS
     assert (found.rejects[99].source_row, found.rejects[99].line) == (200, 201)
     assert [str(column.type) for column in found.columns] == ["integer", "integer"]
+
+
+def test_the_first_rows_are_as_many_as_were_asked_for_wherever_a_bad_one_stands(
+    tmp_path: Path,
+) -> None:
+    """A bad one near the beginning makes the first batch a small one; there may be none in it."""
+    path, how = tmp_path / "a.csv", layout("a", "b")
+    data = b"a,b\n" + b"1\n" * 40_000 + b"".join(b"%d,x\n" % n for n in range(200_000))
+    found = profile(path, data, how)
+    shown = first_rows(path, how, DelimitedParser(), found, 20_000, max_record_bytes=1 << 20)
+    assert shown == [(str(n), "x") for n in range(20_000)]
 
 
 def test_notes_count_records_that_were_refused(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ class Batch:
     rejects: tuple[Reject, ...] = ()
     """Records of the same stretch that were refused, in their order."""
     lines: "pa.Array | None" = None
-    """int64: for each record the physical line on which it starts, from 1; None where the reader has
-    not counted lines."""
+    """int64: for each record the physical line on which it starts, from 1; None where the reader
+    has not counted lines."""
 
 
 class UnfaithfulError(Exception):

@@ -48,23 +48,19 @@ def cut_blocks(
 
 
 def _in_pieces(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
-    """Yield the same bytes in pieces that are not much shorter than `most_bytes`, nor longer."""
+    """Yield the same bytes in pieces of `most_bytes` at most, and half that but for the last."""
     held: list[bytes] = []
     size = 0
     for chunk in chunks:
         held.append(chunk)
         size += len(chunk)
-        if size * 2 < most_bytes:
-            continue
-        yield from _sliced(b"".join(held), most_bytes)
-        held, size = [], 0
+        while size * 2 >= most_bytes:
+            data = b"".join(held)
+            yield data[:most_bytes]
+            size = max(0, len(data) - most_bytes)
+            held = [data[most_bytes:]] if size else []
     if size:
         yield b"".join(held)
-
-
-def _sliced(data: bytes, most_bytes: int) -> Iterator[bytes]:
-    for start in range(0, len(data), most_bytes):
-        yield data[start : start + most_bytes]
 
 
 def _end_of_records(data: bytes, quote: bytes) -> int:
@@ -76,14 +72,20 @@ def _end_of_records(data: bytes, quote: bytes) -> int:
     # A return at the very end may be half of a line end.
     end = len(data) - data.endswith(b"\r")
     is_inside = bool(quote) and data.count(quote, 0, end) % 2 == 1
-    while at := max(data.rfind(b"\n", 0, end), data.rfind(b"\r", 0, end)) + 1:
+    feed = back = end
+    while True:
+        # Looked for anew only when it is passed: no byte is looked at twice.
+        feed = data.rfind(b"\n", 0, end) if feed >= end else feed
+        back = data.rfind(b"\r", 0, end) if back >= end else back
+        at = max(feed, back) + 1
+        if not at:
+            return 0
         if quote and data.count(quote, at, end) % 2 == 1:
             is_inside = not is_inside
         if not is_inside:
             return at
-        # The quote before it has opened the cell: in front of that one is outside.
+        # In front of the quote before it their number is even.
         end, is_inside = data.rfind(quote, 0, at), False
-    return 0
 
 
 class _QuoteCheck:

@@ -26,8 +26,8 @@ from dropload.parsers.delimited.tolerant import read_stretch
 
 BLOCK_BYTES = 1 << 20
 """Measured: smaller blocks are slower, larger ones only cost memory."""
-_PARTS = 16
-"""Parts of a block that are tried on their own when there is a ragged record in it."""
+_PART_BYTES = 1 << 16
+"""Of a block with a ragged record in it; parts are tried on their own."""
 _MAX_HEAD_BYTES = 16 << 20
 """Lines to skip and header; more is left to the tolerant reader."""
 _ABSENT = "\x1f"
@@ -41,8 +41,8 @@ def read_columnar(
 
     pyarrow pads nothing and drops nothing, but it is silent about quotes that are never closed,
     text behind a closing quote, and quotes that open in one record and close in another. So the
-    bytes that it is fed are checked first: see `cut_blocks`. A block with records that do not have
-    the header's width is read by the tolerant reader, and only that block.
+    bytes that it is fed are checked first: see `cut_blocks`. Records that do not have the header's
+    width are read by the tolerant reader, with what is around them: see `_read_blocks`.
     """
     _refuse_layout(layout)
     # A record may take two blocks: none may be longer than the limit.
@@ -77,24 +77,23 @@ def _read_blocks(
 ) -> Iterator[tuple[Block, list[pa.RecordBatch] | None]]:
     """Yield blocks and what pyarrow finds in them, None for what it cannot read.
 
-    What it cannot read is as small as is worth it: the tolerant reader takes twelve times as long.
+    That is cut into parts before, to leave little to the tolerant reader, which takes twelve times
+    as long; smaller ones are not worth it, and a block stays whole where a record is longer.
     """
     read = _BlockReader(layout)
     for block in blocks:
         found = read(block.data)
-        if found is not None:
+        if found is None and len(block.data) > _PART_BYTES:
+            yield from ((part, read(part.data)) for part in _parts(block, layout))
+        else:
             yield block, found
-            continue
-        for part in _parts(block, layout):
-            yield part, read(part.data)
 
 
 def _parts(block: Block, layout: Layout) -> list[Block]:
-    size = max(1, len(block.data) // _PARTS)
     try:
-        return list(cut_blocks([block.data], layout, block.first_line, size))
+        return list(cut_blocks([block.data], layout, block.first_line, _PART_BYTES))
     except UnfaithfulError:
-        return [block]  # a record is longer than a part
+        return [block]
 
 
 class _BlockReader:
@@ -120,10 +119,12 @@ class _BlockReader:
         )
 
     def __call__(self, data: bytes) -> list[pa.RecordBatch] | None:
-        """Return the block's records, None where one has more or fewer cells than it should.
+        """Return the block's records, None where one has more or fewer cells than it should, say.
 
         They are in one batch, in none where there are only blank lines.
         """
+        if data.startswith(UTF8_BOM):
+            return None  # pyarrow would drop it: here it belongs to a value
         self._is_ragged = False
         # One thread is as fast, and the order of rows is certain.
         options = csv.ReadOptions(
@@ -191,8 +192,10 @@ def _drop_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
     first = b""
     for chunk in chunks:
         first += chunk
-        if len(first) >= len(UTF8_BOM):
+        if len(first) >= 2 * len(UTF8_BOM):
             break
+    if first.startswith(2 * UTF8_BOM):
+        raise UnfaithfulError("two byte-order marks")
     if first := first.removeprefix(UTF8_BOM):
         yield first
     yield from chunks
@@ -217,6 +220,8 @@ def _skip_head(
             raise UnfaithfulError("the lines before the first record are too long")
     if end is None:
         end = _head_end(splitter, head, final=True) or 0
+    if splitter.sees_bare_quote:
+        raise UnfaithfulError("a quote within a name")
     return chain([head[end:]], chunks), 1 + count_breaks(head, end)
 
 

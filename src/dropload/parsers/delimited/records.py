@@ -61,7 +61,8 @@ class RecordSplitter:
         self._line = first_line or 1
         self._in_head = not first_line
         self._open_quote_line = 0
-        self._sees_bare_quote = False
+        self.sees_bare_quote = False
+        """Whether a quote stood within a cell that does not begin with one."""
         self._hiding_line = 0
         """Where a record begins whose lines could be rows, 0 while there is none."""
 
@@ -201,7 +202,7 @@ class RecordSplitter:
                 return None
             quoted, tail, plain, line_break = match.groups()
             if quoted is None:
-                self._sees_bare_quote = self._sees_bare_quote or bool(quote and quote in plain)
+                self.sees_bare_quote = self.sees_bare_quote or bool(quote and quote in plain)
                 cells.append(self._rules.unescape(plain) if escape else plain)
             elif not tail and not escape and quote not in quoted:
                 cells.append(quoted or QUOTED_EMPTY)
@@ -236,7 +237,7 @@ class RecordSplitter:
 
     def _refuse_hidden_rows(self) -> None:
         """Raise FileError when quotes join what could be rows, and stand within cells as well."""
-        if self._sees_bare_quote and self._hiding_line:
+        if self.sees_bare_quote and self._hiding_line:
             raise FileError(
                 f"Line {self._hiding_line:,}: a quote ({self._quote}) joins lines that could each "
                 "be a row, and quotes stand within cells, too.",

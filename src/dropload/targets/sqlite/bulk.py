@@ -26,9 +26,9 @@ LEAST_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 """What Linux lets any user have by default (/proc/sys/fs/pipe-max-size)."""
 _PROGRAM = Path(__file__).with_name("ingest_process.py")
-_CHECKPOINT_PAGES = 16_384
-"""Pages in the log of changes (256 MB, where they have dropload's size) after which this process
-writes them into the database itself, and the load waits: where nobody else has come to it."""
+_CHECKPOINT_BYTES = 256 << 20
+"""So much in the log of changes makes this process write it into the database itself, and the load
+waits: where nobody else has come to it."""
 _GOODBYE_SECONDS = 5.0
 _MILLISECONDS = 1000
 
@@ -90,7 +90,7 @@ class BulkWriter:
             "table": table,
             "rows": sum(batch.num_rows for batch in batches),
             "busy_timeout_ms": round(self._settings.busy_timeout_seconds * _MILLISECONDS),
-            "checkpoint_pages": _CHECKPOINT_PAGES,
+            "checkpoint_bytes": _CHECKPOINT_BYTES,
         }
         try:
             line = process.ask(request, batches, self._settings.statement_timeout_seconds)

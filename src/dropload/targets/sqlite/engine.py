@@ -29,6 +29,9 @@ _LOG_BYTES = 64 << 20
 PAGE_BYTES = 16_384
 """Of a database that dropload makes, four times SQLite's default: large files load in a seventh
 less time. One that somebody else made keeps its own (sqlite.org/pragma.html#pragma_page_size)."""
+CHECKPOINT_BYTES = 16 << 20
+"""So much may stand in the log of changes alone, four times SQLite's own default: what load after
+load changes goes into the database once, not each time."""
 
 
 def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
@@ -52,10 +55,7 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
     connection.isolation_level = None
     connection.create_function(PRINT, 3, print_value, deterministic=True)
     for pragma in (
-        # Before the first page is written: then it stays as it is. By default the log of changes is
-        # written into the database when it has 1,000 pages, here 16 MB: what load after load
-        # changes goes there once, not each time.
-        f"page_size={PAGE_BYTES}",
+        f"page_size={PAGE_BYTES}",  # before the first page is written: then it stays as it is
         "journal_mode=WAL",
         "synchronous=FULL",
         # Some builds (Debian's) write zeros over all pages of a dropped side table, which doubles
@@ -66,6 +66,8 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
         "legacy_alter_table=ON",  # a rename must not rewrite the owner's views
     ):
         connection.execute(f"PRAGMA {pragma}")
+    [page_bytes] = connection.execute("PRAGMA page_size").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_BYTES // page_bytes}")
 
 
 def _limit_statements(engine: sa.Engine, seconds: float) -> None:

@@ -10,7 +10,7 @@ It reads requests from its input, each a line of JSON and a stream of record bat
 format, and answers each with a line of JSON:
 
     {"database": "/srv/x.db", "table": "stg.orders__7", "rows": 1000, "busy_timeout_ms": 60000,
-     "checkpoint_pages": 16384}
+     "checkpoint_bytes": 268435456}
     -> {"rows": 1000}    committed; on the disk with the next commit of a connection of dropload's
     -> {"error": "...", "code": 5}    nothing was written; the process has ended
 """
@@ -25,6 +25,8 @@ from typing import Any, BinaryIO
 import adbc_driver_sqlite
 from adbc_driver_manager import AdbcConnection, AdbcStatement, StatementOptions
 from nanoarrow.ipc import InputStream
+
+_SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536
 
 
 def main() -> None:
@@ -46,7 +48,9 @@ def main() -> None:
 
 
 def _ingest(request: dict[str, Any], source: BinaryIO) -> int:
-    address = f"{Path(request['database']).as_uri()}?mode=rw"
+    path = Path(request["database"])
+    address = f"{path.as_uri()}?mode=rw"
+    checkpoint_pages = request["checkpoint_bytes"] // _page_bytes(path)
     with (
         closing(adbc_driver_sqlite.connect(address)) as database,
         closing(AdbcConnection(database)) as connection,
@@ -56,7 +60,7 @@ def _ingest(request: dict[str, Any], source: BinaryIO) -> int:
             # Nobody counts on these rows yet. The commit that does waits for the disk, and the log
             # of changes reaches it in one piece: never that commit without these.
             "synchronous=NORMAL",
-            f"wal_autocheckpoint={request['checkpoint_pages']}",
+            f"wal_autocheckpoint={checkpoint_pages}",
         ):
             _run(connection, f"PRAGMA {pragma}")
         _run(connection, "BEGIN IMMEDIATE")
@@ -66,6 +70,16 @@ def _ingest(request: dict[str, Any], source: BinaryIO) -> int:
             raise ValueError(f"{rows} of {request['rows']} rows came")
         _run(connection, "COMMIT")
     return rows
+
+
+def _page_bytes(path: Path) -> int:
+    """Read a database's header; no connection of this process may be open to it, see above.
+
+    https://www.sqlite.org/fileformat2.html, section 1.3.2: 1 stands for 65,536.
+    """
+    with path.open("rb") as file:
+        stored = int.from_bytes(file.read(18)[16:], "big")
+    return _LARGEST_PAGE if stored < _SMALLEST_PAGE else stored
 
 
 def _run(connection: AdbcConnection, words: str) -> None:
