@@ -154,7 +154,7 @@ def test_a_file_that_another_reader_has_to_read_is_read_again(
     site: Site, readings: list[str]
 ) -> None:
     """Its quote has two readings, which all of the file decides."""
-    odd = f'{COUNT},1.25,2024-01-01,5" pipe\n'
+    odd = f'{COUNT},1.25,01.01.2024,5" pipe\n'
     outcome = site.drop("orders.csv", HEAD + "".join([*BODY[:3000], odd, *BODY[3000:]]))
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
     expected = [*EXPECTED, (str(COUNT), "1.25", "2024-01-01", '5" pipe')]
