@@ -1,6 +1,7 @@
 """Rows that are staged while their file is read for the first time are those of the file."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def test_a_file_that_another_reader_has_to_read_is_read_again(
 ) -> None:
     """Its quote has two readings, which all of the file decides."""
     odd = f'{COUNT},1.25,01.01.2024,5" pipe\n'
-    outcome = site.drop("orders.csv", HEAD + "".join([*BODY[:3000], odd, *BODY[3000:]]))
+    quoted = [re.sub(r"x\d+", r'"\g<0>"', line) for line in BODY]
+    outcome = site.drop("orders.csv", HEAD + "".join([*quoted[:3000], odd, *quoted[3000:]]))
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
     expected = [*EXPECTED, (str(COUNT), "1.25", "2024-01-01", '5" pipe')]
     assert sorted(site.texts(site.table("orders"))) == sorted(expected)
