@@ -10,7 +10,7 @@ def count_line_breaks(text: str, start: int = 0, end: int | None = None) -> int:
 
 
 def count_breaks(data: bytes, end: int) -> int:
-    """Return how many line ends there are before `end` in text of an ASCII-like encoding."""
+    """Return the same of the bytes before `end`, in UTF-8 or another encoding that holds ASCII."""
     breaks = data.count(b"\n", 0, end)
     returns = data.count(b"\r", 0, end)
     return breaks + returns - data.count(b"\r\n", 0, end) if returns else breaks

@@ -51,25 +51,39 @@ def read_columnar(
         _utf8_chunks(source, layout, block_bytes), layout, max_record_bytes
     )
     body = _refuse_marks(_end_line(_drop_ctrl_z(chunks)), layout)
+    numbered = _Numbering()
     row = 0
-    counted = pa.array([], pa.int64())
     for block, found in _read_blocks(cut_blocks(body, layout, first_line, block_bytes), layout):
         if not row and block.data.startswith(UTF8_BOM):
             raise UnfaithfulError("a byte-order mark in the first record")
         if found is None:
-            for batch in _read_tolerantly(block, layout, row, max_record_bytes):
-                row += batch.records.num_rows + len(batch.rejects)
-                yield batch
-            continue
+            batches = _read_tolerantly(block, layout, row, max_record_bytes)
+        else:
+            batches = numbered(block, found, row)
+        for batch in batches:
+            row += batch.records.num_rows + len(batch.rejects)
+            yield batch
+
+
+class _Numbering:
+    """Says which records, on which lines, pyarrow has found in a block."""
+
+    def __init__(self) -> None:
+        self._counted = pa.array([], pa.int64())
+        """1, 2, 3, ... as far as it was needed."""
+
+    def __call__(
+        self, block: Block, found: Iterable[pa.RecordBatch], rows_before: int
+    ) -> Iterator[Batch]:
+        """Yield them all as batches; there is one, or none."""
         for records in found:
-            if len(counted) < records.num_rows:
-                counted = pa.array(range(1, records.num_rows + 1), pa.int64())
-            numbers = counted.slice(0, records.num_rows)
+            if len(self._counted) < records.num_rows:
+                self._counted = pa.array(range(1, records.num_rows + 1), pa.int64())
+            numbers = self._counted.slice(0, records.num_rows)
             # Without blank lines, and line ends within quotes, each record is one line.
             is_line_each = block.line_breaks == records.num_rows
             lines = pc.add(numbers, block.first_line - 1) if is_line_each else None
-            yield Batch(records, pc.add(numbers, row), lines=lines)
-            row += records.num_rows
+            yield Batch(records, pc.add(numbers, rows_before), lines=lines)
 
 
 def _read_blocks(
