@@ -1,5 +1,6 @@
 """What the benchmarks say can be trusted: wrong rows and missed goals are seen."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ def test_wrong_rows_are_found(data: DataSet, fault: str) -> None:
     assert judged(data, rows) == ""
     count = 2 if fault == "cells of two rows" else 1
     assert describe_difference(data, rows) == f"{count} of 50 differ"
+
+
+def test_no_two_rows_can_swap_a_cell_unseen(tmp_path: Path) -> None:
+    data = make_narrow(tmp_path, 500)
+    for first, second in itertools.pairwise(expected_rows(data)):
+        swapped = [(second[0], *first[1:]), (first[0], *second[1:])]
+        assert checksum(data, swapped) != checksum(data, [first, second])
 
 
 def test_a_goal_is_met_missed_or_not_measured() -> None:
