@@ -15,6 +15,8 @@ from dropload.model import Plan, TableName
 from dropload.parsers.base import Batch
 from dropload.targets.base import Target
 
+_FIRST_BYTES = 4 << 20
+"""The first transaction is no larger, so that the database soon has something to do."""
 NoteRows = Callable[[sa.Connection, int], None]
 """Writes to the journal, in the transaction of some rows, how many of the file are staged now."""
 
@@ -46,6 +48,7 @@ class StageWriter:
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
         self._pending_rows = 0
         self._pending_bytes = 0
+        self._enough_bytes = min(_FIRST_BYTES, target.commit_bytes)
         self._last_row = last_row
         self._written = 0
         self._clock = clock
@@ -73,8 +76,9 @@ class StageWriter:
             self._pending.append((records, source_rows))
             self._pending_rows += records.num_rows
             self._pending_bytes += records.nbytes
-        if self._pending_bytes >= self._target.commit_bytes:
+        if self._pending_bytes >= self._enough_bytes:
             self._flush(self._note_rows)
+            self._enough_bytes = min(2 * self._enough_bytes, self._target.commit_bytes)
 
     def finish(self, note_rows: NoteRows) -> None:
         """Write what is left; `note_rows` says in the same transaction that these are all."""

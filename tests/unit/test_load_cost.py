@@ -22,6 +22,7 @@ from dropload.model import Verdict
 from dropload.parsers.base import Batch
 from dropload.stage_writer import StageWriter
 from dropload.targets import base
+from dropload.targets.row_stream import RowStream
 from tests.conftest import Yard
 from tests.documents import ROOT
 
@@ -153,6 +154,26 @@ def test_rows_that_are_committed_by_others_are_noted_once_a_second(
     writer.finish(lambda _conn, rows: notes.append(-rows))
     assert notes == [*noted, -5]
     assert len(settled) == len(notes), "what is noted is settled before"
+
+
+def test_transactions_grow_where_a_target_likes_them_large() -> None:
+    """The first is small: a database that has nothing to do yet gets something soon"""
+    sizes = list[int]()
+    target: Any = SimpleNamespace(
+        stage_name=lambda *_: None,
+        commit_bytes=16 << 20,
+        settle_seconds=1.0,
+        stream_rows=lambda *_: RowStream(),
+        write=nullcontext,
+        write_batches=lambda _conn, _plan, _stage, batches, *_: sizes.append(len(batches)),
+    )
+    plan: Any = SimpleNamespace(table=None)
+    writer = StageWriter(target, 1, plan, 990, lambda *_: None)
+    megabyte = pa.record_batch({"a": ["x" * (1 << 20)]})
+    for number in range(1, 49):
+        writer.add(Batch(megabyte, pa.array([number], pa.int64())))
+    writer.finish(lambda *_: None)
+    assert sizes == [4, 8, 16, 16, 4]
 
 
 _LOAD_IN_A_WORKER = """

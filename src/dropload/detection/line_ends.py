@@ -12,8 +12,10 @@ def count_line_breaks(text: str, start: int = 0, end: int | None = None) -> int:
 def count_breaks(data: bytes, end: int) -> int:
     """Return the same of the bytes before `end`, in UTF-8 or another encoding that holds ASCII."""
     breaks = data.count(b"\n", 0, end)
+    if data.find(b"\r", 0, end) < 0:  # several times as fast as counting them
+        return breaks
     returns = data.count(b"\r", 0, end)
-    return breaks + returns - data.count(b"\r\n", 0, end) if returns else breaks
+    return breaks + returns - data.count(b"\r\n", 0, end)
 
 
 class LineCounter:

@@ -1,6 +1,5 @@
 """PostgreSQL: COPY into a side table, one transaction to publish."""
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from dropload.targets.native import (
     holds_whole,
     word_of,
 )
+from dropload.targets.postgresql.copying import copy_rows
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
 from dropload.targets.row_stream import Rows
 from dropload.targets.server import ServerTarget, database_password
@@ -143,6 +143,8 @@ class PostgreSQLTarget(ServerTarget):
         " FROM pg_constraint WHERE contype = 'f' AND confrelid = to_regclass(:name)"
         " AND conrelid <> confrelid AND confdeltype IN ('c', 'n', 'd') ORDER BY 1, 2"
     )
+    # Nobody waits for one that stages, and each costs a wait for the disk.
+    commit_bytes = 16 << 20
     override_numbers = "OVERRIDING SYSTEM VALUE"
 
     # --- connecting
@@ -413,21 +415,17 @@ class PostgreSQLTarget(ServerTarget):
         load_id: int,
         batch_rows: int,  # noqa: ARG002 - COPY is one stream
     ) -> None:
-        """Send all by one COPY: the server reads one batch while the next one is written as CSV."""
-        names = [*(c.name for c in plan.columns), *LINEAGE]
-        columns = ", ".join(self.quoted_column(name) for name in names)
-        statement = f"COPY {self.quoted(stage)} ({columns}) FROM STDIN (FORMAT csv)"
+        """Send all by one COPY: the server reads one batch while the next one is encoded."""
         given: int = sum(records.num_rows for records, _ in batches)
         driver = conn.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
-        with driver.cursor() as cursor:
-            with cursor.copy(statement.encode()) as copy:
-                for records, source_rows in batches:
-                    copy.write(_as_csv(plan, records, source_rows, load_id))
-            if cursor.rowcount != given:
-                raise TransientError(
-                    f"PostgreSQL took {cursor.rowcount} of {given} rows of a batch."
-                )
+        names = [*(c.name for c in plan.columns), *LINEAGE]
+        columns = ", ".join(self.quoted_column(name) for name in names)
+        place = f"{self.quoted(stage)} ({columns})"
+        # Only a side table has our types for certain.
+        taken = copy_rows(driver, place, plan, batches, load_id, has_our_types=stage != plan.table)
+        if taken != given:
+            raise TransientError(f"PostgreSQL took {taken} of {given} rows of a batch.")
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether there is a trigger, a rule or a partition."""
@@ -504,23 +502,6 @@ class PostgreSQLTarget(ServerTarget):
         conn.exec_driver_sql(
             f"ALTER TABLE {self.quoted(table)} ALTER COLUMN {name} TYPE {ddl} USING {value}"
         )
-
-
-def _as_csv(
-    plan: Plan, records: "pa.RecordBatch", source_rows: "pa.Array", load_id: int
-) -> memoryview:
-    """Return columns of text, and lineage, as CSV that Arrow has quoted, cell by cell."""
-    import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
-    import pyarrow.csv as pacsv  # noqa: PLC0415
-
-    arrays = [records.column(c.position) for c in plan.columns]
-    load_ids = pa.repeat(pa.scalar(load_id, pa.int64()), records.num_rows)
-    batch = pa.RecordBatch.from_arrays(
-        [*arrays, load_ids, source_rows], names=[f"c{n}" for n in range(len(arrays) + len(LINEAGE))]
-    )
-    out = io.BytesIO()
-    pacsv.write_csv(batch, out, pacsv.WriteOptions(include_header=False))
-    return out.getbuffer()
 
 
 def _session_options(settings: DatabaseConfig) -> list[str]:

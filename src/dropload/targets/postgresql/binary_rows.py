@@ -1,0 +1,252 @@
+"""Rows in the binary format of COPY, made of whole columns.
+
+The server has no numbers and days to make of text then, which is a third of what a COPY costs it.
+The format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"; the fields: the
+`_recv` functions of `src/backend/utils/adt/`. All numbers are big-endian.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from dropload import column_types
+from dropload.model import ColumnType, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+"""Begins a COPY: no flags, no further header."""
+TRAILER: Final = b"\xff\xff"
+"""Ends it: a row of -1 fields."""
+MAX_DIGITS: Final = 38
+"""Digits of the longest decimals that Arrow has a type for."""
+
+_NULL = -1
+"""The length of a field that is null."""
+_EPOCH_DAY = 10_957
+_EPOCH_MICROSECONDS = _EPOCH_DAY * 86_400_000_000
+"""2000-01-01, from which PostgreSQL counts, from 1970-01-01, from which Arrow does."""
+_BASE, _BASE_DIGITS = 10_000, 4
+"""A numeric is written in digits of this base."""
+_NEGATIVE = 0x4000
+_SAFE_DECIMALS = 16
+"""So many decimals, filled up to whole digits of the base, are less than an int64 holds."""
+
+_LEAST = -(2**63)
+"""Has no absolute value that an int64 holds."""
+_NO_UUID = "00000000-0000-0000-0000-000000000000"
+
+Values: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+"""One big-endian value for each row, whatever it is where the row has none."""
+
+
+def can_encode(column_type: ColumnType) -> bool:
+    """Return whether values of a type can be written so."""
+    if column_type.kind is Kind.DECIMAL:
+        return 0 <= column_type.scale <= column_type.precision <= MAX_DIGITS
+    return column_type.kind is Kind.TEXT or column_type.kind in _ENCODERS
+
+
+def encode_rows(
+    columns: Sequence["pa.Array"],
+    types: Sequence[ColumnType],
+    load_id: int,
+    source_rows: "pa.Array",
+) -> memoryview:
+    """Return rows of text columns, as these types, and of lineage, without signature and trailer.
+
+    `columns`: `pa.string()` arrays with at least one row, their nulls are nulls; `source_rows`:
+    `pa.int64()` without nulls. Raises ConversionError for a value that is none of its type.
+    """
+    count = len(source_rows)
+    fields = _Fields(count, len(columns) + 2)
+    for column, column_type in zip(columns, types, strict=True):
+        if column_type.kind is Kind.TEXT:
+            fields.add_texts(column)
+        else:
+            fields.add_values(_encode(column, column_type), column)
+    fields.add_values(np.full(count, load_id, ">i8"))
+    fields.add_values(_numbers(source_rows, "<i8").astype(">i8"))
+    return fields.joined()
+
+
+class _Fields:
+    """What the rows are joined of, one array of pieces beside the other.
+
+    Fields that have as many bytes in each row are one piece with their neighbours, lengths too.
+    """
+
+    def __init__(self, rows: int, fields: int) -> None:
+        self._rows = rows
+        self._pieces: list[pa.Array] = []
+        self._fixed: list[Values] = [np.full(rows, fields, ">i2")]
+
+    def add_texts(self, column: "pa.Array") -> None:
+        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        lengths = pc.binary_length(column)
+        if column.null_count:
+            lengths = pc.fill_null(lengths, _NULL)
+        self._fixed.append(_numbers(lengths, "<i4").astype(">i4"))
+        self._close_fixed()
+        self._pieces.append(column.cast(pa.binary()))
+
+    def add_values(self, values: Values, column: "pa.Array | None" = None) -> None:
+        """Add a field of one size; null where the column is."""
+        lengths = np.full(self._rows, values.itemsize, ">i4")
+        if column is None or column.null_count == 0:
+            self._fixed += [lengths, values]
+            return
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        self._close_fixed()
+        null = pa.scalar(np.array(_NULL, ">i4").tobytes(), pa.binary())
+        given = _as_pieces([lengths, values])
+        self._pieces.append(pc.if_else(column.is_valid(), given, null))
+
+    def joined(self) -> memoryview:
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute as pc  # noqa: PLC0415
+
+        self._close_fixed()
+        nothing = pa.scalar(b"", pa.binary())
+        rows = pc.binary_join_element_wise(
+            *self._pieces, nothing, null_handling="replace", null_replacement=""
+        )
+        _, ends, data = rows.buffers()
+        return memoryview(data)[: np.frombuffer(ends, "<i4")[len(rows)]]
+
+    def _close_fixed(self) -> None:
+        if self._fixed:
+            self._pieces.append(_as_pieces(self._fixed))
+            self._fixed = []
+
+
+def _as_pieces(fields: Sequence[Values]) -> "pa.Array":
+    """Return, for each row, the bytes of its values one behind the other."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    rows = np.empty(len(fields[0]), [(f"f{n}", field.dtype) for n, field in enumerate(fields)])
+    for n, field in enumerate(fields):
+        rows[f"f{n}"] = field
+    size = rows.itemsize
+    ends = np.arange(0, (len(rows) + 1) * size, size, dtype="<i4")
+    return pa.Array.from_buffers(
+        pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(rows)]
+    )
+
+
+def _encode(column: "pa.Array", column_type: ColumnType) -> Values:
+    import pyarrow as pa  # noqa: PLC0415
+
+    try:
+        return _ENCODERS[column_type.kind](column, column_type)
+    except (pa.ArrowInvalid, ValueError):
+        column_types.convert(column, column_type)  # which names the value
+        raise
+
+
+def _numbers(column: "pa.Array", dtype: str) -> Values:
+    """Return the numbers of an Arrow array, without a copy."""
+    start = column.offset * np.dtype(dtype).itemsize
+    return np.frombuffer(column.buffers()[1], dtype, len(column), start)
+
+
+def _encode_booleans(column: "pa.Array", _: ColumnType) -> Values:
+    return _numbers(column.cast("bool").cast("uint8"), "u1")
+
+
+def _encode_integers(column: "pa.Array", _: ColumnType) -> Values:
+    return _numbers(column.cast("int64"), "<i8").astype(">i8")
+
+
+def _encode_floats(column: "pa.Array", _: ColumnType) -> Values:
+    return _numbers(column.cast("float64"), "<f8").astype(">f8")
+
+
+def _encode_dates(column: "pa.Array", _: ColumnType) -> Values:
+    return (_numbers(column.cast("date32"), "<i4") - _EPOCH_DAY).astype(">i4")
+
+
+def _microseconds(column: "pa.Array") -> Values:
+    return _numbers(column.cast("timestamp[us]"), "<i8")
+
+
+def _encode_timestamps(column: "pa.Array", _: ColumnType) -> Values:
+    return (_microseconds(column) - _EPOCH_MICROSECONDS).astype(">i8")
+
+
+def _encode_times(column: "pa.Array", _: ColumnType) -> Values:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    # Arrow reads no times of day: they are those of its first day.
+    return _microseconds(pc.binary_join_element_wise("1970-01-01", column, " ")).astype(">i8")
+
+
+def _encode_uuids(column: "pa.Array", _: ColumnType) -> Values:
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    digits = pc.replace_substring(column.fill_null(_NO_UUID), "-", "")
+    return np.frombuffer(bytes.fromhex("".join(digits.to_pylist())), "V16", len(column))
+
+
+def _encode_decimals(column: "pa.Array", column_type: ColumnType) -> Values:
+    """Return as many digits of base 10,000 for each row as the longest one has.
+
+    The server leaves out those that are zero at either end.
+    """
+    scale = column_type.scale
+    unscaled = _unscaled(column, column_type)
+    magnitude = abs(unscaled)
+    whole, fraction = magnitude // 10**scale, magnitude % 10**scale
+    wholes = _digits_needed(len(str(whole.max())))
+    decimals = _digits_needed(scale)
+    digits = [("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
+    rows = np.empty(len(column), [*digits, ("digits", ">i2", (wholes + decimals,))])
+    rows["count"], rows["weight"], rows["scale"] = wholes + decimals, wholes - 1, scale
+    rows["sign"] = np.where(unscaled < 0, _NEGATIVE, 0)
+    _put_digits(rows["digits"][:, :wholes], whole)
+    _put_digits(rows["digits"][:, wholes:], fraction * 10 ** (decimals * _BASE_DIGITS - scale))
+    return rows
+
+
+def _unscaled(column: "pa.Array", column_type: ColumnType) -> Values:
+    """Return decimals as whole numbers: of NumPy, or, where they are too long, of Python."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    arrow_type = pa.decimal128(column_type.precision, column_type.scale)
+    typed = column.fill_null("0").cast(arrow_type)
+    words = np.frombuffer(typed.buffers()[1], "<u8")[2 * typed.offset :][: 2 * len(typed)]
+    low, high = words[0::2], words[1::2].view("<i8")
+    is_short = np.array_equal(high, low.view("<i8") >> 63) and low.view("<i8").min() > _LEAST
+    if is_short and column_type.scale <= _SAFE_DECIMALS:
+        return low.view("<i8")
+    long: Values = high.astype(object) * 2**64 + low.astype(object)
+    return long
+
+
+def _digits_needed(decimal_digits: int) -> int:
+    return -(-decimal_digits // _BASE_DIGITS)
+
+
+def _put_digits(places: Values, numbers: Values) -> None:
+    """Write numbers in base 10,000, the last digit into the last place."""
+    for place in reversed(range(places.shape[1])):
+        places[:, place] = numbers % _BASE
+        numbers = numbers // _BASE
+
+
+_ENCODERS: Mapping[Kind, Callable[["pa.Array", ColumnType], Values]] = {
+    Kind.BOOLEAN: _encode_booleans,
+    Kind.INTEGER: _encode_integers,
+    Kind.FLOAT: _encode_floats,
+    Kind.DECIMAL: _encode_decimals,
+    Kind.DATE: _encode_dates,
+    Kind.TIMESTAMP: _encode_timestamps,
+    Kind.TIME: _encode_times,
+    Kind.UUID: _encode_uuids,
+}
