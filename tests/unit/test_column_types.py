@@ -26,7 +26,7 @@ from dropload.column_types import (
     text_width,
     texts_of_columns,
 )
-from dropload.column_types.whole_columns import all_unsigned_whole
+from dropload.column_types.whole_columns import all_unsigned_decimal, all_unsigned_whole
 from dropload.model import ColumnType, Kind
 
 Texts = Sequence[str | None]
@@ -708,6 +708,39 @@ def test_unsigned_whole_numbers_are_known_by_their_bytes(
     assert all_unsigned_whole(column(values)) is expected
     among_others = column(["x", "", *values, "", "y"])
     assert all_unsigned_whole(among_others.slice(2, len(values))) is expected
+
+
+DECIMALS = st.tuples(st.integers(0), st.integers(0)).map(lambda parts: "{}.{}".format(*parts))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(DECIMALS),
+    st.one_of(
+        DECIMALS,
+        st.text("0123456789./-: ", max_size=5),
+        st.sampled_from(["0.0", "00.5", "01.5", "-1.5", "1.", ".5", "1.5.", "1./5", "1.\u0661"]),
+    ),
+    st.lists(DECIMALS),
+)
+def test_unsigned_decimals_are_known_by_their_bytes(
+    before: list[str], value: str, behind: list[str]
+) -> None:
+    values = [*before, value, *behind]
+    expected = bool(re.fullmatch(r"(?:0|[1-9][0-9]*)\.[0-9]+", value, re.ASCII))
+    texts = column(["x", "", *values, "", "y"]).slice(2, len(values))
+    assert all_unsigned_decimal(texts, pc.find_substring(texts, ".")) is expected
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.text("aé東𝄞", max_size=6), min_size=1), min_size=1, max_size=4))
+def test_the_longest_text_is_known_whatever_came_before(batches: list[list[str]]) -> None:
+    detector = ColumnTypeDetector()
+    for texts in batches:
+        detector.observe(column(texts))
+    every = [text for texts in batches for text in texts]
+    assert detector.max_length == max(map(len, every))
+    assert detector.max_units == max(len(text.encode("utf-16-le")) // 2 for text in every)
 
 
 def test_no_expression_looks_at_days_times_and_whole_numbers(

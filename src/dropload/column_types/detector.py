@@ -87,13 +87,13 @@ class ColumnTypeDetector:
         self.nulls += column.null_count
         if len(values) == 0:
             return
-        shortest, longest, units = values.lengths()
-        self.max_length = max(self.max_length, longest)
+        characters, units = values.longest(self.max_length)
+        self.max_length = max(self.max_length, characters)
         self.max_units = max(self.max_units, units)
         if self._group is None:
             self._expect(values)
         if self._family is not None:
-            self._judge(values, has_empty=shortest == 0)
+            self._judge(values)
         elif self._misfits is not None:
             self._misfits.watch(values, self._rows - self.nulls)
 
@@ -138,9 +138,9 @@ class ColumnTypeDetector:
         group = self._group or ""
         return AnyNotation(_FAMILIES[group](), group, self._hints)
 
-    def _judge(self, values: Values, *, has_empty: bool) -> None:
+    def _judge(self, values: Values) -> None:
         family = self._family
-        if family is None or (not has_empty and family.observe(values)):
+        if family is None or (not values.has_empty and family.observe(values)):
             return
         self._family = None
         index = first_misfit(partial(_accepts, self._make_family), values)

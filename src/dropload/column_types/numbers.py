@@ -40,24 +40,28 @@ class NumberFamily:
 
     def observe(self, values: Values) -> bool:
         """See `Family.observe`."""
-        if values.short is None and whole_columns.all_unsigned_whole(values.texts):
-            self._observe_whole(values, None)
-            return True
+        if values.short is None:
+            return self._observe_long(values, values.texts)
         if not values.all_match(plain.NUMBER):
             return False
-        if values.short is not None:
-            self._observe_short(values, values.short)
-        else:
-            self._observe_long(values, values.texts)
+        self._observe_short(values, values.short)
         return True
 
-    def _observe_long(self, values: Values, texts: pa.Array) -> None:
+    def _observe_long(self, values: Values, texts: pa.Array) -> bool:
+        if whole_columns.all_unsigned_whole(texts):
+            self._observe_whole(values, None)
+            return True
         points = pc.find_substring(texts, ".")
+        if not whole_columns.all_unsigned_decimal(texts, points) and not values.all_match(
+            plain.NUMBER
+        ):
+            return False
         least, most = whole_columns.bounds(points)
         if least < 0:
             self._observe_whole(values, pc.less(points, 0))
         if most >= 0:
             self._observe_decimals(values, points)
+        return True
 
     def _observe_short(self, values: Values, texts: list[str]) -> None:
         """Take in what `_observe_long` takes in."""

@@ -90,14 +90,27 @@ class Values:
             return whole_columns.count_matches(self.texts, pattern)
         return sum(map(bool, map(re.compile(pattern).fullmatch, self.short)))
 
-    def lengths(self) -> tuple[int, int, int]:
-        """Return the characters of the shortest and the longest text, and most units of UTF-16."""
+    @cached_property
+    def has_empty(self) -> bool:
+        """Whether a text is empty."""
         if self.short is None:
-            shortest, longest = whole_columns.bounds(pc.utf8_length(self.texts))
-            return shortest, longest, whole_columns.longest_units(self.texts, longest)
-        sizes = list(map(len, self.short))
-        units = max(sizes) if all(map(str.isascii, self.short)) else max(map(_units, self.short))
-        return min(sizes), max(sizes), units
+            return bool(whole_columns.bounds(pc.binary_length(self.texts))[0] == 0)
+        return "" in self.short
+
+    def longest(self, known: int) -> tuple[int, int]:
+        """Return the characters of the longest text, and most units of UTF-16.
+
+        Neither where no text is longer than `known` bytes, which has no more characters, nor units.
+        """
+        if self.short is not None:
+            units = len if all(map(str.isascii, self.short)) else _units
+            return max(map(len, self.short)), max(map(units, self.short))
+        is_longer = pc.greater(pc.binary_length(self.texts), known)
+        if not pc.any(is_longer).as_py():
+            return 0, 0
+        longer = self.texts.filter(is_longer)
+        characters = whole_columns.bounds(pc.utf8_length(longer))[1]
+        return characters, whole_columns.longest_units(longer, characters)
 
     def rewritten(self, notation: Notation) -> "Values":
         """Return the values as a database prints them; they are still shown as written."""

@@ -31,15 +31,39 @@ def all_unsigned_whole(texts: pa.Array) -> bool:
     lengths = pc.binary_length(texts)
     if bounds(lengths)[0] < 1:
         return False
+    chars, begins_with_zero = _chars_of(texts)
+    least, most = bounds(chars)
+    if least < ord("0") or most > ord("9"):
+        return False
+    return not pc.any(pc.and_(begins_with_zero, pc.greater(lengths, 1))).as_py()
+
+
+def all_unsigned_decimal(texts: pa.Array, points: pa.Array) -> bool:
+    """Return whether every text is digits, a point, digits, with no sign and no leading zero.
+
+    `points` are the positions of the first point in each, -1 without one. See
+    `all_unsigned_whole`.
+    """
+    if bounds(points)[0] < 1 or bounds(pc.subtract(pc.binary_length(texts), points))[0] < 2:
+        return False
+    chars, begins_with_zero = _chars_of(texts)
+    least, most = bounds(chars)
+    if least < ord(".") or most > ord("9"):
+        return False
+    # Each has a point, so that as many as there are texts are all of them, and no slash.
+    if pc.sum(pc.less(chars, ord("0"))).as_py() != len(texts):
+        return False
+    return not pc.any(pc.and_(begins_with_zero, pc.greater(points, 1))).as_py()
+
+
+def _chars_of(texts: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Return the bytes of texts, none of them empty, and which of these begin with a zero."""
     ends, data = (texts.buffers()[index] for index in (1, 2))
     ends = pa.Array.from_buffers(pa.int32(), len(texts) + 1, [None, ends], offset=texts.offset)
     start, stop = ends[0].as_py(), ends[-1].as_py()
     chars = pa.Array.from_buffers(pa.uint8(), stop, [None, data])
-    least, most = bounds(chars.slice(start))
-    if least < ord("0") or most > ord("9"):
-        return False
     begins_with_zero = pc.equal(chars.take(ends.slice(0, len(texts))), ord("0"))
-    return not pc.any(pc.and_(begins_with_zero, pc.greater(lengths, 1))).as_py()
+    return chars.slice(start), begins_with_zero
 
 
 def common_size_bytes(texts: pa.Array) -> int | None:
