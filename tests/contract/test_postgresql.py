@@ -62,6 +62,30 @@ def ask(site: Site, query: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in conn.exec_driver_sql(query)]
 
 
+def test_rows_of_a_new_table_are_counted_once_while_nobody_can_add_others(site: Site) -> None:
+    target = site.dock.target
+    stage = target.stage_name(site.table("orders"), 1)
+    counted: list[str] = []
+    count = target.count_rows
+
+    def note(conn: sa.Connection, table: TableName) -> int:
+        counted.append(table.name)
+        late = f"INSERT INTO {target.quoted(stage)} VALUES (3, 'late', 1, 3)"
+        with target.engine.connect() as other, other.begin():
+            other.exec_driver_sql("SET LOCAL lock_timeout = 50")
+            with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+                other.exec_driver_sql(late)
+        return count(conn, table)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(target, "count_rows", note)
+        # Staged in transactions of its own, as large files are.
+        patch.setattr("dropload.staging.SMALL_BYTES", 0)
+        outcome = site.drop("orders.csv", "id,name\n1,a\n2,b\n")
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert counted == [stage.name]
+
+
 def test_rows_of_a_new_table_are_written_once_and_its_side_table_moves_in(site: Site) -> None:
     assert copies_of(site, "id,name\n1,a\n2,\n") == []
     assert ask(site, 'SELECT * FROM "public"."orders"') == [(1, "a", 1, 1), (2, None, 1, 2)]

@@ -489,6 +489,10 @@ class Target(ABC):
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows."""
 
+    def count_staged(self, conn: sa.Connection, stage: TableName) -> int:
+        """Return the number of rows of a side table that is about to be published."""
+        return self.count_rows(conn, stage)
+
     def count_up_to(self, conn: sa.Connection, table: TableName, most: int) -> int | None:
         """Return the number of rows, None when there are more than `most`: it looks no further."""
         schema, name = self.physical_name(table)

@@ -262,8 +262,7 @@ class ServerTarget(Target):
     ) -> Published:
         """Copy the staged rows into the table, which is created when it is not there."""
         if plan.creates_table:
-            self._make_table(conn, plan, stage)
-            after = self.count_rows(conn, plan.table)
+            after = self._make_table(conn, plan, stage, staged)
             return Published(0, after, staged, after, None)
         if plan.load_type is LoadType.APPEND:
             return self.add_rows(conn, plan, staged, lambda: self._copy_into(conn, plan, stage))
@@ -274,11 +273,19 @@ class ServerTarget(Target):
         after = self.count_rows(conn, plan.table)
         return Published(before, after, staged, after, backup)
 
-    def _make_table(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+    def _make_table(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        stage: TableName,
+        staged: int,  # noqa: ARG002 - of which the table may hold others
+    ) -> int:
+        """Make the table of its side table; return how many rows it holds."""
         definition = self._definition(plan.table_columns)
         conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
         self._copy_rows(conn, plan, stage)
         self.drop_table(conn, stage)
+        return self.count_rows(conn, plan.table)
 
     def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> int:
         self._change_columns(conn, plan)

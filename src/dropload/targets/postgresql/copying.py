@@ -47,6 +47,8 @@ def _as_binary(plan: Plan, batches: Rows, load_id: int) -> Iterator[bytes | memo
     types = [column.type for column in plan.columns]
     yield binary_rows.SIGNATURE
     for records, source_rows in batches:
+        if not records.num_rows:
+            continue
         columns = [records.column(column.position) for column in plan.columns]
         yield binary_rows.encode_rows(columns, types, load_id, source_rows)
     yield binary_rows.TRAILER

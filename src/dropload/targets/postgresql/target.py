@@ -336,17 +336,22 @@ class PostgreSQLTarget(ServerTarget):
         stays = plan.creates_table and self._is_like_its_table(conn, plan, stage)
         return "CREATE TABLE" if stays else "CREATE UNLOGGED TABLE"
 
-    def _make_table(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
+    def count_staged(self, conn: sa.Connection, stage: TableName) -> int:
+        """Count rows to which no other session can add: they need not be counted once more."""
+        conn.exec_driver_sql(self.lock_statement(stage))
+        return self.count_rows(conn, stage)
+
+    def _make_table(self, conn: sa.Connection, plan: Plan, stage: TableName, staged: int) -> int:
         """Move the side table to where the table is to be, if nobody could tell it from a new one.
 
         It is read and written no second time.
         """
         is_kept = conn.execute(_IS_KEPT, {"stage": self.quoted(stage)}).scalar_one()
         if not is_kept or not self._is_like_its_table(conn, plan, stage):
-            super()._make_table(conn, plan, stage)
-            return
+            return super()._make_table(conn, plan, stage, staged)
         self._move_stage(conn, plan, stage)
         self._rename_constraints(conn, plan, stage)
+        return staged
 
     def _move_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         schema, name = self.physical_name(plan.table)
