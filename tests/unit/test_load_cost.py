@@ -18,7 +18,7 @@ from dropload import in_order, staging
 from dropload.error_codes import code_of
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
-from dropload.model import Verdict
+from dropload.model import TableName, Verdict
 from dropload.parsers.base import Batch
 from dropload.stage_writer import StageWriter
 from dropload.targets import base
@@ -54,6 +54,48 @@ def statements_of(yard: Yard) -> Iterator[list[str]]:
 
 def _counts(said: list[str]) -> list[str]:
     return [text for text in said if "count(*)" in text.lower() and '"dbo.t"' in text]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "(id INTEGER)",
+        "(id INTEGER PRIMARY KEY) WITHOUT ROWID",
+        "(id INTEGER, _rowid_ TEXT DEFAULT 'x')",
+        "(id INTEGER, _rowid_ INTEGER DEFAULT 0)",
+    ],
+)
+def test_rows_are_counted_up_to_a_limit_whatever_the_table(yard: Yard, made: str) -> None:
+    target, table = yard.dock.target, TableName("dbo", "t")
+    yard.execute(f'CREATE TABLE "dbo.t" {made}')
+    found = []
+    for number in range(5):
+        with target.read() as conn:
+            found.append(target.count_up_to(conn, table, 3))
+        yard.execute(f'INSERT INTO "dbo.t" (id) VALUES ({number})')
+    assert found == [0, 1, 2, 3, None]
+    yard.execute('DELETE FROM "dbo.t" WHERE id < 3')
+    with target.read() as conn:
+        assert target.count_up_to(conn, table, 3) == 2, "though a row id is larger than that"
+
+
+def test_a_table_with_few_row_ids_is_counted_by_the_page(yard: Yard) -> None:
+    yard.execute('CREATE TABLE "dbo.t" (id INTEGER)')
+    steps: dict[int, int] = {}
+    for most in (1000, 10):
+        yard.execute('DELETE FROM "dbo.t"')
+        yard.execute(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000)"
+            ' INSERT INTO "dbo.t" SELECT n FROM n'
+        )
+        with yard.dock.target.read() as conn:
+            driver: Any = conn.connection.driver_connection
+            ticks: list[int] = []
+            driver.set_progress_handler(lambda ticks=ticks: ticks.append(1), 1)
+            yard.dock.target.count_up_to(conn, TableName("dbo", "t"), most)
+            driver.set_progress_handler(None, 0)
+            steps[most] = len(ticks)
+    assert max(steps.values()) < 500, f"steps of SQLite's machine for 1000 rows: {steps}"
 
 
 def test_appending_counts_the_rows_of_the_table_once(yard: Yard) -> None:

@@ -1,6 +1,7 @@
 """Tell what a single cell looks like: a number, a date, a name, prose."""
 
 import re
+from collections import Counter
 from enum import IntEnum
 from functools import lru_cache
 
@@ -134,12 +135,10 @@ def classify_cell(cell: str) -> CellKind:
 
 def classify_column(cells: list[str]) -> tuple[CellKind, float]:
     """Return the most frequent kind of the cells that are not blank, and its share among them."""
-    counts: dict[CellKind, int] = {}
-    for cell in cells:
-        kind = classify_cell(cell)
-        if kind not in BLANK:
-            counts[kind] = counts.get(kind, 0) + 1
+    counts = Counter(map(classify_cell, cells))
+    for blank in BLANK:
+        counts.pop(blank, None)
     if not counts:
         return CellKind.EMPTY, 1.0
-    kind = max(counts, key=lambda item: counts[item])
-    return kind, counts[kind] / sum(counts.values())
+    [(kind, count)] = counts.most_common(1)
+    return kind, count / counts.total()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import exp, sqrt
 
 from dropload.detection.cells import TYPED, TYPED_SHARE, CellKind, classify_cell, classify_column
@@ -31,6 +32,9 @@ _NAME_STYLE = re.compile(
 )
 _WORDS = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-Z])|_")
+_DIGITS = re.compile(r"[0-9]+")
+_CAPITALS = re.compile(r"[^\W\d_a-zß-öø-ÿ]+")
+_SMALL_LETTERS = re.compile(r"[^\W\dA-ZÀ-ÖØ-Þ_]+")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d\b|\d{1,2}[./]\d{1,2}[./]\d{2,4}\b|\d\d:\d\d\b")
 
 
@@ -154,7 +158,7 @@ def _score_fullness(names: list[str], columns: list[list[str]]) -> float:
 
 def _count_filled(cells: list[str]) -> int:
     """Return how many of the cells are not blank."""
-    return sum(bool(cell.strip()) for cell in cells)
+    return sum(map(bool, map(str.strip, cells)))
 
 
 # --- columns of numbers, dates, addresses -----------------------------------------------------
@@ -250,9 +254,9 @@ def _score_shape(value: str, values: list[str]) -> float:
 
 def _shape(value: str) -> str:
     """Return the value with runs of capitals, small letters and digits as A, a and 9."""
-    shape = re.sub(r"[0-9]+", "9", value[:80])
-    shape = re.sub(r"[^\W\d_a-zß-öø-ÿ]+", "A", shape)
-    return re.sub(r"[^\W\dA-ZÀ-ÖØ-Þ_]+", "a", shape)
+    shape = _DIGITS.sub("9", value[:80])
+    shape = _CAPITALS.sub("A", shape)
+    return _SMALL_LETTERS.sub("a", shape)
 
 
 def _score_traits(value: str, values: list[str]) -> float:
@@ -268,6 +272,8 @@ def _score_traits(value: str, values: list[str]) -> float:
 
 
 def _has_digit(value: str) -> bool:
+    if value.isascii():
+        return _DIGITS.search(value) is not None
     return any(char.isdigit() for char in value)
 
 
@@ -299,6 +305,7 @@ _TRAITS = (
 )
 
 
+@lru_cache(maxsize=1024)
 def _score_name(value: str) -> float:
     """Return the points for looking like a column name whatever stands below."""
     name = value.strip()

@@ -136,7 +136,7 @@ def _usual_filled(rows: Sequence[Sequence[str]], width: int) -> float:
 
 def count_filled(row: Sequence[str]) -> int:
     """Return the number of cells that are not empty."""
-    return sum(bool(cell.strip()) for cell in row)
+    return sum(map(bool, map(str.strip, row)))
 
 
 def _is_full(row: Sequence[str], width: int, usual: float) -> bool:

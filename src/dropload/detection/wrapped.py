@@ -199,11 +199,13 @@ def _underlines(rule: list[str], header: list[str]) -> bool:
 
 def _find_crossing(rule: str) -> str:
     """Return the character that parts the dashes of a rule, or the empty string."""
+    if "--" not in rule:
+        return ""
     others = set(rule.strip(" ")) - {"-"}
     crossing = next((mark for mark in ("+", *FIRST_CLASS, " ") if mark in others), "")
     cells = [cell.strip(" ") for cell in rule.strip(" ").split(crossing)] if crossing else []
     drawn = [cell for cell in cells if cell or crossing != " "]
-    is_drawn = "--" in rule and all(cell and set(cell) == {"-"} for cell in drawn)
+    is_drawn = all(cell and set(cell) == {"-"} for cell in drawn)
     return crossing if is_drawn else ""
 
 
