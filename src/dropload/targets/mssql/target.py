@@ -111,7 +111,8 @@ class SQLServerTarget(ServerTarget):
             "@LockOwner = 'Transaction', @LockTimeout = ?; SELECT @got"
         )
         wait = round(self.database.busy_timeout_seconds * 1000)
-        return int(conn.exec_driver_sql(query, (resource[:255], wait)).scalar_one())
+        # A server may say something of a lock that it has waited for, which is a result, too.
+        return int(_run_to_end(conn, query, resource[:255], wait)[0][0])
 
     def _check_same_transaction(self, conn: sa.Connection, mark: str) -> None:
         """Refuse to commit when a transaction was rolled back unseen and another began.
@@ -326,19 +327,8 @@ class SQLServerTarget(ServerTarget):
         A trigger's own row counts and results would reach the driver first, and an error after
         them be missed; NOCOUNT ends with the inner batch.
         """
-        driver = conn.connection.driver_connection
-        assert isinstance(driver, pyodbc.Connection)  # noqa: S101 - the URL names this driver
-        cursor = driver.cursor()
-        try:
-            own = f"SET NOCOUNT ON; {statement}; SET @rows = ROWCOUNT_BIG();"
-            cursor.execute(_COUNT_CHANGED, own)
-            found: Sequence[Any] = []
-            while True:
-                found = cursor.fetchall() if cursor.description else found
-                if not cursor.nextset():
-                    break
-        finally:
-            cursor.close()
+        own = f"SET NOCOUNT ON; {statement}; SET @rows = ROWCOUNT_BIG();"
+        found = _run_to_end(conn, _COUNT_CHANGED, own)
         if not found or found[0][0] is None:
             raise TargetError(
                 "SQL Server did not say how many rows a statement has changed.",
@@ -460,3 +450,19 @@ def _arrange(
     load_ids = pa.array([load_id] * records.num_rows, pa.int64())
     arrays = [*(records.column(c.position) for c in plan.columns), load_ids, source_rows]
     return pa.RecordBatch.from_arrays(arrays, names=[f"c{n}" for n in range(len(arrays))])
+
+
+def _run_to_end(conn: sa.Connection, statement: str, *values: object) -> Sequence[Any]:
+    """Return the rows of the last result that has any; errors behind it are raised, too."""
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, pyodbc.Connection)  # noqa: S101 - the URL names this driver
+    cursor = driver.cursor()
+    found: Sequence[Any] = []
+    try:
+        cursor.execute(statement, *values)
+        while True:
+            found = cursor.fetchall() if cursor.description else found
+            if not cursor.nextset():
+                return found
+    finally:
+        cursor.close()
