@@ -72,14 +72,14 @@ def _publish(
     """Make the rows the table's, from its side table or from memory, while others are kept out."""
     stage = target.stage_name(plan.table, load.load_id)
     # Many rows take a moment, in which nobody need wait for the table.
-    staged = target.count_staged(conn, stage) if rows is None else 0
+    staged = target.count_staged(conn, plan, stage) if rows is None else 0
     lock_as_planned(target, conn, plan)
     if rows is not None:
         published = rows.append(conn)
         if published is not None:
             return published
         rows.stage(conn)
-        staged = target.count_staged(conn, stage)
+        staged = target.count_staged(conn, plan, stage)
     return target.publish(conn, plan, stage, load.load_id, staged=staged, keep_backup=keep_backup)
 
 

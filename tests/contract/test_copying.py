@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dropload.column_types import ConversionError
 from dropload.model import ColumnType, Kind, Plan, TableName, Verdict
-from dropload.targets.postgresql import binary_rows
+from dropload.targets.postgresql import binary_rows, copying
 from tests.conftest import drop_database, make_database
 from tests.contract.test_loading import Site
 from tests.contract.test_owned_tables import opened_site
@@ -54,13 +54,15 @@ WHOLE = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1])
 def decimals(precision: int, scale: int) -> st.SearchStrategy[str]:
     most = 10**precision - 1
     unscaled = st.integers(-most, most) | st.integers(-9, 9) | st.sampled_from([most, -most, 0])
+    zeros = st.sampled_from([0, 0, 0, 1, 3, 30, 39, 47, 80])
 
-    def write(number: int) -> str:
+    def write(number: int, more: int, *, is_short: bool) -> str:
         digits = str(abs(number)).rjust(scale + 1, "0")
         whole, behind = digits[: len(digits) - scale], digits[len(digits) - scale :]
-        return f"{'-' * (number < 0)}{whole}{'.' * (scale > 0)}{behind}"
+        behind = behind.rstrip("0") if is_short else behind + "0" * more
+        return f"{'-' * (number < 0)}{whole}{'.' * bool(behind)}{behind}"
 
-    return unscaled.map(write)
+    return st.builds(write, unscaled, zeros, is_short=st.booleans())
 
 
 def decimal_column(precision: int, scale: int) -> "Column":
@@ -103,7 +105,7 @@ def tables(draw: st.DrawFn) -> tuple[list[Column], list[list[str | None]], int]:
 
 
 @settings(
-    max_examples=150,
+    max_examples=200,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -117,29 +119,27 @@ def test_both_formats_give_the_same_rows(
     ddl = ", ".join(
         [*(f"c{n} {ddl}" for n, (_, ddl, _) in enumerate(columns)), "l bigint, r bigint"]
     )
-    for name in ("by_text", "by_bytes"):
-        connection.execute(f"CREATE TEMPORARY TABLE {name} ({ddl})")
     out = io.BytesIO()
     lineage = pa.repeat(pa.scalar(7, pa.int64()), len(numbers))
     names = [f"c{n}" for n in range(len(arrays) + 2)]
     batch = pa.RecordBatch.from_arrays([*arrays, lineage, numbers], names)
     pacsv.write_csv(batch, out, pacsv.WriteOptions(include_header=False))
-    send(connection, "COPY by_text FROM STDIN (FORMAT csv)", out.getvalue())
     types = [column_type for column_type, _, _ in columns]
     encoded = bytes(binary_rows.encode_rows(arrays, types, 7, numbers))
+    with connection.transaction(force_rollback=True):
+        by_text = taken(connection, ddl, "csv", out.getvalue())
     encoded = binary_rows.SIGNATURE + encoded + binary_rows.TRAILER
-    send(connection, "COPY by_bytes FROM STDIN (FORMAT binary)", encoded)
-    try:
-        found = [
-            connection.execute(
-                f"SELECT t::text, pg_column_size(t.*) FROM {name} t ORDER BY r"
-            ).fetchall()
-            for name in ("by_text", "by_bytes")
-        ]
-        assert found[0] == found[1]
-        assert len(found[1]) == len(numbers)
-    finally:
-        connection.rollback()
+    with connection.transaction(force_rollback=True):
+        assert taken(connection, ddl, "binary", encoded) == by_text
+    assert len(by_text) == len(numbers)
+
+
+def taken(connection: psycopg.Connection, ddl: str, form: str, data: bytes) -> list[Any]:
+    """Return rows that a COPY has brought, as text, and the bytes that each takes."""
+    connection.execute(f"CREATE TEMPORARY TABLE taken ({ddl})")
+    send(connection, f"COPY taken FROM STDIN (FORMAT {form})", data)
+    query = "SELECT t::text, pg_column_size(t.*) FROM taken t ORDER BY r"
+    return connection.execute(query).fetchall()
 
 
 def send(connection: psycopg.Connection, statement: str, data: bytes) -> None:
@@ -177,7 +177,8 @@ def test_the_bytes_are_those_that_the_server_itself_writes(connection: psycopg.C
         (ColumnType(Kind.DATE), "2024-02-29", "2023-02-29"),
         (ColumnType(Kind.TIMESTAMP, precision=6), "2024-02-29 10:00:00", "2024-02-29 25:00:00"),
         (ColumnType(Kind.TIME, precision=6), "10:00:00", "24:00:00"),
-        (ColumnType(Kind.UUID), str(UUID(int=1)), "0000"),
+        (ColumnType(Kind.UUID), str(UUID(int=1)).upper(), "0000"),
+        (ColumnType(Kind.DECIMAL, precision=38, scale=2), "1.50", "1." + "0" * 45 + "1"),
         (ColumnType(Kind.BOOLEAN), "true", "maybe"),
     ],
 )
@@ -224,6 +225,26 @@ def test_the_server_is_left_nothing_to_parse_where_a_type_has_a_binary_form(site
     plan = make_plan(columns={"id": ColumnType(Kind.INTEGER), "price": long})
     assert written_by(site, plan, rows) == ["csv"], "Arrow has no type for so many digits"
     assert staged(site, plan) == expected
+
+
+def test_without_numpy_rows_go_as_text(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "_HAS_NUMPY", False)
+    plan = make_plan(rows=1)
+    rows = [(records(["1"], ["a"]), pa.array([1], pa.int64()))]
+    assert written_by(site, plan, rows) == ["csv"]
+    assert staged(site, plan) == [(1, "a", 1, 1)]
+
+
+def test_numbers_with_more_zeros_than_a_decimal_has_digits_are_loaded(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.staging.SMALL_BYTES", 0)
+    site.execute("CREATE TABLE orders (id bigint, price numeric(38,10))")
+    text = f"id,price\n1,1.5\n2,123.45{'0' * 47}\n3,-0.5{'0' * 30}\n"
+    outcome = site.drop("orders.csv", text)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    prices = [price for (price,) in ask(site, "SELECT price FROM orders ORDER BY id")]
+    assert prices == [Decimal("1.5"), Decimal("123.45"), Decimal("-0.5")]
 
 
 def test_a_table_whose_types_are_its_owners_gets_text(site: Site) -> None:

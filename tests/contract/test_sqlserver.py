@@ -498,7 +498,12 @@ def test_the_statements_of_a_load_are_those_that_were_reviewed(
         recorder.exec_driver_sql(f"SET NOCOUNT ON; {statement}")
         return 1
 
+    def note_lock(_conn: object, statement: str, *_values: object) -> list[tuple[int]]:
+        recorder.exec_driver_sql(statement)
+        return [(0,)]
+
     monkeypatch.setattr(server, "change_rows", note_change)
+    monkeypatch.setattr("dropload.targets.mssql.target._run_to_end", note_lock)
     plan = make_plan(load_type, rows=rows)
     recorder.has_tables = not kind.startswith("new")
     info = server.reflect(recorder, plan.table)

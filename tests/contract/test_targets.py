@@ -100,7 +100,7 @@ def publish(
     target: Target, conn: sa.Connection, plan: Plan, name: TableName, load_id: int
 ) -> Published:
     """Publish into the table as it is now, as a load does whose plan was made of that."""
-    staged = target.count_staged(conn, name)
+    staged = target.count_staged(conn, plan, name)
     target.lock_table(conn, plan.table)
     info = target.reflect(conn, plan.table)
     plan = replace(plan, table_before=info.columns if info else None)

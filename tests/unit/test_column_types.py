@@ -710,6 +710,29 @@ def test_unsigned_whole_numbers_are_known_by_their_bytes(
     assert all_unsigned_whole(among_others.slice(2, len(values))) is expected
 
 
+@settings(deadline=None, max_examples=500)
+@given(
+    st.integers(1, 38).flatmap(lambda p: st.tuples(st.just(p), st.integers(0, p))),
+    st.integers(0, 10**40) | st.integers(0, 200),
+    st.integers(0, 39),
+    st.sampled_from([0, 0, 1, 7, 30, 37, 38, 39, 45, 78]),
+    st.sampled_from(["", "-"]),
+)
+def test_decimals_are_exact_or_refused_however_many_zeros_they_have(
+    size: tuple[int, int], unscaled: int, decimals: int, zeros: int, sign: str
+) -> None:
+    digits = str(unscaled).rjust(decimals + 1, "0")
+    whole, behind = digits[: len(digits) - decimals], digits[len(digits) - decimals :]
+    behind += "0" * zeros
+    value = f"{sign * (unscaled > 0)}{whole}{'.' * bool(behind)}{behind}"
+    type_ = ColumnType(Kind.DECIMAL, precision=size[0], scale=size[1])
+    if explain_misfit(value, type_):
+        with pytest.raises(ConversionError):
+            convert(column([value, "0"]), type_)
+    else:
+        assert convert(column([value, "0"]), type_)[0].as_py() == Decimal(value)
+
+
 DECIMALS = st.tuples(st.integers(0), st.integers(0)).map(lambda parts: "{}.{}".format(*parts))
 
 

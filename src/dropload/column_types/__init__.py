@@ -17,7 +17,12 @@ from dropload.column_types.ordering import (
 )
 
 if TYPE_CHECKING:
-    from dropload.column_types.conversion import ConversionError, canonical_text, convert
+    from dropload.column_types.conversion import (
+        ConversionError,
+        canonical_text,
+        cast_decimals,
+        convert,
+    )
     from dropload.column_types.detector import ColumnTypeDetector, gather_marks
     from dropload.column_types.family import Decision
     from dropload.column_types.notations import (
@@ -46,6 +51,7 @@ _WITH_ARROW = {
     "Hints": "notations",
     "MOST_SHORT": "values",
     "canonical_text": "conversion",
+    "cast_decimals": "conversion",
     "convert": "conversion",
     "gather_marks": "detector",
     "has_decimal_comma": "notations",
@@ -65,6 +71,7 @@ __all__ = [
     "Decision",
     "Hints",
     "canonical_text",
+    "cast_decimals",
     "common_type",
     "convert",
     "explain_misfit",

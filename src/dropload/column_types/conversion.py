@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from dropload.column_types import plain, whole_columns
 from dropload.model import ColumnType, Kind
 
-_MOST_DECIMALS = 38
+_MOST_DIGITS = 38
+"""Of a decimal, for Arrow."""
 _CHECKED_TEXT = (Kind.TIME, Kind.UUID, Kind.TIMESTAMP_OFFSET)
 
 
@@ -77,10 +78,10 @@ def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
         return None
     if type_.kind is Kind.BOOLEAN:
         return pc.if_else(column.is_valid(), pc.is_in(column, pa.array(["true", "1"])), None)
-    if type_.kind is Kind.DECIMAL and _has_excess_decimals(column):
-        return None
     try:
-        converted = column.cast(_arrow_type(type_))
+        if type_.kind is Kind.DECIMAL:
+            return cast_decimals(column, type_)
+        converted = column.cast(_ARROW_TYPES[type_.kind])
     except pa.ArrowInvalid:
         return None
     if not _is_undamaged(column, converted, type_):
@@ -88,22 +89,36 @@ def _try_convert(column: pa.Array, type_: ColumnType) -> pa.Array | None:
     return column if type_.kind in _CHECKED_TEXT else converted
 
 
-def _has_excess_decimals(column: pa.Array) -> bool:
-    """Return whether a value has digits that Arrow would cut off without a word.
+def cast_decimals(column: pa.Array, type_: ColumnType) -> pa.Array:
+    """Return numbers, a `pa.string()` column, as decimals; zeros beyond the scale change nothing.
 
-    Beyond 38 decimals its cast from text drops what follows; up to there it refuses
-    (measured with PyArrow 26).
+    Raises ArrowInvalid for one that does not fit. Arrow's own cast refuses, or takes for another
+    number, what has more than 38 digits, filled up to the scale (measured with PyArrow 26).
     """
+    longest = whole_columns.bounds(pc.binary_length(column))[1] or 0
+    if longest + type_.scale > _MOST_DIGITS:
+        column = _without_excess_zeros(column, type_.scale)
+        _refuse_excess_digits(column, type_)
+    return column.cast(pa.decimal128(type_.precision, type_.scale))
+
+
+def _without_excess_zeros(column: pa.Array, scale: int) -> pa.Array:
     points = pc.find_substring(column, ".")
-    long = pc.and_(
-        pc.greater_equal(points, 0),
-        pc.greater(pc.subtract(pc.binary_length(column), points), _MOST_DECIMALS + 1),
-    )
-    if not pc.any(long).as_py():
-        return False
-    tails = pc.utf8_rtrim(column.filter(long), "0")
-    rest = pc.subtract(pc.binary_length(tails), pc.find_substring(tails, "."))
-    return bool(pc.any(pc.greater(rest, _MOST_DECIMALS + 1)).as_py())
+    decimals = pc.subtract(pc.subtract(pc.binary_length(column), points), 1)
+    is_long = pc.and_(pc.greater_equal(points, 0), pc.greater(decimals, scale))
+    stripped = pc.utf8_rtrim(pc.utf8_rtrim(pc.if_else(is_long, column, None), "0"), ".")
+    return pc.if_else(is_long, stripped, column)
+
+
+def _refuse_excess_digits(column: pa.Array, type_: ColumnType) -> None:
+    digits = pc.utf8_ltrim(column, "-0")
+    points, lengths = pc.find_substring(digits, "."), pc.binary_length(digits)
+    is_whole = pc.less(points, 0)
+    before = pc.if_else(is_whole, lengths, points)
+    behind = pc.if_else(is_whole, 0, pc.subtract(pc.subtract(lengths, points), 1))
+    most_before, most_behind = (whole_columns.bounds(part)[1] or 0 for part in (before, behind))
+    if most_before > type_.precision - type_.scale or most_behind > type_.scale:
+        raise pa.ArrowInvalid(f"a number has more digits than {type_}")
 
 
 def _is_undamaged(column: pa.Array, converted: pa.Array, type_: ColumnType) -> bool:
@@ -151,12 +166,6 @@ def _time_pattern(type_: ColumnType) -> str:
     # Zeros behind the last digit that the column keeps change nothing.
     zeros = f"0{{0,{6 - digits}}}"
     return plain.CLOCK + (rf"(?:\.[0-9]{{1,{digits}}}{zeros})?" if digits else r"(?:\.0{1,6})?")
-
-
-def _arrow_type(type_: ColumnType) -> pa.DataType:
-    if type_.kind is Kind.DECIMAL:
-        return pa.decimal128(type_.precision, type_.scale)
-    return _ARROW_TYPES[type_.kind]
 
 
 _WRITERS: dict[Kind, Callable[[Any, ColumnType], str]] = {

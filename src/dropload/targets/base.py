@@ -489,8 +489,16 @@ class Target(ABC):
     def count_rows(self, conn: sa.Connection, table: TableName) -> int:
         """Return the number of rows."""
 
-    def count_staged(self, conn: sa.Connection, stage: TableName) -> int:
-        """Return the number of rows of a side table that is about to be published."""
+    def count_staged(
+        self,
+        conn: sa.Connection,
+        plan: Plan,  # noqa: ARG002 - where it decides what is locked
+        stage: TableName,
+    ) -> int:
+        """Return the number of rows of a side table that is about to be published.
+
+        One that is going to be the table may be locked first: it is not counted once more then.
+        """
         return self.count_rows(conn, stage)
 
     def count_up_to(self, conn: sa.Connection, table: TableName, most: int) -> int | None:

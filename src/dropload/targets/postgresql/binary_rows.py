@@ -5,7 +5,7 @@ The format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Forma
 `_recv` functions of `src/backend/utils/adt/`. All numbers are big-endian.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -31,12 +31,10 @@ _EPOCH_MICROSECONDS = _EPOCH_DAY * 86_400_000_000
 _BASE, _BASE_DIGITS = 10_000, 4
 """A numeric is written in digits of this base."""
 _NEGATIVE = 0x4000
-_SAFE_DECIMALS = 16
-"""So many decimals, filled up to whole digits of the base, are less than an int64 holds."""
+_UNSIGNED_END = 2**64
+_LIMB = 2**32 - 1
 
-_LEAST = -(2**63)
-"""Has no absolute value that an int64 holds."""
-_NO_UUID = "00000000-0000-0000-0000-000000000000"
+_NO_UUID = "0" * 32
 
 Values: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 """One big-endian value for each row, whatever it is where the row has none."""
@@ -58,7 +56,8 @@ def encode_rows(
     """Return rows of text columns, as these types, and of lineage, without signature and trailer.
 
     `columns`: `pa.string()` arrays with at least one row, their nulls are nulls; `source_rows`:
-    `pa.int64()` without nulls. Raises ConversionError for a value that is none of its type.
+    `pa.int64()` without nulls. The values are those that the types have been found to hold;
+    raises ConversionError for most others, not for all.
     """
     count = len(source_rows)
     fields = _Fields(count, len(columns) + 2)
@@ -68,7 +67,7 @@ def encode_rows(
         else:
             fields.add_values(_encode(column, column_type), column)
     fields.add_values(np.full(count, load_id, ">i8"))
-    fields.add_values(_numbers(source_rows, "<i8").astype(">i8"))
+    fields.add_values(_numbers(source_rows, "=i8").astype(">i8"))
     return fields.joined()
 
 
@@ -90,7 +89,7 @@ class _Fields:
         lengths = pc.binary_length(column)
         if column.null_count:
             lengths = pc.fill_null(lengths, _NULL)
-        self._fixed.append(_numbers(lengths, "<i4").astype(">i4"))
+        self._fixed.append(_numbers(lengths, "=i4").astype(">i4"))
         self._close_fixed()
         self._pieces.append(column.cast(pa.binary()))
 
@@ -118,7 +117,7 @@ class _Fields:
             *self._pieces, nothing, null_handling="replace", null_replacement=""
         )
         _, ends, data = rows.buffers()
-        return memoryview(data)[: np.frombuffer(ends, "<i4")[len(rows)]]
+        return memoryview(data)[: np.frombuffer(ends, "=i4")[len(rows)]]
 
     def _close_fixed(self) -> None:
         if self._fixed:
@@ -134,7 +133,7 @@ def _as_pieces(fields: Sequence[Values]) -> "pa.Array":
     for n, field in enumerate(fields):
         rows[f"f{n}"] = field
     size = rows.itemsize
-    ends = np.arange(0, (len(rows) + 1) * size, size, dtype="<i4")
+    ends = np.arange(0, (len(rows) + 1) * size, size, dtype="=i4")
     return pa.Array.from_buffers(
         pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(rows)]
     )
@@ -145,8 +144,10 @@ def _encode(column: "pa.Array", column_type: ColumnType) -> Values:
 
     try:
         return _ENCODERS[column_type.kind](column, column_type)
-    except (pa.ArrowInvalid, ValueError):
-        column_types.convert(column, column_type)  # which names the value
+    except (pa.ArrowInvalid, ValueError) as exc:
+        for position, text in enumerate(column.to_pylist()):
+            if text is not None and column_types.explain_misfit(text, column_type):
+                raise column_types.ConversionError(position, text, column_type) from exc
         raise
 
 
@@ -161,19 +162,19 @@ def _encode_booleans(column: "pa.Array", _: ColumnType) -> Values:
 
 
 def _encode_integers(column: "pa.Array", _: ColumnType) -> Values:
-    return _numbers(column.cast("int64"), "<i8").astype(">i8")
+    return _numbers(column.cast("int64"), "=i8").astype(">i8")
 
 
 def _encode_floats(column: "pa.Array", _: ColumnType) -> Values:
-    return _numbers(column.cast("float64"), "<f8").astype(">f8")
+    return _numbers(column.cast("float64"), "=f8").astype(">f8")
 
 
 def _encode_dates(column: "pa.Array", _: ColumnType) -> Values:
-    return (_numbers(column.cast("date32"), "<i4") - _EPOCH_DAY).astype(">i4")
+    return (_numbers(column.cast("date32"), "=i4") - _EPOCH_DAY).astype(">i4")
 
 
 def _microseconds(column: "pa.Array") -> Values:
-    return _numbers(column.cast("timestamp[us]"), "<i8")
+    return _numbers(column.cast("timestamp[us]"), "=i8")
 
 
 def _encode_timestamps(column: "pa.Array", _: ColumnType) -> Values:
@@ -190,8 +191,11 @@ def _encode_times(column: "pa.Array", _: ColumnType) -> Values:
 def _encode_uuids(column: "pa.Array", _: ColumnType) -> Values:
     import pyarrow.compute as pc  # noqa: PLC0415
 
-    digits = pc.replace_substring(column.fill_null(_NO_UUID), "-", "")
-    return np.frombuffer(bytes.fromhex("".join(digits.to_pylist())), "V16", len(column))
+    digits = pc.replace_substring(column.fill_null(_NO_UUID), "-", "").to_pylist()
+    # Read as one text, in which two of the wrong length could make up for each other.
+    if any(len(each) != len(_NO_UUID) for each in digits):
+        raise ValueError("a UUID has 32 digits")
+    return np.frombuffer(bytes.fromhex("".join(digits)), "V16")
 
 
 def _encode_decimals(column: "pa.Array", column_type: ColumnType) -> Values:
@@ -199,45 +203,68 @@ def _encode_decimals(column: "pa.Array", column_type: ColumnType) -> Values:
 
     The server leaves out those that are zero at either end.
     """
-    scale = column_type.scale
-    unscaled = _unscaled(column, column_type)
-    magnitude = abs(unscaled)
-    whole, fraction = magnitude // 10**scale, magnitude % 10**scale
-    wholes = _digits_needed(len(str(whole.max())))
-    decimals = _digits_needed(scale)
-    digits = [("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
-    rows = np.empty(len(column), [*digits, ("digits", ">i2", (wholes + decimals,))])
-    rows["count"], rows["weight"], rows["scale"] = wholes + decimals, wholes - 1, scale
-    rows["sign"] = np.where(unscaled < 0, _NEGATIVE, 0)
-    _put_digits(rows["digits"][:, :wholes], whole)
-    _put_digits(rows["digits"][:, wholes:], fraction * 10 ** (decimals * _BASE_DIGITS - scale))
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    typed = column_types.cast_decimals(column.fill_null("0"), column_type)
+    _, high = _words_of(typed)
+    digits, decimals = _digits_of(pc.abs(typed), column_type)
+    count = len(digits)
+    head = [("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
+    rows = np.empty(len(column), [*head, ("digits", ">i2", (count,))])
+    rows["count"], rows["weight"] = count, count - decimals - 1
+    rows["scale"] = column_type.scale
+    rows["sign"] = np.where(high.view("=i8") < 0, _NEGATIVE, 0)
+    for place, digit in enumerate(reversed(digits)):
+        rows["digits"][:, place] = digit
     return rows
 
 
-def _unscaled(column: "pa.Array", column_type: ColumnType) -> Values:
-    """Return decimals as whole numbers: of NumPy, or, where they are too long, of Python."""
-    import pyarrow as pa  # noqa: PLC0415
+def _words_of(decimals: "pa.Array") -> tuple[Values, Values]:
+    """Return the low and the high 64 bits of each."""
+    words = np.frombuffer(decimals.buffers()[1], "=u8")[2 * decimals.offset :]
+    return words[0 : 2 * len(decimals) : 2], words[1 : 2 * len(decimals) : 2]
 
-    arrow_type = pa.decimal128(column_type.precision, column_type.scale)
-    typed = column.fill_null("0").cast(arrow_type)
-    words = np.frombuffer(typed.buffers()[1], "<u8")[2 * typed.offset :][: 2 * len(typed)]
-    low, high = words[0::2], words[1::2].view("<i8")
-    is_short = np.array_equal(high, low.view("<i8") >> 63) and low.view("<i8").min() > _LEAST
-    if is_short and column_type.scale <= _SAFE_DECIMALS:
-        return low.view("<i8")
-    long: Values = high.astype(object) * 2**64 + low.astype(object)
-    return long
+
+def _digits_of(magnitudes: "pa.Array", column_type: ColumnType) -> tuple[list[Values], int]:
+    """Return the digits of decimals, none of them negative, the last one first.
+
+    And how many of them stand behind the point.
+    """
+    low, high = _words_of(magnitudes)
+    decimals = _digits_needed(column_type.scale)
+    # Whole digits of the base behind the point: so many zeros are put there.
+    factor = 10 ** (decimals * _BASE_DIGITS - column_type.scale)
+    most = int(low.max())
+    if not high.any() and most * factor < _UNSIGNED_END:
+        count = max(decimals + 1, _digits_needed(len(str(most * factor))))
+        return list(_peel(low * np.uint64(factor), count)), decimals
+    count = decimals + max(1, _digits_needed(column_type.precision - column_type.scale))
+    return list(_peel_long(low, high, factor, count)), decimals
+
+
+def _peel(numbers: Values, count: int) -> Iterator[Values]:
+    for _ in range(count):
+        yield numbers % _BASE
+        numbers = numbers // _BASE
+
+
+def _peel_long(low: Values, high: Values, factor: int, count: int) -> Iterator[Values]:
+    """Divide numbers of five limbs of 32 bits as it is done by hand."""
+    limbs = [low & _LIMB, low >> 32, high & _LIMB, high >> 32, np.zeros_like(low)]
+    carry: Any = 0
+    for place, limb in enumerate(limbs):
+        product = limb * np.uint64(factor) + carry
+        limbs[place], carry = product & _LIMB, product >> 32
+    for _ in range(count):
+        rest: Any = 0
+        for place in reversed(range(len(limbs))):
+            dividend = (rest << 32) + limbs[place] if place < len(limbs) - 1 else limbs[place]
+            limbs[place], rest = dividend // _BASE, dividend % _BASE
+        yield rest
 
 
 def _digits_needed(decimal_digits: int) -> int:
     return -(-decimal_digits // _BASE_DIGITS)
-
-
-def _put_digits(places: Values, numbers: Values) -> None:
-    """Write numbers in base 10,000, the last digit into the last place."""
-    for place in reversed(range(places.shape[1])):
-        places[:, place] = numbers % _BASE
-        numbers = numbers // _BASE
 
 
 _ENCODERS: Mapping[Kind, Callable[["pa.Array", ColumnType], Values]] = {

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -13,6 +14,8 @@ from dropload.targets.row_stream import Rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_HAS_NUMPY = find_spec("numpy") is not None
 
 
 def copy_rows(
@@ -29,9 +32,7 @@ def copy_rows(
     A thread encodes the next batch while the server takes the one before. `has_our_types`: the
     columns are declared as the plan has them.
     """
-    from dropload.targets.postgresql.binary_rows import can_encode  # noqa: PLC0415 - needs NumPy
-
-    is_binary = has_our_types and all(can_encode(column.type) for column in plan.columns)
+    is_binary = has_our_types and _can_encode(plan)
     parts = _as_binary(plan, batches, load_id) if is_binary else _as_csv(plan, batches, load_id)
     statement = f"COPY {place} FROM STDIN (FORMAT {'binary' if is_binary else 'csv'})"
     with driver.cursor() as cursor:
@@ -39,6 +40,14 @@ def copy_rows(
             for part in ahead:
                 copy.write(part)
         return cursor.rowcount
+
+
+def _can_encode(plan: Plan) -> bool:
+    if not _HAS_NUMPY:  # somebody has brought psycopg in by another way than our extra
+        return False
+    from dropload.targets.postgresql.binary_rows import can_encode  # noqa: PLC0415 - needs NumPy
+
+    return all(can_encode(column.type) for column in plan.columns)
 
 
 def _as_binary(plan: Plan, batches: Rows, load_id: int) -> Iterator[bytes | memoryview]:

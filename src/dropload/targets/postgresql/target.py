@@ -336,9 +336,11 @@ class PostgreSQLTarget(ServerTarget):
         stays = plan.creates_table and self._is_like_its_table(conn, plan, stage)
         return "CREATE TABLE" if stays else "CREATE UNLOGGED TABLE"
 
-    def count_staged(self, conn: sa.Connection, stage: TableName) -> int:
-        """Count rows to which no other session can add: they need not be counted once more."""
-        conn.exec_driver_sql(self.lock_statement(stage))
+    def count_staged(self, conn: sa.Connection, plan: Plan, stage: TableName) -> int:
+        """Count what is to be a new table while no other session can add to it."""
+        if plan.creates_table:
+            with self.blockers_named(stage), self.lock_wait.watched():
+                conn.exec_driver_sql(self.lock_statement(stage))
         return self.count_rows(conn, stage)
 
     def _make_table(self, conn: sa.Connection, plan: Plan, stage: TableName, staged: int) -> int:

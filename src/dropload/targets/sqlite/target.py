@@ -383,8 +383,10 @@ class SQLiteTarget(Target):
         some = f"(SELECT count(*) FROM (SELECT 1 FROM {name} LIMIT {most + 1}))"  # noqa: S608
         try:
             counted = conn.exec_driver_sql(f"SELECT CASE WHEN {few} THEN {by_page} ELSE {some} END")
-        except sa.exc.OperationalError:  # its owner's, without row ids
-            return super().count_up_to(conn, table, most)
+        except sa.exc.OperationalError as exc:
+            if "no such column" not in str(exc):
+                raise
+            return super().count_up_to(conn, table, most)  # its owner's, without row ids
         found = int(counted.scalar_one())
         return found if found <= most else None
 
