@@ -1,17 +1,17 @@
 """Rows in the binary format of COPY, made of whole columns.
 
 The server has no numbers and days to make of text then, which is a third of what a COPY costs it.
-The format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"; the fields: the
-`_recv` functions of `src/backend/utils/adt/`. All numbers are big-endian.
+See https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dropload import column_types
 from dropload.model import ColumnType, Kind
+from dropload.targets.postgresql import binary_fields
+from dropload.targets.postgresql.binary_fields import Values
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,31 +20,13 @@ SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 """Begins a COPY: no flags, no further header."""
 TRAILER: Final = b"\xff\xff"
 """Ends it: a row of -1 fields."""
-MAX_DIGITS: Final = 38
-"""Digits of the longest decimals that Arrow has a type for."""
-
 _NULL = -1
 """The length of a field that is null."""
-_EPOCH_DAY = 10_957
-_EPOCH_MICROSECONDS = _EPOCH_DAY * 86_400_000_000
-"""2000-01-01, from which PostgreSQL counts, from 1970-01-01, from which Arrow does."""
-_BASE, _BASE_DIGITS = 10_000, 4
-"""A numeric is written in digits of this base."""
-_NEGATIVE = 0x4000
-_UNSIGNED_END = 2**64
-_LIMB = 2**32 - 1
-
-_NO_UUID = "0" * 32
-
-Values: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
-"""One big-endian value for each row, whatever it is where the row has none."""
 
 
 def can_encode(column_type: ColumnType) -> bool:
     """Return whether values of a type can be written so."""
-    if column_type.kind is Kind.DECIMAL:
-        return 0 <= column_type.scale <= column_type.precision <= MAX_DIGITS
-    return column_type.kind is Kind.TEXT or column_type.kind in _ENCODERS
+    return column_type.kind is Kind.TEXT or binary_fields.can_encode(column_type)
 
 
 def encode_rows(
@@ -65,9 +47,9 @@ def encode_rows(
         if column_type.kind is Kind.TEXT:
             fields.add_texts(column)
         else:
-            fields.add_values(_encode(column, column_type), column)
+            fields.add_values(binary_fields.encode(column, column_type), column)
     fields.add_values(np.full(count, load_id, ">i8"))
-    fields.add_values(_numbers(source_rows, "=i8").astype(">i8"))
+    fields.add_values(binary_fields.numbers_of(source_rows, "=i8").astype(">i8"))
     return fields.joined()
 
 
@@ -89,7 +71,7 @@ class _Fields:
         lengths = pc.binary_length(column)
         if column.null_count:
             lengths = pc.fill_null(lengths, _NULL)
-        self._fixed.append(_numbers(lengths, "=i4").astype(">i4"))
+        self._fixed.append(binary_fields.numbers_of(lengths, "=i4").astype(">i4"))
         self._close_fixed()
         self._pieces.append(column.cast(pa.binary()))
 
@@ -137,143 +119,3 @@ def _as_pieces(fields: Sequence[Values]) -> "pa.Array":
     return pa.Array.from_buffers(
         pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(rows)]
     )
-
-
-def _encode(column: "pa.Array", column_type: ColumnType) -> Values:
-    import pyarrow as pa  # noqa: PLC0415
-
-    try:
-        return _ENCODERS[column_type.kind](column, column_type)
-    except (pa.ArrowInvalid, ValueError) as exc:
-        for position, text in enumerate(column.to_pylist()):
-            if text is not None and column_types.explain_misfit(text, column_type):
-                raise column_types.ConversionError(position, text, column_type) from exc
-        raise
-
-
-def _numbers(column: "pa.Array", dtype: str) -> Values:
-    """Return the numbers of an Arrow array, without a copy."""
-    start = column.offset * np.dtype(dtype).itemsize
-    return np.frombuffer(column.buffers()[1], dtype, len(column), start)
-
-
-def _encode_booleans(column: "pa.Array", _: ColumnType) -> Values:
-    return _numbers(column.cast("bool").cast("uint8"), "u1")
-
-
-def _encode_integers(column: "pa.Array", _: ColumnType) -> Values:
-    return _numbers(column.cast("int64"), "=i8").astype(">i8")
-
-
-def _encode_floats(column: "pa.Array", _: ColumnType) -> Values:
-    return _numbers(column.cast("float64"), "=f8").astype(">f8")
-
-
-def _encode_dates(column: "pa.Array", _: ColumnType) -> Values:
-    return (_numbers(column.cast("date32"), "=i4") - _EPOCH_DAY).astype(">i4")
-
-
-def _microseconds(column: "pa.Array") -> Values:
-    return _numbers(column.cast("timestamp[us]"), "=i8")
-
-
-def _encode_timestamps(column: "pa.Array", _: ColumnType) -> Values:
-    return (_microseconds(column) - _EPOCH_MICROSECONDS).astype(">i8")
-
-
-def _encode_times(column: "pa.Array", _: ColumnType) -> Values:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    # Arrow reads no times of day: they are those of its first day.
-    return _microseconds(pc.binary_join_element_wise("1970-01-01", column, " ")).astype(">i8")
-
-
-def _encode_uuids(column: "pa.Array", _: ColumnType) -> Values:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    digits = pc.replace_substring(column.fill_null(_NO_UUID), "-", "").to_pylist()
-    # Read as one text, in which two of the wrong length could make up for each other.
-    if any(len(each) != len(_NO_UUID) for each in digits):
-        raise ValueError("a UUID has 32 digits")
-    return np.frombuffer(bytes.fromhex("".join(digits)), "V16")
-
-
-def _encode_decimals(column: "pa.Array", column_type: ColumnType) -> Values:
-    """Return as many digits of base 10,000 for each row as the longest one has.
-
-    The server leaves out those that are zero at either end.
-    """
-    import pyarrow.compute as pc  # noqa: PLC0415
-
-    typed = column_types.cast_decimals(column.fill_null("0"), column_type)
-    _, high = _words_of(typed)
-    digits, decimals = _digits_of(pc.abs(typed), column_type)
-    count = len(digits)
-    head = [("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
-    rows = np.empty(len(column), [*head, ("digits", ">i2", (count,))])
-    rows["count"], rows["weight"] = count, count - decimals - 1
-    rows["scale"] = column_type.scale
-    rows["sign"] = np.where(high.view("=i8") < 0, _NEGATIVE, 0)
-    for place, digit in enumerate(reversed(digits)):
-        rows["digits"][:, place] = digit
-    return rows
-
-
-def _words_of(decimals: "pa.Array") -> tuple[Values, Values]:
-    """Return the low and the high 64 bits of each."""
-    words = np.frombuffer(decimals.buffers()[1], "=u8")[2 * decimals.offset :]
-    return words[0 : 2 * len(decimals) : 2], words[1 : 2 * len(decimals) : 2]
-
-
-def _digits_of(magnitudes: "pa.Array", column_type: ColumnType) -> tuple[list[Values], int]:
-    """Return the digits of decimals, none of them negative, the last one first.
-
-    And how many of them stand behind the point.
-    """
-    low, high = _words_of(magnitudes)
-    decimals = _digits_needed(column_type.scale)
-    # Whole digits of the base behind the point: so many zeros are put there.
-    factor = 10 ** (decimals * _BASE_DIGITS - column_type.scale)
-    most = int(low.max())
-    if not high.any() and most * factor < _UNSIGNED_END:
-        count = max(decimals + 1, _digits_needed(len(str(most * factor))))
-        return list(_peel(low * np.uint64(factor), count)), decimals
-    count = decimals + max(1, _digits_needed(column_type.precision - column_type.scale))
-    return list(_peel_long(low, high, factor, count)), decimals
-
-
-def _peel(numbers: Values, count: int) -> Iterator[Values]:
-    for _ in range(count):
-        yield numbers % _BASE
-        numbers = numbers // _BASE
-
-
-def _peel_long(low: Values, high: Values, factor: int, count: int) -> Iterator[Values]:
-    """Divide numbers of five limbs of 32 bits as it is done by hand."""
-    limbs = [low & _LIMB, low >> 32, high & _LIMB, high >> 32, np.zeros_like(low)]
-    carry: Any = 0
-    for place, limb in enumerate(limbs):
-        product = limb * np.uint64(factor) + carry
-        limbs[place], carry = product & _LIMB, product >> 32
-    for _ in range(count):
-        rest: Any = 0
-        for place in reversed(range(len(limbs))):
-            dividend = (rest << 32) + limbs[place] if place < len(limbs) - 1 else limbs[place]
-            limbs[place], rest = dividend // _BASE, dividend % _BASE
-        yield rest
-
-
-def _digits_needed(decimal_digits: int) -> int:
-    return -(-decimal_digits // _BASE_DIGITS)
-
-
-_ENCODERS: Mapping[Kind, Callable[["pa.Array", ColumnType], Values]] = {
-    Kind.BOOLEAN: _encode_booleans,
-    Kind.INTEGER: _encode_integers,
-    Kind.FLOAT: _encode_floats,
-    Kind.DECIMAL: _encode_decimals,
-    Kind.DATE: _encode_dates,
-    Kind.TIMESTAMP: _encode_timestamps,
-    Kind.TIME: _encode_times,
-    Kind.UUID: _encode_uuids,
-}
