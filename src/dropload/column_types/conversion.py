@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dropload.column_types import plain, whole_columns
+from dropload.column_types.ordering import MAX_DECIMAL_DIGITS
 from dropload.model import ColumnType, Kind
 
-_MOST_DIGITS = 38
-"""Of a decimal, for Arrow."""
 _CHECKED_TEXT = (Kind.TIME, Kind.UUID, Kind.TIMESTAMP_OFFSET)
 
 
@@ -96,7 +95,7 @@ def cast_decimals(column: pa.Array, type_: ColumnType) -> pa.Array:
     number, what has more than 38 digits, filled up to the scale (measured with PyArrow 26).
     """
     longest = whole_columns.bounds(pc.binary_length(column))[1] or 0
-    if longest + type_.scale > _MOST_DIGITS:
+    if longest + type_.scale > MAX_DECIMAL_DIGITS:
         column = _without_excess_zeros(column, type_.scale)
         _refuse_excess_digits(column, type_)
     return column.cast(pa.decimal128(type_.precision, type_.scale))

@@ -52,9 +52,8 @@ class NumberFamily:
             self._observe_whole(values, None)
             return True
         points = pc.find_substring(texts, ".")
-        if not whole_columns.all_unsigned_decimal(texts, points) and not values.all_match(
-            plain.NUMBER
-        ):
+        is_decimal = whole_columns.all_unsigned_decimal(texts, points)
+        if not (is_decimal or values.all_match(plain.NUMBER)):
             return False
         least, most = whole_columns.bounds(points)
         if least < 0:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from enum import IntEnum
 from functools import lru_cache
 
@@ -142,3 +143,8 @@ def classify_column(cells: list[str]) -> tuple[CellKind, float]:
         return CellKind.EMPTY, 1.0
     [(kind, count)] = counts.most_common(1)
     return kind, count / counts.total()
+
+
+def count_filled(cells: Sequence[str]) -> int:
+    """Return how many of the cells are not blank."""
+    return sum(map(bool, map(str.strip, cells)))

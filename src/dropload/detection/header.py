@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, sqrt
 
-from dropload.detection.cells import TYPED, TYPED_SHARE, CellKind, classify_cell, classify_column
+from dropload.detection.cells import (
+    TYPED,
+    TYPED_SHARE,
+    CellKind,
+    classify_cell,
+    classify_column,
+    count_filled,
+)
 from dropload.detection.fit import pick_evenly
 from dropload.detection.header_words import HEADER_WORDS
 from dropload.detection.series import YEAR, counts_up
@@ -115,7 +122,7 @@ def _score_columns(names: list[str], columns: list[list[str]]) -> tuple[list[flo
         elif kind in TYPED and share >= TYPED_SHARE:
             typed.append(trust * _score_typed(name, kind, cells, place))
         else:
-            filled = _count_filled(cells)
+            filled = count_filled(cells)
             texts.append(filled / (filled + 0.6) * _score_text(name, cells))
     return typed, texts
 
@@ -151,14 +158,9 @@ def _score_row(names: list[str]) -> float:
 def _score_fullness(names: list[str], columns: list[list[str]]) -> float:
     """Return the points of a full first row above rows that are nearly empty, as in check-lists."""
     cells = sum(map(len, columns))
-    sparse = len(names) >= _WIDE and _count_filled(names) == len(names)
-    filled = sum(map(_count_filled, columns)) / max(cells, 1)
+    sparse = len(names) >= _WIDE and count_filled(names) == len(names)
+    filled = sum(map(count_filled, columns)) / max(cells, 1)
     return _FULL_ABOVE_EMPTY if sparse and filled <= _NEARLY_EMPTY else 0.0
-
-
-def _count_filled(cells: list[str]) -> int:
-    """Return how many of the cells are not blank."""
-    return sum(map(bool, map(str.strip, cells)))
 
 
 # --- columns of numbers, dates, addresses -----------------------------------------------------

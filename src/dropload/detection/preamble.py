@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import median
 
-from dropload.detection.cells import TYPED, classify_column
+from dropload.detection.cells import TYPED, classify_column, count_filled
 from dropload.detection.header import judge_header
 
 # Longer preambles were not met; a table that begins later than this is not found.
@@ -132,11 +132,6 @@ def _usual_filled(rows: Sequence[Sequence[str]], width: int) -> float:
     """Return how many cells of a usual row are not empty."""
     counts = [count_filled(row) for row in rows if len(row) == width]
     return median(counts or [width])
-
-
-def count_filled(row: Sequence[str]) -> int:
-    """Return the number of cells that are not empty."""
-    return sum(map(bool, map(str.strip, row)))
 
 
 def _is_full(row: Sequence[str], width: int, usual: float) -> bool:

@@ -4,18 +4,15 @@ See `_recv` of each type in `src/backend/utils/adt/`. All numbers are big-endian
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dropload import column_types
+from dropload.column_types.ordering import MAX_DECIMAL_DIGITS
 from dropload.model import ColumnType, Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MAX_DIGITS: Final = 38
-"""Digits of the longest decimals that Arrow has a type for."""
 
 _EPOCH_DAY = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAY * 86_400_000_000
@@ -26,6 +23,7 @@ _NEGATIVE = 0x4000
 """The sign of a numeric below zero."""
 _UNSIGNED_END = 2**64
 _LIMB = 2**32 - 1
+"""The part of a long number that is divided at once."""
 _NO_UUID = "0" * 32
 
 Values: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -35,18 +33,16 @@ Values: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 def can_encode(column_type: ColumnType) -> bool:
     """Return whether values of a type have one size, by the column, and can be written so."""
     if column_type.kind is Kind.DECIMAL:
-        return 0 <= column_type.scale <= column_type.precision <= MAX_DIGITS
+        return 0 <= column_type.scale <= column_type.precision <= MAX_DECIMAL_DIGITS
     return column_type.kind in _ENCODERS
 
 
-def encode(column: "pa.Array", column_type: ColumnType) -> Values:
+def encode(column: pa.Array, column_type: ColumnType) -> Values:
     """Return the fields of a `pa.string()` column, without their lengths.
 
     Raises ConversionError for most values that are none of the type, not for all: they are those
     that it has been found to hold.
     """
-    import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
-
     try:
         return _ENCODERS[column_type.kind](column, column_type)
     except (pa.ArrowInvalid, ValueError) as exc:
@@ -56,46 +52,42 @@ def encode(column: "pa.Array", column_type: ColumnType) -> Values:
         raise
 
 
-def numbers_of(column: "pa.Array", dtype: str) -> Values:
+def numbers_of(column: pa.Array, dtype: str) -> Values:
     """Return the numbers of an Arrow array, without a copy, in the machine's order of bytes."""
     start = column.offset * np.dtype(dtype).itemsize
     return np.frombuffer(column.buffers()[1], dtype, len(column), start)
 
 
-def _encode_booleans(column: "pa.Array", _: ColumnType) -> Values:
+def _encode_booleans(column: pa.Array, _: ColumnType) -> Values:
     return numbers_of(column.cast("bool").cast("uint8"), "u1")
 
 
-def _encode_integers(column: "pa.Array", _: ColumnType) -> Values:
+def _encode_integers(column: pa.Array, _: ColumnType) -> Values:
     return numbers_of(column.cast("int64"), "=i8").astype(">i8")
 
 
-def _encode_floats(column: "pa.Array", _: ColumnType) -> Values:
+def _encode_floats(column: pa.Array, _: ColumnType) -> Values:
     return numbers_of(column.cast("float64"), "=f8").astype(">f8")
 
 
-def _encode_dates(column: "pa.Array", _: ColumnType) -> Values:
+def _encode_dates(column: pa.Array, _: ColumnType) -> Values:
     return (numbers_of(column.cast("date32"), "=i4") - _EPOCH_DAY).astype(">i4")
 
 
-def _microseconds(column: "pa.Array") -> Values:
+def _microseconds(column: pa.Array) -> Values:
     return numbers_of(column.cast("timestamp[us]"), "=i8")
 
 
-def _encode_timestamps(column: "pa.Array", _: ColumnType) -> Values:
+def _encode_timestamps(column: pa.Array, _: ColumnType) -> Values:
     return (_microseconds(column) - _EPOCH_MICROSECONDS).astype(">i8")
 
 
-def _encode_times(column: "pa.Array", _: ColumnType) -> Values:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
+def _encode_times(column: pa.Array, _: ColumnType) -> Values:
     # Arrow reads no times of day: they are those of its first day.
     return _microseconds(pc.binary_join_element_wise("1970-01-01", column, " ")).astype(">i8")
 
 
-def _encode_uuids(column: "pa.Array", _: ColumnType) -> Values:
-    import pyarrow.compute as pc  # noqa: PLC0415
-
+def _encode_uuids(column: pa.Array, _: ColumnType) -> Values:
     digits = pc.replace_substring(column.fill_null(_NO_UUID), "-", "").to_pylist()
     # Read as one text, in which two of the wrong length could make up for each other.
     if any(len(each) != len(_NO_UUID) for each in digits):
@@ -103,13 +95,11 @@ def _encode_uuids(column: "pa.Array", _: ColumnType) -> Values:
     return np.frombuffer(bytes.fromhex("".join(digits)), "V16")
 
 
-def _encode_decimals(column: "pa.Array", column_type: ColumnType) -> Values:
+def _encode_decimals(column: pa.Array, column_type: ColumnType) -> Values:
     """Return as many digits of base 10,000 for each row as the longest one has.
 
     The server leaves out those that are zero at either end.
     """
-    import pyarrow.compute as pc  # noqa: PLC0415
-
     typed = column_types.cast_decimals(column.fill_null("0"), column_type)
     _, high = _words_of(typed)
     digits, decimals = _digits_of(pc.abs(typed), column_type)
@@ -124,13 +114,13 @@ def _encode_decimals(column: "pa.Array", column_type: ColumnType) -> Values:
     return rows
 
 
-def _words_of(decimals: "pa.Array") -> tuple[Values, Values]:
+def _words_of(decimals: pa.Array) -> tuple[Values, Values]:
     """Return the low and the high 64 bits of each."""
     words = np.frombuffer(decimals.buffers()[1], "=u8")[2 * decimals.offset :]
     return words[0 : 2 * len(decimals) : 2], words[1 : 2 * len(decimals) : 2]
 
 
-def _digits_of(magnitudes: "pa.Array", column_type: ColumnType) -> tuple[list[Values], int]:
+def _digits_of(magnitudes: pa.Array, column_type: ColumnType) -> tuple[list[Values], int]:
     """Return the digits of decimals, none of them negative, the last one first.
 
     And how many of them stand behind the point.
@@ -172,7 +162,7 @@ def _digits_needed(decimal_digits: int) -> int:
     return -(-decimal_digits // _BASE_DIGITS)
 
 
-_ENCODERS: Mapping[Kind, Callable[["pa.Array", ColumnType], Values]] = {
+_ENCODERS: Mapping[Kind, Callable[[pa.Array, ColumnType], Values]] = {
     Kind.BOOLEAN: _encode_booleans,
     Kind.INTEGER: _encode_integers,
     Kind.FLOAT: _encode_floats,

@@ -5,16 +5,15 @@ See https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from dropload.model import ColumnType, Kind
 from dropload.targets.postgresql import binary_fields
 from dropload.targets.postgresql.binary_fields import Values
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 """Begins a COPY: no flags, no further header."""
@@ -30,10 +29,10 @@ def can_encode(column_type: ColumnType) -> bool:
 
 
 def encode_rows(
-    columns: Sequence["pa.Array"],
+    columns: Sequence[pa.Array],
     types: Sequence[ColumnType],
     load_id: int,
-    source_rows: "pa.Array",
+    source_rows: pa.Array,
 ) -> memoryview:
     """Return rows of text columns, as these types, and of lineage, without signature and trailer.
 
@@ -64,10 +63,7 @@ class _Fields:
         self._pieces: list[pa.Array] = []
         self._fixed: list[Values] = [np.full(rows, fields, ">i2")]
 
-    def add_texts(self, column: "pa.Array") -> None:
-        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
-        import pyarrow.compute as pc  # noqa: PLC0415
-
+    def add_texts(self, column: pa.Array) -> None:
         lengths = pc.binary_length(column)
         if column.null_count:
             lengths = pc.fill_null(lengths, _NULL)
@@ -75,24 +71,18 @@ class _Fields:
         self._close_fixed()
         self._pieces.append(column.cast(pa.binary()))
 
-    def add_values(self, values: Values, column: "pa.Array | None" = None) -> None:
+    def add_values(self, values: Values, column: pa.Array | None = None) -> None:
         """Add a field of one size; null where the column is."""
         lengths = np.full(self._rows, values.itemsize, ">i4")
         if column is None or column.null_count == 0:
             self._fixed += [lengths, values]
             return
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute as pc  # noqa: PLC0415
-
         self._close_fixed()
         null = pa.scalar(np.array(_NULL, ">i4").tobytes(), pa.binary())
         given = _as_pieces([lengths, values])
         self._pieces.append(pc.if_else(column.is_valid(), given, null))
 
     def joined(self) -> memoryview:
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute as pc  # noqa: PLC0415
-
         self._close_fixed()
         nothing = pa.scalar(b"", pa.binary())
         rows = pc.binary_join_element_wise(
@@ -107,10 +97,8 @@ class _Fields:
             self._fixed = []
 
 
-def _as_pieces(fields: Sequence[Values]) -> "pa.Array":
+def _as_pieces(fields: Sequence[Values]) -> pa.Array:
     """Return, for each row, the bytes of its values one behind the other."""
-    import pyarrow as pa  # noqa: PLC0415
-
     rows = np.empty(len(fields[0]), [(f"f{n}", field.dtype) for n, field in enumerate(fields)])
     for n, field in enumerate(fields):
         rows[f"f{n}"] = field
