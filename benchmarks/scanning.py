@@ -17,9 +17,10 @@ from dropload.config import ALWAYS_IGNORED
 from dropload.folders import DropTree
 from dropload.gate import Gate
 from dropload.heartbeat import read_heartbeat
-from dropload.watcher import scan_inboxes
+from dropload.watcher import Look, Scan, scan_inboxes
 
 FILES = 100_000
+_ROUNDS = 5
 _SETTLING_SECONDS, _BUSY_SHARE = 2.0, 0.05
 
 
@@ -31,6 +32,9 @@ class Scanning:
     plain_seconds: float
     """`os.scandir` and `stat` alone."""
     scan_seconds: float
+    """A look as the daemon takes it: each file is passed on, and none is kept."""
+    kept_seconds: float
+    """One that keeps what it finds, as `dropload status` does."""
     gate_seconds: float
     daemon_memory_mb: float
     """Peak of a daemon that has these files waiting."""
@@ -57,6 +61,7 @@ def describe(measured: Scanning) -> list[str]:
     timed = {
         "os.scandir + stat alone": measured.plain_seconds,
         "scan": measured.scan_seconds,
+        "scan, all kept": measured.kept_seconds,
         "gate": measured.gate_seconds,
     }
     return [
@@ -80,12 +85,15 @@ def measure(count: int, idle_seconds: float) -> Scanning:
             (inbox / f"customer_orders_{number}.csv").touch()
         gate = Gate(6, 15)
         now = iter(range(0, 10_000, 15))
-        plain = middle(lambda: look(inbox))
-        scan = middle(lambda: scan_inboxes(tree, ALWAYS_IGNORED))
         seen = scan_inboxes(tree, ALWAYS_IGNORED).observations
-        observe = middle(lambda: gate.observe(seen, next(now)))
+        plain, scan, kept, observe = in_turns(
+            lambda: look(inbox),
+            lambda: pass_on(Look(tree, ALWAYS_IGNORED)),
+            lambda: scan_inboxes(tree, ALWAYS_IGNORED),
+            lambda: gate.observe(seen, next(now)),
+        )
         memory, share = watch_daemon(root, count, idle_seconds)
-        return Scanning(count, plain, scan, observe, memory, share)
+        return Scanning(count, plain, scan, kept, observe, memory, share)
 
 
 def look(inbox: Path) -> None:
@@ -94,13 +102,22 @@ def look(inbox: Path) -> None:
             entry.stat(follow_symlinks=False)
 
 
-def middle(work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return median(times)
+def pass_on(look: Look) -> Scan:
+    for _ in look.files():
+        pass
+    return look.tell()
+
+
+def in_turns(*works: Callable[[], object]) -> list[float]:
+    """Return the median CPU seconds of each; a busy moment of the machine hits all of them."""
+    rounds = [[seconds_of(work) for work in works] for _ in range(_ROUNDS)]
+    return [median(times) for times in zip(*rounds, strict=True)]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def watch_daemon(root: Path, count: int, idle_seconds: float) -> tuple[float, float]:
