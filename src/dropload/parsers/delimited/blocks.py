@@ -33,7 +33,7 @@ def cut_blocks(
         if check is not None:
             check.check(chunk)
         data = rest + chunk
-        end = _end_of_records(data, quote)
+        end = _end_of_records(data, quote, is_inside=check is not None and check.is_inside)
         rest = data[end:]
         if len(rest) > block_bytes:
             raise UnfaithfulError("a record longer than a block")
@@ -63,15 +63,14 @@ def _in_pieces(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _end_of_records(data: bytes, quote: bytes) -> int:
+def _end_of_records(data: bytes, quote: bytes, *, is_inside: bool) -> int:
     """Return where the last record ends that is whole, 0 without one; `data` begins with a record.
 
     Every quote opens a cell, closes one or is doubled: a line end is within quotes when their
-    number before it is odd.
+    number before it is odd. `is_inside` says so of the end of `data`.
     """
     # A return at the very end may be half of a line end.
     end = len(data) - data.endswith(b"\r")
-    is_inside = bool(quote) and data.count(quote, 0, end) % 2 == 1
     feed = back = end
     while True:
         # Looked for anew only when it is passed: no byte is looked at twice.
@@ -107,6 +106,12 @@ class _QuoteCheck:
         )
         self._open_cell = re.compile(opened + quote + b"?")
         self._carry = b"\n"
+        """The end of the bytes so far, from in front of the first cell that may go on."""
+
+    @property
+    def is_inside(self) -> bool:
+        """Return whether the bytes so far end within quotes."""
+        return self._carry.count(self._quote) % 2 == 1
 
     def check(self, chunk: bytes | None) -> None:
         """Look at the next bytes, or at the end (None); raise UnfaithfulError at a doubt."""
