@@ -151,17 +151,21 @@ def test_rows_that_cannot_be_read_are_rejects_and_the_others_are_loaded(
     assert readings == [], "it is not read again"
 
 
+@pytest.mark.parametrize("lines", [False, True])
 def test_a_file_that_another_reader_has_to_read_is_read_again(
-    site: Site, readings: list[str]
+    site: Site, readings: list[str], *, lines: bool
 ) -> None:
-    """Its quote has two readings, which all of the file decides."""
-    odd = f'{COUNT},1.25,01.01.2024,5" pipe\n'
-    quoted = [re.sub(r"x\d+", r'"\g<0>"', line) for line in BODY]
-    outcome = site.drop("orders.csv", HEAD + "".join([*quoted[:3000], odd, *quoted[3000:]]))
-    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    """A quote within a cell; where a record takes two lines, too, all of the file decides."""
+    odd = [f'{COUNT},1.25,01.01.2024,5" pipe\n']
     expected = [*EXPECTED, (str(COUNT), "1.25", "2024-01-01", '5" pipe')]
+    if lines:
+        odd.append(f'{COUNT + 1},1.25,01.01.2024,"two\nlines"\n')
+        expected.append((str(COUNT + 1), "1.25", "2024-01-01", "two\nlines"))
+    quoted = [re.sub(r"x\d+", r'"\g<0>"', line) for line in BODY]
+    outcome = site.drop("orders.csv", HEAD + "".join([*quoted[:3000], *odd, *quoted[3000:]]))
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, len(expected)), outcome
     assert sorted(site.texts(site.table("orders"))) == sorted(expected)
-    assert readings == ["orders.csv"]
+    assert readings == (["orders.csv"] if lines else [])
 
 
 def test_values_that_a_table_of_somebody_else_cannot_hold_are_rejects(site: Site) -> None:

@@ -3,6 +3,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from dropload.errors import FileError
 from dropload.model import Layout, Reject
 from dropload.parsers import find_parser
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
-from dropload.parsers.delimited import DelimitedParser
+from dropload.parsers.delimited import DelimitedParser, blocks
 from dropload.parsers.delimited.blocks import Block, cut_blocks
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
 from dropload.parsers.delimited.records import QUOTED_EMPTY, RecordSplitter
@@ -103,9 +104,6 @@ BOTH_READ: dict[str, Case] = {
     "odd line separators": ("a,b\nx\u2028y,\x0b\x85\n", layout(), [("x\u2028y", "\x0b\x85")]),
     "header only": ("a,b\n", layout(), []),
     "nothing behind the skipped lines": ("t", layout(skip_lines=3), []),
-}
-
-TOLERANT_READS: dict[str, Case] = {
     "bare quote": ('a,b\n5" pipe,x"\n', layout(), [('5" pipe', 'x"')]),
     "quotes inside a quoted cell": (
         'a,b\n"say "hi" now",6" pipe\n"5" pipe","he said, "no""\n"a, b "c" d",1\n',
@@ -113,6 +111,9 @@ TOLERANT_READS: dict[str, Case] = {
         [('say "hi" now', '6" pipe'), ('5" pipe', 'he said, "no"'), ('a, b "c" d', "1")],
     ),
     "blanks behind a closing quote": ('a,b\n"x, y" ,"" \t\n', layout(), [("x, y", "")]),
+}
+
+TOLERANT_READS: dict[str, Case] = {
     "a quote within a name": ('a,x"y\n1,2\n', layout(), [("1", "2")]),
     "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
     "escaped delimiter": ("a,b\nx\\,y,\\\\\n", layout(escapechar="\\"), [("x,y", "\\")]),
@@ -206,15 +207,22 @@ LAYOUTS = st.builds(
 
 
 @settings(max_examples=700, deadline=None)
-@given(WILD | TABLES, LAYOUTS, st.sampled_from([4, 7, 16, 40, 64, 1 << 20]))
+@given(
+    WILD | TABLES,
+    LAYOUTS,
+    st.sampled_from([4, 7, 16, 40, 64, 1 << 20]),
+    st.sampled_from([1, 5, 1 << 13]),
+)
 def test_the_columnar_reader_agrees_with_the_tolerant_one_or_refuses(
-    text: str, how: Layout, block_bytes: int
+    text: str, how: Layout, block_bytes: int, doubtful_bytes: int
 ) -> None:
     source = io.BytesIO(text.encode())
     try:
-        fast = list(
-            read_columnar(source, how, max_record_bytes=MAX_RECORD_BYTES, block_bytes=block_bytes)
-        )
+        with patch.object(blocks, "_DOUBTFUL_BYTES", doubtful_bytes):
+            found = read_columnar(
+                source, how, max_record_bytes=MAX_RECORD_BYTES, block_bytes=block_bytes
+            )
+            fast = list(found)
     except UnfaithfulError:
         return
     assert collect(iter(fast)) == tolerant(text, how)
@@ -355,8 +363,7 @@ def test_a_misquoted_cell_refuses_its_row_and_stays_as_it_was_written(
     (reject,) = found.rejects
     assert (reject.line, reject.column, reject.code) == (3, column, "misquoted")
     assert reject.value == (cell if column == "h0" else '"b" c')
-    with pytest.raises(UnfaithfulError):
-        columnar(text, layout())
+    assert columnar(text, layout()) == found
 
 
 ODD_CELLS = st.lists(
@@ -392,12 +399,9 @@ def test_detection_cuts_a_line_into_the_cells_that_are_read(
     assert Splitter(dialect).split([line]).cells == read
 
 
-@pytest.mark.parametrize("cells", ["7", "7,8,9", "7,8,", " ", '"7\n7"', '"7\n7",8,9'])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
-    cells: str, end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three blocks: it is in the second, in the middle, and blank lines are in the third."""
+@pytest.fixture
+def given_to_tolerant(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the stretches that the tolerant reader gets."""
     given = list[int]()
 
     def note(text: str, *arguments: Any, **named: Any) -> Iterator[Batch]:
@@ -405,7 +409,20 @@ def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
         return read_stretch(text, *arguments, **named)
 
     monkeypatch.setattr("dropload.parsers.delimited.columnar.read_stretch", note)
-    lines = [f'{n},"cell, {n}"' for n in range(150_000)]
+    return given
+
+
+def quoted_rows(count: int) -> list[str]:
+    return [f'{n},"cell, {n}"' for n in range(count)]
+
+
+@pytest.mark.parametrize("cells", ["7", "7,8,9", "7,8,", " ", '"7\n7"', '"7\n7",8,9'])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
+    cells: str, end: str, given_to_tolerant: list[int]
+) -> None:
+    """Three blocks: it is in the second, in the middle, and blank lines are in the third."""
+    lines = quoted_rows(150_000)
     lines[70_000] = cells
     lines[140_000] = ""
     text = end.join(["a,b", *lines])
@@ -413,8 +430,8 @@ def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
     source = io.BytesIO(text.encode())
     batches = list(read_columnar(source, layout(), max_record_bytes=MAX_RECORD_BYTES))
     assert collect(iter(batches)) == tolerant(text, layout())
-    assert len(given) == 1
-    assert 0 < given[0] < BLOCK_BYTES // 8
+    assert len(given_to_tolerant) == 1
+    assert 0 < given_to_tolerant[0] < BLOCK_BYTES // 8
     counted = lines_of(batches)
     slow = read_tolerant(io.BytesIO(text.encode()), layout(), max_record_bytes=MAX_RECORD_BYTES)
     assert counted.items() <= lines_of(slow).items()
@@ -433,18 +450,19 @@ def test_blocks_are_the_file_and_end_outside_quotes(
 ) -> None:
     data = text.encode()
     chunks = [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
-    blocks = list[Block]()
+    found = list[Block]()
     try:
         for block in cut_blocks(chunks, layout(quotechar=quote), 5, block_bytes):
-            blocks.append(block)
+            found.append(block)
     except UnfaithfulError:
         assert quote or len(data) > block_bytes
     else:
-        assert sum(len(block.data) for block in blocks) == len(data)
-    assert data.startswith(b"".join(block.data for block in blocks))
+        assert sum(len(block.data) for block in found) == len(data)
+    assert data.startswith(b"".join(block.data for block in found))
     line = 5
-    for block in blocks:
-        assert not quote or block.data.count(b'"') % 2 == 0
+    for block in found:
+        assert quote or not block.is_doubtful
+        assert not quote or block.is_doubtful or block.data.count(b'"') % 2 == 0
         assert block.first_line == line
         assert block.line_breaks == count_line_breaks(block.data.decode())
         assert len(block.data) <= 2 * block_bytes
@@ -453,8 +471,56 @@ def test_blocks_are_the_file_and_end_outside_quotes(
 
 @pytest.mark.parametrize("piece", [b"1,23456\n7,abcdef", b'1,"345"\n7,abcdef'])
 def test_a_quote_within_a_cell_is_seen_where_a_piece_begins_with_it(piece: bytes) -> None:
-    with pytest.raises(UnfaithfulError):
-        list(cut_blocks([piece, b'"c",9\n'], layout(), 1, len(piece)))
+    good, doubtful = cut_blocks([piece, b'"c",9\n'], layout(), 1, len(piece))
+    assert (good.is_doubtful, doubtful.is_doubtful) == (False, True)
+    assert doubtful.data == b'7,abcdef"c",9\n'
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("cell", ['5" pipe', '"5" pipe"', '"q" z', 'x"'])
+def test_a_quote_within_a_cell_leaves_little_to_the_tolerant_reader(
+    cell: str, end: str, given_to_tolerant: list[int]
+) -> None:
+    lines = quoted_rows(150_000)
+    for place in (0, 70_000, 70_001, 149_999):
+        lines[place] = f"{place},{cell}"
+    text = end.join(["a,b", *lines])
+    assert columnar(text, layout()) == tolerant(text, layout())
+    assert 3 <= len(given_to_tolerant) <= 4
+    assert sum(given_to_tolerant) < len(text) // 50
+
+
+def test_where_doubtful_quotes_are_many_the_tolerant_reader_has_the_file_soon() -> None:
+    rows = [f'{n},5" pipe' if n % 100 == 0 else row for n, row in enumerate(quoted_rows(400_000))]
+    read = 0
+    source = io.BytesIO("\n".join(["a,b", *rows]).encode())
+    with pytest.raises(UnfaithfulError, match="many quotes"):
+        for batch in read_columnar(source, layout(), max_record_bytes=MAX_RECORD_BYTES):
+            read += batch.records.num_rows
+    assert 0 < read < 100_000
+
+
+@pytest.mark.parametrize("long_first", [True, False])
+@pytest.mark.parametrize("long", ['7,"x\n8"', '7,"x\ry"', "7"])
+def test_doubtful_quotes_and_records_of_several_lines_are_not_told_apart_by_parts(
+    long: str, *, long_first: bool
+) -> None:
+    """They may be rows that quotes join: who reads the whole file says so, or that all is well."""
+    lines = quoted_rows(100_000)
+    odd = [long, '9,5" pipe'] if long_first else ['9,5" pipe', long]
+    lines[20_000], lines[90_000] = odd
+    text = "\n".join(["a,b", *lines])
+    if long == "7":  # ragged, and of one line
+        assert columnar(text, layout()) == tolerant(text, layout())
+        return
+    with pytest.raises(UnfaithfulError, match="may join rows"):
+        columnar(text, layout())
+
+
+def test_an_odd_record_that_never_ends_is_left_to_the_tolerant_reader() -> None:
+    for text in ('a,b\n1,5" x\n2,"y\n', 'a,b\n1,2\n3,"x"y\n4,"' + "z\n" * 3_000_000):
+        with pytest.raises(UnfaithfulError):
+            columnar(text, layout())
 
 
 def test_the_end_of_the_records_is_found_behind_thousands_of_line_ends_in_quotes() -> None:

@@ -103,10 +103,11 @@ def test_a_fault_at_the_end_of_a_long_file_changes_the_reader_and_nothing_else(
 ) -> None:
     good = b"a,b\n" + b"1,some text\n" * 300_000
     smooth = profile(tmp_path / "a.csv", good, layout("a", "b"))
-    rough = profile(tmp_path / "b.csv", good + b'2,5" pipe\n', layout("a", "b"))
+    fault = b'2,5" pipe\n3,"two\nlines"\n'
+    rough = profile(tmp_path / "b.csv", good + fault, layout("a", "b"))
     assert (smooth.reader, smooth.rows) == ("columnar", 300_000)
-    assert (rough.reader, rough.rows) == ("tolerant", 300_001)
-    assert rough.file_hash == hashlib.sha256(good + b'2,5" pipe\n').hexdigest()
+    assert (rough.reader, rough.rows) == ("tolerant", 300_002)
+    assert rough.file_hash == hashlib.sha256(good + fault).hexdigest()
     assert rough.columns == smooth.columns
 
 
@@ -138,7 +139,7 @@ class FastOnly(DelimitedParser):
 
 def test_a_parser_without_a_tolerant_reader_ends_in_a_file_error(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    path.write_bytes(b'a,b\n1,5" pipe\n')
+    path.write_bytes(b'a,b\n1,5" pipe\n2,"x\ny"\n')
     with pytest.raises(FileError, match=r"a\.csv cannot be read as delimited"):
         profile_file(
             path, layout("a", "b"), FastOnly(), hash_algorithm="md5", max_record_bytes=1 << 20

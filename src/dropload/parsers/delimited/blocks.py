@@ -1,12 +1,21 @@
-"""Cut the bytes of a file into blocks of whole records; refuse quotes that have two readings."""
+"""Cut the bytes of a file into blocks of whole records; set apart quotes that have two readings."""
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from dropload.detection.line_ends import count_breaks
+from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.parsers.base import UnfaithfulError
+from dropload.parsers.delimited.records import RecordSplitter
+
+_DOUBTFUL_BYTES = 1 << 13
+"""Of the records around a doubtful quote: few are left to the tolerant reader, which is slow."""
+_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL = 1 << 20, 0.25
+"""So much may be doubtful, and beyond it this share: with more the tolerant reader alone is
+sooner."""
 
 
 class Block(NamedTuple):
@@ -16,6 +25,8 @@ class Block(NamedTuple):
     first_line: int
     """The physical line on which it begins, from 1."""
     line_breaks: int
+    is_doubtful: bool = False
+    """Quotes in it are not read alike by everybody."""
 
 
 def cut_blocks(
@@ -23,28 +34,98 @@ def cut_blocks(
 ) -> Iterator[Block]:
     """Yield all bytes, which begin with a record on `first_line` and end with a line end.
 
-    A block has some `block_bytes`, at most twice as many. Raises UnfaithfulError for a record that
-    is longer, and for quotes that not everybody reads alike.
+    A block has some `block_bytes`, at most twice as many; the records around quotes that not
+    everybody reads alike are a small one of their own. Raises UnfaithfulError for a record that is
+    longer, and where there are many such quotes.
     """
-    quote = layout.quotechar.encode()
-    check = _QuoteCheck(layout) if quote else None
-    rest = b""
+    cutter = _Cutter(layout, first_line, block_bytes)
     for chunk in _in_pieces(chunks, block_bytes):
-        if check is not None:
-            check.check(chunk)
-        data = rest + chunk
-        end = _end_of_records(data, quote, is_inside=check is not None and check.is_inside)
-        rest = data[end:]
-        if len(rest) > block_bytes:
+        yield from cutter.add(chunk)
+    yield from cutter.finish()
+
+
+class _Cutter:
+    """Cuts what comes into blocks; keeps what belongs to a record that is not whole yet."""
+
+    def __init__(self, layout: Layout, first_line: int, block_bytes: int) -> None:
+        self._layout = layout
+        self._quote = layout.quotechar.encode()
+        self._check = _QuoteCheck(layout) if self._quote else None
+        self._line = first_line
+        self._block_bytes = block_bytes
+        self._rest = b""
+        """Begins with a record."""
+        self._rest_is_doubtful = False
+        """That record has a doubtful quote in it."""
+        self._bytes = self._doubtful_bytes = 0
+
+    def add(self, chunk: bytes) -> Iterator[Block]:
+        """Yield the blocks that end in the next bytes."""
+        while chunk:
+            data = self._rest + chunk
+            good = self._good_bytes(data, chunk)
+            is_inside = self._check is not None and self._check.is_inside
+            end = _end_of_records(data[:good], self._quote, is_inside=is_inside)
+            yield from self._block(data[:end])
+            chunk = b""
+            if good < len(data):
+                doubtful, chunk = self._cut_doubtful(data[end:])
+                yield from self._block(doubtful, is_doubtful=True)
+            else:
+                self._keep(data[end:])
+
+    def finish(self) -> Iterator[Block]:
+        """Yield the last one: a return at the very end is no half of a line end now."""
+        if self._check is not None and not self._rest_is_doubtful:
+            self._check.check_end()
+        yield from self._block(self._rest, is_doubtful=self._rest_is_doubtful)
+
+    def _good_bytes(self, data: bytes, chunk: bytes) -> int:
+        """Return where the first doubtful quote of `data` is, which `chunk` ends; else its end."""
+        if self._rest_is_doubtful:
+            return 0
+        return len(data) - (self._check.doubt(chunk) if self._check is not None else 0)
+
+    def _cut_doubtful(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return the first records, one of them doubtful, and what is behind them.
+
+        Nothing of either where the record does not end in `data`.
+        """
+        size = _DOUBTFUL_BYTES
+        end = self._end_for_tolerant_reader(data[:size])
+        while not end and size < len(data):
+            size *= 4
+            end = self._end_for_tolerant_reader(data[:size])
+        self._rest_is_doubtful = not end
+        self._keep(b"" if end else data)
+        if self._check is not None:
+            self._check.begin_anew()
+        return data[:end], data[end:] if end else b""
+
+    def _end_for_tolerant_reader(self, data: bytes) -> int:
+        splitter = RecordSplitter(self._layout, 2 * self._block_bytes, first_line=self._line)
+        try:
+            text = codecs.getincrementaldecoder("utf-8")().decode(data)
+            return len(text[: splitter.end_of_whole(text)].encode())
+        except (UnicodeDecodeError, FileError) as exc:
+            # The whole file may have an earlier fault.
+            raise UnfaithfulError(str(exc)) from exc
+
+    def _keep(self, rest: bytes) -> None:
+        if len(rest) > self._block_bytes:
             raise UnfaithfulError("a record longer than a block")
-        if end:
-            breaks = count_breaks(data, end)
-            yield Block(data[:end], first_line, breaks)
-            first_line += breaks
-    if check is not None:
-        check.check(None)
-    if rest:  # it ends with a return, which is no half of a line end then
-        yield Block(rest, first_line, count_breaks(rest, len(rest)))
+        self._rest = rest
+
+    def _block(self, data: bytes, *, is_doubtful: bool = False) -> Iterator[Block]:
+        if not data:
+            return
+        breaks = count_breaks(data, len(data))
+        self._bytes += len(data)
+        self._doubtful_bytes += len(data) if is_doubtful else 0
+        if self._doubtful_bytes > max(_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL * self._bytes):
+            raise UnfaithfulError("many quotes where quotes are not read alike")
+        yield Block(data, self._line, breaks, is_doubtful)
+        self._line += breaks
 
 
 def _in_pieces(chunks: Iterable[bytes], most_bytes: int) -> Iterator[bytes]:
@@ -113,17 +194,28 @@ class _QuoteCheck:
         """Return whether the bytes so far end within quotes."""
         return self._carry.count(self._quote) % 2 == 1
 
-    def check(self, chunk: bytes | None) -> None:
-        """Look at the next bytes, or at the end (None); raise UnfaithfulError at a doubt."""
-        if chunk is not None and len(self._carry) == 1 and self._quote not in chunk:
+    def begin_anew(self) -> None:
+        """Forget what came before: a record begins with the next bytes."""
+        self._carry = b"\n"
+
+    def doubt(self, chunk: bytes) -> int:
+        """Look at the next bytes; return how many of them all are from the first doubt on, or 0."""
+        if len(self._carry) == 1 and self._quote not in chunk:
             self._carry = chunk[-1:] or self._carry
-            return
-        window = self._carry + (b"\n" if chunk is None else chunk)
+            return 0
+        window = self._carry + chunk
         match: Any = self._closed_cells.match(window)
-        end = match.end()
+        end: int = match.end()
         if end == len(window):
             self._carry = window[-1:]
-            return
-        if chunk is None or not self._open_cell.fullmatch(window, end):
-            raise UnfaithfulError("a quote where quotes are not read alike")
+            return 0
+        if not self._open_cell.fullmatch(window, end):
+            self.begin_anew()
+            return len(window) - end
         self._carry = window[end - 1 :]
+        return 0
+
+    def check_end(self) -> None:
+        """Take note that no more comes; raise UnfaithfulError where that is within a cell."""
+        if self.doubt(b"\n") or len(self._carry) > 1:
+            raise UnfaithfulError("a quote where quotes are not read alike")

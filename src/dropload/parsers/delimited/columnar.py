@@ -41,8 +41,9 @@ def read_columnar(
 
     pyarrow pads nothing and drops nothing, but it is silent about quotes that are never closed,
     text behind a closing quote, and quotes that open in one record and close in another. So the
-    bytes that it is fed are checked first: see `cut_blocks`. Records that do not have the header's
-    width are read by the tolerant reader, with what is around them: see `_read_blocks`.
+    bytes that it is fed are checked first: see `cut_blocks`. Records with such quotes, and those
+    that do not have the header's width, are read by the tolerant reader, with what is around them:
+    see `_read_blocks`.
     """
     _refuse_layout(layout)
     # A record may take two blocks: none may be longer than the limit.
@@ -52,6 +53,7 @@ def read_columnar(
     )
     body = _refuse_marks(_end_line(_drop_ctrl_z(chunks)), layout)
     numbered = _Numbering()
+    hidden = _HiddenRows(layout)
     row = 0
     for block, found in _read_blocks(cut_blocks(body, layout, first_line, block_bytes), layout):
         if not row and block.data.startswith(UTF8_BOM):
@@ -60,9 +62,40 @@ def read_columnar(
             batches = _read_tolerantly(block, layout, row, max_record_bytes)
         else:
             batches = numbered(block, found, row)
+        before = row
         for batch in batches:
             row += batch.records.num_rows + len(batch.rejects)
             yield batch
+        hidden.note(block, row - before, found)
+
+
+class _HiddenRows:
+    """Refuses files that have doubtful quotes and also records that take several lines.
+
+    Those may be rows that such quotes join, which only who reads the whole file can tell.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._has_quotes = bool(layout.quotechar)
+        self._are_quotes_doubtful = False
+        self._takes_lines = False
+        """Whether a record takes several lines, or may."""
+
+    def note(self, block: Block, rows: int, found: Iterable[pa.RecordBatch] | None) -> None:
+        """Take a block of so many records into account; `found` is what pyarrow read, if it did.
+
+        Raises UnfaithfulError.
+        """
+        self._are_quotes_doubtful = self._are_quotes_doubtful or block.is_doubtful
+        if self._has_quotes and not self._takes_lines and block.line_breaks != rows:
+            self._takes_lines = found is None or any(map(_has_line_ends, found))
+        if self._are_quotes_doubtful and self._takes_lines:
+            raise UnfaithfulError("quotes within cells, and quotes that may join rows")
+
+
+def _has_line_ends(records: pa.RecordBatch) -> bool:
+    found = (pc.match_substring_regex(column, "[\r\n]") for column in records.columns)
+    return any(pc.any(holds).as_py() for holds in found)
 
 
 class _Numbering:
@@ -96,6 +129,9 @@ def _read_blocks(
     """
     read = _BlockReader(layout)
     for block in blocks:
+        if block.is_doubtful:
+            yield block, None
+            continue
         found = read(block.data)
         if found is None and len(block.data) > _PART_BYTES:
             yield from ((part, read(part.data)) for part in _parts(block, layout))

@@ -91,6 +91,13 @@ class RecordSplitter:
         if stretch.rows:
             yield stretch
 
+    def end_of_whole(self, text: str) -> int:
+        """Return where the last record of a text ends that is whole, 0 without one.
+
+        Raises FileError as `split` does.
+        """
+        return self._cut(text, final=False)[1]
+
     def head_end(self, text: str, *, final: bool) -> int | None:
         """Return where the first data record starts, None when more text is needed to say."""
         pos = 0

@@ -37,7 +37,7 @@ def read_stretch(
     """Yield the records of some whole lines out of the middle of a file, as `read_tolerant` would.
 
     They begin on the physical line `first_line`, with the record after `rows_before`. What another
-    part of the file says about quotes is not known here: they must leave no doubt.
+    part of the file says about quotes is not known here: who asks must look after that.
     """
     splitter = RecordSplitter(layout, max_record_bytes, first_line=first_line)
     yield from _sort_out(splitter, [text], _Sieve(layout, rows_before))
