@@ -173,13 +173,14 @@ class _QuoteCheck:
 
     Every quote opens a cell (behind a delimiter, a line end or at the start), closes one (before
     a delimiter, a line end or the end), or is doubled within one. Whatever else there is, the
-    tolerant reader knows the rules.
+    tolerant reader knows the rules. Where blanks may stand before a quote, none is read alike.
     """
 
     def __init__(self, layout: Layout) -> None:
         quote = re.escape(layout.quotechar.encode())
         border = b"[" + re.escape(layout.delimiter.encode()) + b"\\r\\n]"
         opened = b"(?<=%b)%b[^%b]*+(?:%b%b[^%b]*+)*+" % (border, *(quote,) * 5)
+        opened = b"(?!)" if layout.skip_initial_space else opened
         plain = b"[^%b]*+" % quote
         self._quote = layout.quotechar.encode()
         self._closed_cells = re.compile(

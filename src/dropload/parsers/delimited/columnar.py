@@ -151,6 +151,7 @@ class _BlockReader:
 
     def __init__(self, layout: Layout) -> None:
         self._names = [f"c{position}" for position in range(layout.width)]
+        self._skips_blanks = layout.skip_initial_space
         self._is_ragged = False
         self._parse_options = csv.ParseOptions(
             delimiter=layout.delimiter or _ABSENT,
@@ -189,11 +190,20 @@ class _BlockReader:
                 return None
             raise UnfaithfulError(str(exc)) from exc
         batches: list[pa.RecordBatch] = table.combine_chunks().to_batches()
-        return batches
+        return list(map(_without_lead, batches)) if self._skips_blanks else batches
 
     def _note_ragged(self, _row: csv.InvalidRow) -> str:
         self._is_ragged = True
         return "error"
+
+
+def _without_lead(records: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the records without blanks before their values, none of which is quoted."""
+    columns = []
+    for column in records.columns:
+        texts = pc.utf8_ltrim(column, characters=" ")
+        columns.append(pc.if_else(pc.equal(pc.binary_length(texts), 0), None, texts))
+    return pa.RecordBatch.from_arrays(columns, schema=records.schema)
 
 
 def _read_tolerantly(
@@ -215,8 +225,9 @@ def _read_tolerantly(
 def _refuse_layout(layout: Layout) -> None:
     if layout.wrapping:
         raise UnfaithfulError("something drawn around the lines")
-    if layout.skip_initial_space:
-        raise UnfaithfulError("blanks after delimiters")
+    # Several blanks may be one delimiter, and a line of blanks a record or none.
+    if layout.skip_initial_space and (layout.delimiter in ("", " ") or layout.width < 2):
+        raise UnfaithfulError("blanks that may be delimiters")
     for mark in (layout.delimiter, layout.quotechar):
         if len(mark) > 1 or not mark.isascii():
             raise UnfaithfulError(f"{mark!r} is not one ASCII character")
