@@ -114,6 +114,14 @@ BOTH_READ: dict[str, Case] = {
         layout(skip_initial_space=True),
         [("1", None), (None, "\té ")],
     ),
+    "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
+    "escaped delimiter": ("a,b\nx\\,y,\\\\\n", layout(escapechar="\\"), [("x,y", "\\")]),
+    "escape before a letter": ("a,b\nC:\\new,\\N\n", layout(escapechar="\\"), [("C:\\new", "\\N")]),
+    "escape and doubled quotes": (
+        'a,b\n"x""y\\\\","\\""\n',
+        layout(escapechar="\\"),
+        [('x"y\\', '"')],
+    ),
     "bare quote": ('a,b\n5" pipe,x"\n', layout(), [('5" pipe', 'x"')]),
     "quotes inside a quoted cell": (
         'a,b\n"say "hi" now",6" pipe\n"5" pipe","he said, "no""\n"a, b "c" d",1\n',
@@ -125,14 +133,6 @@ BOTH_READ: dict[str, Case] = {
 
 TOLERANT_READS: dict[str, Case] = {
     "a quote within a name": ('a,x"y\n1,2\n', layout(), [("1", "2")]),
-    "escaped quote": ('a,b\n"x\\"y,",z\n', layout(escapechar="\\"), [('x"y,', "z")]),
-    "escaped delimiter": ("a,b\nx\\,y,\\\\\n", layout(escapechar="\\"), [("x,y", "\\")]),
-    "escape before a letter": ("a,b\nC:\\new,\\N\n", layout(escapechar="\\"), [("C:\\new", "\\N")]),
-    "escape and doubled quotes": (
-        'a,b\n"x""y\\\\","\\""\n',
-        layout(escapechar="\\"),
-        [('x"y\\', '"')],
-    ),
     "escaped line break": ("a,b\nx\\\r\ny,z\n", layout(escapechar="\\"), [("x\r\ny", "z")]),
     "escape at the very end": ("a,b\n1,\\", layout(escapechar="\\"), [("1", "\\")]),
     "blanks before the only column": (

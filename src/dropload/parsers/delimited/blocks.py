@@ -50,7 +50,7 @@ class _Cutter:
     def __init__(self, layout: Layout, first_line: int, block_bytes: int) -> None:
         self._layout = layout
         self._quote = layout.quotechar.encode()
-        self._check = _QuoteCheck(layout) if self._quote else None
+        self._check = _Check(layout)
         self._line = first_line
         self._block_bytes = block_bytes
         self._rest = b""
@@ -64,8 +64,7 @@ class _Cutter:
         while chunk:
             data = self._rest + chunk
             good = self._good_bytes(data, chunk)
-            is_inside = self._check is not None and self._check.is_inside
-            end = _end_of_records(data[:good], self._quote, is_inside=is_inside)
+            end = _end_of_records(data[:good], self._quote, is_inside=self._check.is_inside)
             yield from self._block(data[:end])
             chunk = b""
             if good < len(data):
@@ -76,15 +75,13 @@ class _Cutter:
 
     def finish(self) -> Iterator[Block]:
         """Yield the last one: a return at the very end is no half of a line end now."""
-        if self._check is not None and not self._rest_is_doubtful:
+        if not self._rest_is_doubtful:
             self._check.check_end()
         yield from self._block(self._rest, is_doubtful=self._rest_is_doubtful)
 
     def _good_bytes(self, data: bytes, chunk: bytes) -> int:
-        """Return where the first doubtful quote of `data` is, which `chunk` ends; else its end."""
-        if self._rest_is_doubtful:
-            return 0
-        return len(data) - (self._check.doubt(chunk) if self._check is not None else 0)
+        """Return where the first doubtful cell of `data` is, which `chunk` ends; else its end."""
+        return 0 if self._rest_is_doubtful else len(data) - self._check.doubt(chunk)
 
     def _cut_doubtful(self, data: bytes) -> tuple[bytes, bytes]:
         """Return the first records, one of them doubtful, and what is behind them.
@@ -98,8 +95,7 @@ class _Cutter:
             end = self._end_for_tolerant_reader(data[:size])
         self._rest_is_doubtful = not end
         self._keep(b"" if end else data)
-        if self._check is not None:
-            self._check.begin_anew()
+        self._check.begin_anew()
         return data[:end], data[end:] if end else b""
 
     def _end_for_tolerant_reader(self, data: bytes) -> int:
@@ -168,8 +164,8 @@ def _end_of_records(data: bytes, quote: bytes, *, is_inside: bool) -> int:
         end, is_inside = data.rfind(quote, 0, at), False
 
 
-class _QuoteCheck:
-    """Makes sure that quotes stand only where everybody reads them alike.
+class _Check:
+    """Makes sure that quotes stand only where everybody reads them alike, and nothing is escaped.
 
     Every quote opens a cell (behind a delimiter, a line end or at the start), closes one (before
     a delimiter, a line end or the end), or is doubled within one. Whatever else there is, the
@@ -177,23 +173,24 @@ class _QuoteCheck:
     """
 
     def __init__(self, layout: Layout) -> None:
-        quote = re.escape(layout.quotechar.encode())
+        quote, escape = layout.quotechar.encode(), layout.escapechar.encode()
+        self._quote = quote
+        self._marks = tuple(mark for mark in {quote, escape} if mark)
+        plain = b"[^%b]*+" % re.escape(b"".join(self._marks) or b"\0")
+        quote = re.escape(quote) if quote and not layout.skip_initial_space else b"(?!)"
         border = b"[" + re.escape(layout.delimiter.encode()) + b"\\r\\n]"
-        opened = b"(?<=%b)%b[^%b]*+(?:%b%b[^%b]*+)*+" % (border, *(quote,) * 5)
-        opened = b"(?!)" if layout.skip_initial_space else opened
-        plain = b"[^%b]*+" % quote
-        self._quote = layout.quotechar.encode()
+        opened = b"(?<=%b)%b%b(?:%b%b%b)*+" % (border, quote, plain, quote, quote, plain)
         self._closed_cells = re.compile(
             b"%b(?:%b%b(?=%b)%b)*+" % (plain, opened, quote, border, plain)
         )
-        self._open_cell = re.compile(opened + quote + b"?")
+        self._open_cell = re.compile(b"%b(?:%b)?" % (opened, quote))
         self._carry = b"\n"
         """The end of the bytes so far, from in front of the first cell that may go on."""
 
     @property
     def is_inside(self) -> bool:
         """Return whether the bytes so far end within quotes."""
-        return self._carry.count(self._quote) % 2 == 1
+        return len(self._carry) > 1 and self._carry.count(self._quote) % 2 == 1
 
     def begin_anew(self) -> None:
         """Forget what came before: a record begins with the next bytes."""
@@ -201,7 +198,7 @@ class _QuoteCheck:
 
     def doubt(self, chunk: bytes) -> int:
         """Look at the next bytes; return how many of them all are from the first doubt on, or 0."""
-        if len(self._carry) == 1 and self._quote not in chunk:
+        if len(self._carry) == 1 and not any(mark in chunk for mark in self._marks):
             self._carry = chunk[-1:] or self._carry
             return 0
         window = self._carry + chunk

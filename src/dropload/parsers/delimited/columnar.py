@@ -51,7 +51,7 @@ def read_columnar(
     chunks, first_line = _skip_head(
         _utf8_chunks(source, layout, block_bytes), layout, max_record_bytes
     )
-    body = _refuse_marks(_end_line(_drop_ctrl_z(chunks)), layout)
+    body = _refuse_marks(_end_line(_drop_ctrl_z(chunks), layout), layout)
     numbered = _Numbering()
     hidden = _HiddenRows(layout)
     row = 0
@@ -228,7 +228,7 @@ def _refuse_layout(layout: Layout) -> None:
     # Several blanks may be one delimiter, and a line of blanks a record or none.
     if layout.skip_initial_space and (layout.delimiter in ("", " ") or layout.width < 2):
         raise UnfaithfulError("blanks that may be delimiters")
-    for mark in (layout.delimiter, layout.quotechar):
+    for mark in (layout.delimiter, layout.quotechar, layout.escapechar):
         if len(mark) > 1 or not mark.isascii():
             raise UnfaithfulError(f"{mark!r} is not one ASCII character")
 
@@ -309,13 +309,15 @@ def _drop_ctrl_z(chunks: Iterable[bytes]) -> Iterator[bytes]:
             raise UnfaithfulError("a long run of Ctrl-Z")
 
 
-def _end_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _end_line(chunks: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
     """Yield `chunks` with a line end at their end, if there are any."""
     held = b""
     for chunk in chunks:
         if held:
             yield held
         held = chunk
+    if layout.escapechar and held.endswith(layout.escapechar.encode()):
+        raise UnfaithfulError("an escape at the very end")
     if held:
         # Without it pyarrow takes the last cell for a quoted one when the cell before it is quoted
         # and the last is empty.
@@ -324,9 +326,8 @@ def _end_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _refuse_marks(chunks: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
     """Yield `chunks`; raise UnfaithfulError for what pyarrow does not read as it is meant."""
-    marks = ["\0", layout.escapechar if layout.escapechar != layout.quotechar else ""]
-    marks.append("" if layout.delimiter else _ABSENT)
-    refused = [mark.encode() for mark in marks if mark]
+    marks = ["\0"] if layout.delimiter else ["\0", _ABSENT]
+    refused = [mark.encode() for mark in marks]
     for chunk in chunks:
         for mark in refused:
             if mark in chunk:
