@@ -452,20 +452,21 @@ def test_a_ragged_record_is_read_by_the_tolerant_reader_and_little_else(
     cells: str, end: str, given_to_tolerant: list[int]
 ) -> None:
     """Three blocks: it is in the second, in the middle, and blank lines are in the third."""
-    lines = quoted_rows(150_000)
-    lines[70_000] = cells
-    lines[140_000] = ""
+    block_bytes = 1 << 18
+    lines = quoted_rows(40_000)
+    lines[20_000] = cells
+    lines[38_000] = ""
     text = end.join(["a,b", *lines])
-    assert len(text) > 2 * BLOCK_BYTES
+    assert len(text) > 2 * block_bytes
     source = io.BytesIO(text.encode())
-    batches = list(read_columnar(source, layout(), max_record_bytes=MAX_RECORD_BYTES))
+    batches = list(read_columnar(source, layout(), max_record_bytes=2 * block_bytes))
     assert collect(iter(batches)) == tolerant(text, layout())
     assert len(given_to_tolerant) == 1
-    assert 0 < given_to_tolerant[0] < BLOCK_BYTES // 8
+    assert 0 < given_to_tolerant[0] < block_bytes // 2
     counted = lines_of(batches)
     slow = read_tolerant(io.BytesIO(text.encode()), layout(), max_record_bytes=MAX_RECORD_BYTES)
     assert counted.items() <= lines_of(slow).items()
-    assert {1, 75_000} <= counted.keys()
+    assert {1, 25_000} <= counted.keys()
 
 
 @settings(max_examples=700, deadline=None)
@@ -507,17 +508,22 @@ def test_a_quote_within_a_cell_is_seen_where_a_piece_begins_with_it(piece: bytes
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("cell", ['5" pipe', '"5" pipe"', '"q" z', 'x"'])
-def test_a_quote_within_a_cell_leaves_little_to_the_tolerant_reader(
+@pytest.mark.parametrize(
+    "cell", ['5" pipe', '"5" pipe"', '"q" z', 'x"', "a\0b", '"\0"', "C:\\new", '"a\\"b"', "a\\,b"]
+)
+def test_what_is_not_read_alike_leaves_little_to_the_tolerant_reader(
     cell: str, end: str, given_to_tolerant: list[int]
 ) -> None:
-    lines = quoted_rows(150_000)
-    for place in (0, 70_000, 70_001, 149_999):
+    how = layout(escapechar="\\" if "\\" in cell else "")
+    lines = quoted_rows(20_000)
+    for place in (0, 7_000, 7_001, 19_999):
         lines[place] = f"{place},{cell}"
     text = end.join(["a,b", *lines])
-    assert columnar(text, layout()) == tolerant(text, layout())
+    max_record_bytes = len(text) // 4
+    found = columnar(text, how, max_record_bytes=max_record_bytes)
+    assert found == tolerant(text, how)
     assert 3 <= len(given_to_tolerant) <= 4
-    assert sum(given_to_tolerant) < len(text) // 50
+    assert sum(given_to_tolerant) < len(text) // 8
 
 
 def test_blanks_behind_delimiters_leave_nothing_to_the_tolerant_reader(
@@ -525,22 +531,22 @@ def test_blanks_behind_delimiters_leave_nothing_to_the_tolerant_reader(
 ) -> None:
     """But for the records around a quote: pyarrow would take it for text."""
     how = layout(skip_initial_space=True)
-    rows = [f"{n}, cell {n}" for n in range(150_000)]
+    rows = [f"{n}, cell {n}" for n in range(20_000)]
     text = "\n".join(["a, b", *rows])
     assert columnar(text, how) == tolerant(text, how)
     assert given_to_tolerant == []
-    rows[100_000] = '100000, "x, y"'
+    rows[10_000] = '10000, "x, y"'
     text = "\n".join(["a, b", *rows])
     assert columnar(text, how) == tolerant(text, how)
     assert len(given_to_tolerant) == 1
-    assert given_to_tolerant[0] < len(text) // 50
+    assert given_to_tolerant[0] < len(text) // 8
 
 
 def test_where_doubtful_quotes_are_many_the_tolerant_reader_has_the_file_soon() -> None:
     rows = [f'{n},5" pipe' if n % 100 == 0 else row for n, row in enumerate(quoted_rows(400_000))]
     read = 0
     source = io.BytesIO("\n".join(["a,b", *rows]).encode())
-    with pytest.raises(UnfaithfulError, match="many quotes"):
+    with pytest.raises(UnfaithfulError, match="much that is not"):
         for batch in read_columnar(source, layout(), max_record_bytes=MAX_RECORD_BYTES):
             read += batch.records.num_rows
     assert 0 < read < 100_000
@@ -552,9 +558,9 @@ def test_doubtful_quotes_and_records_of_several_lines_are_not_told_apart_by_part
     long: str, *, long_first: bool
 ) -> None:
     """They may be rows that quotes join: who reads the whole file says so, or that all is well."""
-    lines = quoted_rows(100_000)
+    lines = quoted_rows(10_000)
     odd = [long, '9,5" pipe'] if long_first else ['9,5" pipe', long]
-    lines[20_000], lines[90_000] = odd
+    lines[2_000], lines[9_000] = odd
     text = "\n".join(["a,b", *lines])
     if long == "7":  # ragged, and of one line
         assert columnar(text, layout()) == tolerant(text, layout())
@@ -600,8 +606,7 @@ def test_a_nul_is_refused_with_its_column() -> None:
         (3, 4, "h0", "\0", "nul_byte"),
     ]
     assert found.rejects[1].fields == ("\0", "")
-    with pytest.raises(UnfaithfulError):
-        columnar(text, layout())
+    assert columnar(text, layout()) == found
 
 
 @pytest.mark.parametrize(

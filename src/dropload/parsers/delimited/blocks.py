@@ -1,4 +1,4 @@
-"""Cut the bytes of a file into blocks of whole records; set apart quotes that have two readings."""
+"""Cut the bytes of a file into blocks of whole records; set apart what has two readings."""
 
 import codecs
 import re
@@ -12,7 +12,7 @@ from dropload.parsers.base import UnfaithfulError
 from dropload.parsers.delimited.records import RecordSplitter
 
 _DOUBTFUL_BYTES = 1 << 13
-"""Of the records around a doubtful quote: few are left to the tolerant reader, which is slow."""
+"""Of the records around a doubtful cell: few are left to the tolerant reader, which is slow."""
 _FREE_DOUBTS_BYTES, _MOST_DOUBTFUL = 1 << 20, 0.25
 """So much may be doubtful, and beyond it this share: with more the tolerant reader alone is
 sooner."""
@@ -26,7 +26,7 @@ class Block(NamedTuple):
     """The physical line on which it begins, from 1."""
     line_breaks: int
     is_doubtful: bool = False
-    """Quotes in it are not read alike by everybody."""
+    """Not everybody reads all of it alike: its quotes, an escape, a NUL."""
 
 
 def cut_blocks(
@@ -34,9 +34,9 @@ def cut_blocks(
 ) -> Iterator[Block]:
     """Yield all bytes, which begin with a record on `first_line` and end with a line end.
 
-    A block has some `block_bytes`, at most twice as many; the records around quotes that not
-    everybody reads alike are a small one of their own. Raises UnfaithfulError for a record that is
-    longer, and where there are many such quotes.
+    A block has some `block_bytes`, at most twice as many; the records around what not everybody
+    reads alike are a small one of their own. Raises UnfaithfulError for a record that is longer,
+    and where much is doubtful.
     """
     cutter = _Cutter(layout, first_line, block_bytes)
     for chunk in _in_pieces(chunks, block_bytes):
@@ -56,7 +56,7 @@ class _Cutter:
         self._rest = b""
         """Begins with a record."""
         self._rest_is_doubtful = False
-        """That record has a doubtful quote in it."""
+        """That record has a doubtful cell in it."""
         self._bytes = self._doubtful_bytes = 0
 
     def add(self, chunk: bytes) -> Iterator[Block]:
@@ -119,7 +119,7 @@ class _Cutter:
         self._bytes += len(data)
         self._doubtful_bytes += len(data) if is_doubtful else 0
         if self._doubtful_bytes > max(_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL * self._bytes):
-            raise UnfaithfulError("many quotes where quotes are not read alike")
+            raise UnfaithfulError("much that is not read alike")
         yield Block(data, self._line, breaks, is_doubtful)
         self._line += breaks
 
@@ -165,7 +165,7 @@ def _end_of_records(data: bytes, quote: bytes, *, is_inside: bool) -> int:
 
 
 class _Check:
-    """Makes sure that quotes stand only where everybody reads them alike, and nothing is escaped.
+    """Makes sure that quotes stand only where everybody reads them alike; no escape, and no NUL.
 
     Every quote opens a cell (behind a delimiter, a line end or at the start), closes one (before
     a delimiter, a line end or the end), or is doubled within one. Whatever else there is, the
@@ -175,8 +175,8 @@ class _Check:
     def __init__(self, layout: Layout) -> None:
         quote, escape = layout.quotechar.encode(), layout.escapechar.encode()
         self._quote = quote
-        self._marks = tuple(mark for mark in {quote, escape} if mark)
-        plain = b"[^%b]*+" % re.escape(b"".join(self._marks) or b"\0")
+        self._marks = tuple(mark for mark in (b"\0", quote, escape) if mark)
+        plain = b"[^%b]*+" % re.escape(b"".join(self._marks))
         quote = re.escape(quote) if quote and not layout.skip_initial_space else b"(?!)"
         border = b"[" + re.escape(layout.delimiter.encode()) + b"\\r\\n]"
         opened = b"(?<=%b)%b%b(?:%b%b%b)*+" % (border, quote, plain, quote, quote, plain)

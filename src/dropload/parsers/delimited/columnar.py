@@ -41,9 +41,9 @@ def read_columnar(
 
     pyarrow pads nothing and drops nothing, but it is silent about quotes that are never closed,
     text behind a closing quote, and quotes that open in one record and close in another. So the
-    bytes that it is fed are checked first: see `cut_blocks`. Records with such quotes, and those
-    that do not have the header's width, are read by the tolerant reader, with what is around them:
-    see `_read_blocks`.
+    bytes that it is fed are checked first: see `cut_blocks`. Records with such quotes, with escapes
+    or a NUL, and those that do not have the header's width, are read by the tolerant reader, with
+    what is around them: see `_read_blocks`.
     """
     _refuse_layout(layout)
     # A record may take two blocks: none may be longer than the limit.
@@ -51,7 +51,7 @@ def read_columnar(
     chunks, first_line = _skip_head(
         _utf8_chunks(source, layout, block_bytes), layout, max_record_bytes
     )
-    body = _refuse_marks(_end_line(_drop_ctrl_z(chunks), layout), layout)
+    body = _refuse_absent(_end_line(_drop_ctrl_z(chunks), layout), layout)
     numbered = _Numbering()
     hidden = _HiddenRows(layout)
     row = 0
@@ -324,12 +324,9 @@ def _end_line(chunks: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
         yield held if held.endswith(b"\n") else held + b"\n"
 
 
-def _refuse_marks(chunks: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
-    """Yield `chunks`; raise UnfaithfulError for what pyarrow does not read as it is meant."""
-    marks = ["\0"] if layout.delimiter else ["\0", _ABSENT]
-    refused = [mark.encode() for mark in marks]
+def _refuse_absent(chunks: Iterable[bytes], layout: Layout) -> Iterator[bytes]:
+    """Yield `chunks`; raise UnfaithfulError for text with what stands for no delimiter."""
     for chunk in chunks:
-        for mark in refused:
-            if mark in chunk:
-                raise UnfaithfulError(f"{mark!r} in the text")
+        if not layout.delimiter and _ABSENT.encode() in chunk:
+            raise UnfaithfulError(f"{_ABSENT!r} in the text")
         yield chunk
