@@ -623,6 +623,20 @@ def test_a_misfit_is_explained(type_: ColumnType, value: str, expected: str) -> 
     assert bool(explain_misfit(value, type_)) == bool(expected)
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("digits", [20, 4_301, 50_000])
+def test_a_whole_number_of_any_length_is_text_and_fits_no_number(sign: str, digits: int) -> None:
+    """Python reads no more than 4,300 digits of one."""
+    long = sign + "1" * digits
+    many = [str(number) for number in range(2_000)]
+    for detected in (detect(["1", long]), detect(many, [long])):
+        assert detected[0].kind is Kind.TEXT
+    assert detect_short(["1", long]).type.kind is Kind.TEXT
+    assert detect(["1.5", long])[0].kind is Kind.TEXT
+    assert explain_misfit(long, INTEGER).endswith("is too large a number")
+    assert explain_misfit(long, FLOAT).endswith("has more digits than the column keeps")
+
+
 def detect_short(*batches: Texts, hints: Hints = Hints()) -> Decision:  # noqa: B008 - it is frozen
     """Return what is decided when the values are looked at one by one."""
     detector = ColumnTypeDetector(hints)

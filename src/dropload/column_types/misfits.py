@@ -52,7 +52,8 @@ def _boolean(text: str, _type: ColumnType) -> str:
 def _integer(text: str, _type: ColumnType) -> str:
     if not _WHOLE.fullmatch(text):
         return _is_not(text, "a whole number")
-    return "" if -_LARGEST - 1 <= int(text) <= _LARGEST else f"{quote(text)} is too large a number"
+    fits = plain.is_within(text, -_LARGEST - 1, _LARGEST)
+    return "" if fits else f"{quote(text)} is too large a number"
 
 
 def _decimal(text: str, type_: ColumnType) -> str:

@@ -242,7 +242,6 @@ def _show_first(values: Values, candidates: Iterable[int]) -> str:
 
 def _show_first_beyond(values: Values, candidates: Iterable[int], limit: int) -> str:
     for index in candidates:
-        number = int(values.text(index))
-        if number > limit or number < -limit - 1:
+        if not plain.is_within(values.text(index), -limit - 1, limit):
             return values.show(index)
     return ""

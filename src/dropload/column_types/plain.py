@@ -29,6 +29,8 @@ LAST_DAY = 2932896
 """9999-12-31 in days from 1970: the last one."""
 MAX_WHOLE_FLOAT = 2**53 - 1
 """Up to here every whole number has a float that no other whole number is rounded to."""
+_MOST_CHARS = 20
+"""No whole number of 64 bits takes more, its sign included."""
 SURE_CHARS = 16
 """So many characters of a number with a point are at most 15 digits: a float gives them back."""
 
@@ -38,8 +40,16 @@ def shortest_plain(value: float) -> str:
     return format(Decimal(repr(value)), "f")
 
 
+def is_within(text: str, least: int, largest: int) -> bool:
+    """Return whether a number of the form WHOLE is one of 64 bits from `least` to `largest`.
+
+    One of more than 4,300 digits Python itself refuses to read.
+    """
+    return len(text) <= _MOST_CHARS and least <= int(text) <= largest
+
+
 def is_exact(text: str) -> bool:
     """Return whether a float gives back the value of a number of the form NUMBER."""
     if "." in text:
         return Decimal(repr(float(text))) == Decimal(text)
-    return abs(int(text)) <= MAX_WHOLE_FLOAT
+    return is_within(text, -MAX_WHOLE_FLOAT, MAX_WHOLE_FLOAT)

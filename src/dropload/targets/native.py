@@ -7,6 +7,8 @@ from dropload.model import ColumnType, Kind, TableColumn
 
 REAL_DIGITS = 6
 """A number with no more digits comes back from a float of four bytes as it was."""
+_LEAST_REAL, _LARGEST_REAL = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+"""Between these (and at zero) it has all its digits: the normal numbers of IEEE 754's binary32."""
 
 
 def word_of(column: TableColumn) -> str:
@@ -32,9 +34,13 @@ def explain_bounds(text: str, least: int, largest: int, word: str) -> str:
 def explain_real(text: str) -> str:
     """Return why a float of four bytes does not give a number back, the empty string if it does."""
     misfit = explain_misfit(text, ColumnType(Kind.FLOAT))
-    if misfit or significant_digits(text) <= REAL_DIGITS:
+    if misfit:
         return misfit
-    return "" if _is_exact_real(float(text)) else f"'{text}' has more digits than real keeps"
+    number = float(text)
+    is_normal = number == 0 or _LEAST_REAL <= abs(number) <= _LARGEST_REAL
+    if (is_normal and significant_digits(text) <= REAL_DIGITS) or _is_exact_real(number):
+        return ""
+    return f"'{text}' has more digits than real keeps"
 
 
 def _is_exact_real(number: float) -> bool:
