@@ -128,7 +128,23 @@ VALUES = [
         {"6F9619FF": "not a UUID"},
     ),
     ("uuid", ("postgresql",), ["6F9619FF-8B86-D011-B42D-00C04FC964FF"], {"6F9619FF": "a UUID"}),
-    ("timestamptz", ("postgresql",), ["2024-02-01 10:20:30", "2024-02-01T10:20:30+05:30"], {}),
+    (
+        "timestamptz",
+        ("postgresql",),
+        ["2024-02-01 10:20:30", "2024-02-01T10:20:30+05:30"],
+        {"2024-02-01 10:20:30.1234567+05:30": "6 decimals"},
+    ),
+    (
+        "timestamptz(0)",
+        ("postgresql",),
+        ["2024-02-01 10:20:30.000+05:30"],
+        {"2024-02-01 10:20:30.7+05:30": "0 decimals", "20240201T102030.7Z": "0 decimals"},
+    ),
+    ("timetz(1)", ("postgresql",), ["10:00:00.7+00"], {"10:00:00.75+00": "more than 1 decimal"}),
+    ("interval(0)", ("postgresql",), [], {"00:00:01.7": "0 decimals"}),
+    ("money", ("postgresql",), [], {"1.239": "2 decimals"}),
+    ("name", ("postgresql",), ["abc", "x" * 63], {"x" * 64: "64 bytes", "é" * 32: "64 bytes"}),
+    ('"char"', ("postgresql",), ["a"], {"abc": "3 bytes", "é": "2 bytes"}),
     ("nvarchar(5)", ("mssql",), ["abcde", "🎉🎉a"], {"abcdef": "6 characters", "🎉🎉🎉": "6 char"}),
     ("varchar(5)", ("postgresql",), ["abcde", "🎉🎉🎉🎉🎉"], {"abcdef": "6 characters"}),
     ("varchar(5)", ("mssql",), ["Zürch"], {"Zürich": "6 bytes", "Łódź": "'Ł' is not among"}),
@@ -479,18 +495,26 @@ def test_types_without_a_word_of_ours_take_what_they_can_read(site: Site) -> Non
     orders = site.dock.target.quoted(site.table("orders"))
     site.execute(
         "CREATE TYPE mood AS ENUM ('glad', 'sad')",
-        f"CREATE TABLE {orders} (id int, feels mood, tags int[], flags bit(3), exact numeric)",
+        f"CREATE TABLE {orders} (id int, feels mood, tags int[], flags bit(3), exact numeric,"
+        " price money, took interval(0))",
     )
     exact = "1234567890123456789012345678901234567890.50"
-    text = f'id,feels,tags,flags,exact\n1,glad,"{{1,2}}",101,{exact}\n2,sad,{{}},000,1.50\n'
+    text = (
+        "id,feels,tags,flags,exact,price,took\n"
+        f'1,glad,"{{1,2}}",101,{exact},7.500,00:00:01.00\n2,sad,{{}},000,1.50,-5,1.5 days\n'
+    )
     loaded = site.drop("orders.csv", text)
     assert loaded.verdict is Verdict.LOADED, loaded
     with site.dock.target.read() as conn:
         query = (
-            f"SELECT feels::text, tags::text, flags::text, exact::text FROM {orders} ORDER BY id"
+            "SELECT feels::text, tags::text, flags::text, exact::text, price::numeric::text,"
+            f" took::text FROM {orders} ORDER BY id"
         )
         rows = [tuple(row) for row in conn.exec_driver_sql(query)]
-    assert rows == [("glad", "{1,2}", "101", exact), ("sad", "{}", "000", "1.50")]
+    assert rows == [
+        ("glad", "{1,2}", "101", exact, "7.50", "00:00:01"),
+        ("sad", "{}", "000", "1.50", "-5.00", "1 day 12:00:00"),
+    ]
     wrong = site.drop("orders.csv", "id,feels,tags,flags,exact\n1,bored,{},101,1\n")
     assert wrong.verdict is Verdict.FAILED, wrong
 

@@ -16,13 +16,7 @@ from dropload.errors import ConfigError, DroploadError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
 from dropload.targets.base import LINEAGE, Limits
-from dropload.targets.native import (
-    REAL_DIGITS,
-    explain_bounds,
-    explain_real,
-    holds_whole,
-    word_of,
-)
+from dropload.targets.postgresql import owned
 from dropload.targets.postgresql.copying import copy_rows
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
 from dropload.targets.row_stream import Rows
@@ -52,7 +46,6 @@ _KIND_OF_TYPE = {
     "time without time zone": Kind.TIME,
     "uuid": Kind.UUID,
 }
-_WHOLE = {"smallint": (-(2**15), 2**15 - 1), "integer": (-(2**31), 2**31 - 1)}
 _TEXT_TYPES = frozenset({"text", "character varying", "character", "name"})
 """Types that a text is assigned to; for others that we have no word for it is cast."""
 _ANY_NUMERIC = ColumnType(Kind.DECIMAL, precision=131_072 + 16_383, scale=16_383)
@@ -281,34 +274,15 @@ class PostgreSQLTarget(ServerTarget):
 
     def declared_type(self, row: sa.RowMapping) -> str:
         """Return a column's type as it is declared."""
-        word = str(row["type"])
-        if word == "numeric" and row["precision"] is not None:
-            return f"numeric({row['precision']},{row['scale'] or 0})"
-        if row["length"]:
-            return f"{word}({row['length']})"
-        return word
+        return owned.declared_type(row)
 
     def holds(self, column: TableColumn, values: ColumnType) -> bool:
         """Return whether the column holds every value of that type, for certain."""
-        word = word_of(column)
-        if word in _WHOLE:
-            return holds_whole(values, _WHOLE[word][1])
-        if word == "real":
-            is_number = values.kind in (Kind.INTEGER, Kind.DECIMAL)
-            return is_number and 0 < values.precision <= REAL_DIGITS
-        return super().holds(column, values)
+        return owned.holds(column, values)
 
     def refusal(self, column: TableColumn, text: str) -> str:
         """Return why the column cannot hold a value unchanged, the empty string when it can."""
-        word = word_of(column)
-        if word in _WHOLE:
-            return explain_bounds(text, *_WHOLE[word], word)
-        if word == "real":
-            return explain_real(text)
-        most = column.type.max_length
-        if column.type.kind is Kind.TEXT and most and len(text) <= most:
-            return ""  # PostgreSQL counts characters
-        return super().refusal(column, text)
+        return owned.refusal(column, text)
 
     def column_ddl(self, column_type: ColumnType) -> str:
         """Return the type as PostgreSQL declares it."""
