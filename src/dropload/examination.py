@@ -33,6 +33,8 @@ from dropload.staging import check_version
 
 T = TypeVar("T")
 
+_BEGINNING_BYTES = 256 << 10
+"""So much of a file is looked at to plan for all of it: one block mostly, or more small ones."""
 OnProgress = Callable[[int, int], None]
 """Gets the records and the bytes of the file that were read so far."""
 _CONTRADICTED = 0.1
@@ -188,11 +190,11 @@ def examine_as(
     checks: tuple[CheckedColumn, ...] = (),
     on_progress: OnProgress | None = None,
     on_batch: OnBatch | None = None,
-    most_batches: int | None = None,
+    enough_bytes: int | None = None,
 ) -> Examined:
     """Read the whole file once in that layout; rows that `checks` refuse are rejects.
 
-    With `most_batches` only its beginning.
+    With `enough_bytes` only its beginning.
     """
     settings = dock.config.load
     profile = profile_file(
@@ -205,7 +207,7 @@ def examine_as(
         hints=Hints(settings.decimal_mark or "", settings.day_first),
         on_progress=on_progress,
         on_batch=on_batch,
-        most_batches=most_batches,
+        enough_bytes=enough_bytes,
     )
     check_version(drop.path, drop.version)
     return Examined(parser, layout, profile, checks)
@@ -218,7 +220,7 @@ def plan_beginning(dock: Dock, named: NamedDrop, parser: Parser, layout: Layout)
     """
     with dock.target.read() as conn:
         known = look_up_table(dock, conn, named)
-    examined = examine_as(dock, named.drop, parser, layout, most_batches=1)
+    examined = examine_as(dock, named.drop, parser, layout, enough_bytes=_BEGINNING_BYTES)
     forced = replace(named, drop=replace(named.drop, force=True))
     plan = plan_load(dock, forced, examined, known)
     return None if known and find_checks(examined.profile, known.info, dock.target) else plan

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import RawIOBase
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -110,7 +109,7 @@ def profile_file(
     hints: Hints = Hints(),  # noqa: B008 - it cannot be changed
     on_progress: Callable[[int, int], None] | None = None,
     on_batch: OnBatch | None = None,
-    most_batches: int | None = None,
+    enough_bytes: int | None = None,
 ) -> Profile:
     """Return what one streaming read of the whole file finds; memory does not grow with it.
 
@@ -118,7 +117,7 @@ def profile_file(
     way that it is not, the next starts again. `hints` settle columns that can be read in two
     ways. `on_progress` is called with the records, good and bad, and the bytes read so far. With a
     `check`, rows that it refuses are rejects. `on_batch` gets what is good of each batch, and the
-    reader's name: all of the file from the one that is named in the profile. With `most_batches`
+    reader's name: all of the file from the one that is named in the profile. With `enough_bytes`
     only the beginning is read.
 
     Raises what the parser raises: FileError for an unreadable file.
@@ -128,7 +127,7 @@ def profile_file(
             tally = _Tally(layout, hints, pool)
             try:
                 found = parser.read(stream, layout, reader, max_record_bytes=max_record_bytes)
-                with read_ahead(islice(found, most_batches)) as batches:
+                with read_ahead(_beginning(found, enough_bytes)) as batches:
                     for batch in batches:
                         good = batch if check is None else check.sift(batch)
                         if on_batch is not None:
@@ -143,6 +142,16 @@ def profile_file(
         f"{path.name} cannot be read as {parser.name}: no reader returns what is written.",
         hint="Save it again, with quotes around text and one record a line.",
     )
+
+
+def _beginning(batches: Iterator[Batch], enough_bytes: int | None) -> Iterator[Batch]:
+    """Yield the batches; with a number of bytes, no more than take so many as columns."""
+    size_bytes = 0
+    for batch in batches:
+        yield batch
+        size_bytes += batch.records.nbytes
+        if enough_bytes is not None and size_bytes >= enough_bytes:
+            return
 
 
 def first_rows(

@@ -41,6 +41,8 @@ class StagingAhead:
         self._load = load
         self._meter = meter
         self._touched_at = 0
+        self._has_taken = False
+        """Whether rows were handed over."""
         self._attempt: _Attempt | None = None
         """None: nothing is staged, or no more."""
 
@@ -59,12 +61,16 @@ class StagingAhead:
             self._give_up(str(exc))
 
     def take(self, batch: Batch, reader: str) -> None:
-        """Have a batch staged that `reader` has read."""
+        """Have a batch staged that `reader` has read, if it is the one of the plan.
+
+        What another reads first may count for nothing: it may leave the file to that one yet.
+        """
         attempt = self._attempt
-        if attempt is not None and reader != attempt.plan.profile.reader:
+        if attempt is None or reader == attempt.plan.profile.reader:
+            self._has_taken = attempt is not None
+            self._hand_over(batch)
+        elif self._has_taken:
             self._give_up(f"the file is read by {reader}")
-            return
-        self._hand_over(batch)
 
     def take_no_more(self) -> None:
         """Have settled what was taken: the file is judged, which may take long, before `accept`."""

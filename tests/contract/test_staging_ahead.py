@@ -10,14 +10,14 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from dropload import staging, staging_ahead
+from dropload import examination, staging, staging_ahead
 from dropload.dock import open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
 from dropload.model import TableName, Verdict
-from dropload.parsers.delimited import columnar
+from dropload.parsers.delimited import blocks, columnar
 from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
 from dropload.write_behind import WriteBehind
@@ -40,6 +40,7 @@ def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = columnar.read_columnar.__kwdefaults__
     small = {**(usual or {}), "block_bytes": 16 << 10}
     monkeypatch.setattr(columnar.read_columnar, "__kwdefaults__", small)
+    monkeypatch.setattr(examination, "_BEGINNING_BYTES", 16 << 10)
 
 
 @pytest.fixture
@@ -151,21 +152,44 @@ def test_rows_that_cannot_be_read_are_rejects_and_the_others_are_loaded(
     assert readings == [], "it is not read again"
 
 
-@pytest.mark.parametrize("lines", [False, True])
-def test_a_file_that_another_reader_has_to_read_is_read_again(
-    site: Site, readings: list[str], *, lines: bool
+def test_a_quote_within_a_cell_and_a_cell_of_several_lines_are_staged_ahead(
+    site: Site, readings: list[str]
 ) -> None:
-    """A quote within a cell; where a record takes two lines, too, all of the file decides."""
-    odd = [f'{COUNT},1.25,01.01.2024,5" pipe\n']
-    expected = [*EXPECTED, (str(COUNT), "1.25", "2024-01-01", '5" pipe')]
-    if lines:
-        odd.append(f'{COUNT + 1},1.25,01.01.2024,"two\nlines"\n')
-        expected.append((str(COUNT + 1), "1.25", "2024-01-01", "two\nlines"))
+    odd = f'{COUNT},1.25,01.01.2024,5" pipe\n{COUNT + 1},1.25,01.01.2024,"two\nlines"\n'
     quoted = [re.sub(r"x\d+", r'"\g<0>"', line) for line in BODY]
-    outcome = site.drop("orders.csv", HEAD + "".join([*quoted[:3000], *odd, *quoted[3000:]]))
+    outcome = site.drop("orders.csv", HEAD + "".join([*quoted[:3000], odd, *quoted[3000:]]))
+    expected = [
+        *EXPECTED,
+        (str(COUNT), "1.25", "2024-01-01", '5" pipe'),
+        (str(COUNT + 1), "1.25", "2024-01-01", "two\nlines"),
+    ]
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, len(expected)), outcome
     assert sorted(site.texts(site.table("orders"))) == sorted(expected)
-    assert readings == (["orders.csv"] if lines else [])
+    assert readings == []
+
+
+def test_a_file_that_another_reader_has_to_read_is_read_again(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not read alike comes late, and then it is much."""
+    monkeypatch.setattr(blocks, "_FREE_DOUBTS_BYTES", 1 << 10)
+    quoted = [re.sub(r"x\d+", r'"\g<0>"', line) for line in BODY[:1000]]
+    inches = [re.sub(r"x(\d+)", r'\1" pipe', line) for line in BODY[1000:]]
+    outcome = site.drop("orders.csv", HEAD + "".join([*quoted, *inches]))
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    inch = [(*row[:3], re.sub(r"x(\d+)", r'\1" pipe', row[3])) for row in EXPECTED[1000:]]
+    assert sorted(site.texts(site.table("orders"))) == sorted([*EXPECTED[:1000], *inch])
+    assert readings == ["orders.csv"]
+
+
+def test_a_file_of_many_doubtful_quotes_is_staged_ahead_by_the_reader_for_them(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_FREE_DOUBTS_BYTES", 1 << 10)
+    inches = [re.sub(r"x(\d+)", r'\1" pipe', line) for line in BODY]
+    outcome = site.drop("orders.csv", HEAD + '0,1.25,01.01.2024,"a, b"\n' + "".join(inches))
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    assert readings == []
 
 
 def test_values_that_a_table_of_somebody_else_cannot_hold_are_rejects(site: Site) -> None:

@@ -11,11 +11,11 @@ from dropload.model import Layout
 from dropload.parsers.base import UnfaithfulError
 from dropload.parsers.delimited.records import RecordSplitter
 
-_DOUBTFUL_BYTES = 1 << 13
+_DOUBTFUL_BYTES = 1 << 10
 """Of the records around a doubtful cell: few are left to the tolerant reader, which is slow."""
-_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL = 1 << 20, 0.25
+_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL = 1 << 15, 0.25
 """So much may be doubtful, and beyond it this share: with more the tolerant reader alone is
-sooner."""
+sooner (measured)."""
 
 
 class Block(NamedTuple):
@@ -34,8 +34,8 @@ def cut_blocks(
 ) -> Iterator[Block]:
     """Yield all bytes, which begin with a record on `first_line` and end with a line end.
 
-    A block has some `block_bytes`, at most twice as many; the records around what not everybody
-    reads alike are a small one of their own. Raises UnfaithfulError for a record that is longer,
+    A block has some `block_bytes`, at most twice as many; what not everybody reads alike begins a
+    small one of its own. Raises UnfaithfulError for a record that is longer,
     and where much is doubtful.
     """
     cutter = _Cutter(layout, first_line, block_bytes)
@@ -75,18 +75,18 @@ class _Cutter:
 
     def finish(self) -> Iterator[Block]:
         """Yield the last one: a return at the very end is no half of a line end now."""
-        if not self._rest_is_doubtful:
-            self._check.check_end()
-        yield from self._block(self._rest, is_doubtful=self._rest_is_doubtful)
+        if self._rest_is_doubtful or self._check.is_open:
+            raise UnfaithfulError("a record that does not end")
+        yield from self._block(self._rest)
 
     def _good_bytes(self, data: bytes, chunk: bytes) -> int:
         """Return where the first doubtful cell of `data` is, which `chunk` ends; else its end."""
         return 0 if self._rest_is_doubtful else len(data) - self._check.doubt(chunk)
 
     def _cut_doubtful(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the first records, one of them doubtful, and what is behind them.
+        """Return the first records, up to a doubtful one or beyond it, and what is behind them.
 
-        Nothing of either where the record does not end in `data`.
+        Nothing of either where the first does not end in `data`.
         """
         size = _DOUBTFUL_BYTES
         end = self._end_for_tolerant_reader(data[:size])
@@ -95,7 +95,6 @@ class _Cutter:
             end = self._end_for_tolerant_reader(data[:size])
         self._rest_is_doubtful = not end
         self._keep(b"" if end else data)
-        self._check.begin_anew()
         return data[:end], data[end:] if end else b""
 
     def _end_for_tolerant_reader(self, data: bytes) -> int:
@@ -192,12 +191,16 @@ class _Check:
         """Return whether the bytes so far end within quotes."""
         return len(self._carry) > 1 and self._carry.count(self._quote) % 2 == 1
 
-    def begin_anew(self) -> None:
-        """Forget what came before: a record begins with the next bytes."""
-        self._carry = b"\n"
+    @property
+    def is_open(self) -> bool:
+        """Return whether the bytes so far end within a cell that has begun with a quote."""
+        return len(self._carry) > 1
 
     def doubt(self, chunk: bytes) -> int:
-        """Look at the next bytes; return how many of them all are from the first doubt on, or 0."""
+        """Look at the next bytes; return how many of them all are from the first doubt on, or 0.
+
+        Behind a doubt a record is taken to begin.
+        """
         if len(self._carry) == 1 and not any(mark in chunk for mark in self._marks):
             self._carry = chunk[-1:] or self._carry
             return 0
@@ -208,12 +211,7 @@ class _Check:
             self._carry = window[-1:]
             return 0
         if not self._open_cell.fullmatch(window, end):
-            self.begin_anew()
+            self._carry = b"\n"
             return len(window) - end
         self._carry = window[end - 1 :]
         return 0
-
-    def check_end(self) -> None:
-        """Take note that no more comes; raise UnfaithfulError where that is within a cell."""
-        if self.doubt(b"\n") or len(self._carry) > 1:
-            raise UnfaithfulError("a quote where quotes are not read alike")

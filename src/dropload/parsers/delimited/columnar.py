@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from itertools import chain
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from dropload.detection.line_ends import count_breaks
+from dropload.detection.splitting import hides_rows
 from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.parsers.base import Batch, UnfaithfulError
@@ -30,6 +32,8 @@ _PART_BYTES = 1 << 16
 """Of a block with a ragged record in it; parts are tried on their own."""
 _MAX_HEAD_BYTES = 16 << 20
 """Lines to skip and header; more is left to the tolerant reader."""
+_MOST_JUDGED = 10_000
+"""Records of several lines that are looked at for hidden rows: each costs some microseconds."""
 _ABSENT = "\x1f"
 """Delimiter for files of one column; a file that holds it is left to the tolerant reader."""
 
@@ -48,54 +52,74 @@ def read_columnar(
     _refuse_layout(layout)
     # A record may take two blocks: none may be longer than the limit.
     block_bytes = min(block_bytes, max_record_bytes // 2)
+    hidden = _HiddenRows(layout)
     chunks, first_line = _skip_head(
-        _utf8_chunks(source, layout, block_bytes), layout, max_record_bytes
+        _utf8_chunks(source, layout, block_bytes), layout, max_record_bytes, hidden
     )
     body = _refuse_absent(_end_line(_drop_ctrl_z(chunks), layout), layout)
     numbered = _Numbering()
-    hidden = _HiddenRows(layout)
     row = 0
     for block, found in _read_blocks(cut_blocks(body, layout, first_line, block_bytes), layout):
         if not row and block.data.startswith(UTF8_BOM):
             raise UnfaithfulError("a byte-order mark in the first record")
         if found is None:
-            batches = _read_tolerantly(block, layout, row, max_record_bytes)
+            splitter = RecordSplitter(layout, max_record_bytes, first_line=block.first_line)
+            batches = list(_read_tolerantly(block, layout, row, splitter))
+            hidden.note(splitter)
         else:
-            batches = numbered(block, found, row)
-        before = row
+            batches = list(numbered(block, found, row))
+            hidden.look_at(block, batches)
         for batch in batches:
             row += batch.records.num_rows + len(batch.rejects)
             yield batch
-        hidden.note(block, row - before, found)
 
 
 class _HiddenRows:
-    """Refuses files that have doubtful quotes and also records that take several lines.
+    """Refuses files in which lines of a record could be rows, and quotes stand within cells, too.
 
-    Those may be rows that such quotes join, which only who reads the whole file can tell.
+    Who reads the whole file says what is wrong with it.
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._has_quotes = bool(layout.quotechar)
-        self._are_quotes_doubtful = False
-        self._takes_lines = False
-        """Whether a record takes several lines, or may."""
+        self._delimiter = layout.delimiter
+        self._quote = layout.quotechar
+        self._width = layout.width
+        self._sees_bare_quote = False
+        self._sees_hidden_rows = False
+        self._left = _MOST_JUDGED
 
-    def note(self, block: Block, rows: int, found: Iterable[pa.RecordBatch] | None) -> None:
-        """Take a block of so many records into account; `found` is what pyarrow read, if it did.
+    def note(self, splitter: RecordSplitter) -> None:
+        """Take into account what the tolerant reader has seen; raises UnfaithfulError."""
+        self._sees_bare_quote = self._sees_bare_quote or splitter.sees_bare_quote
+        self._sees_hidden_rows = self._sees_hidden_rows or splitter.sees_hidden_rows
+        self._refuse()
 
-        Raises UnfaithfulError.
-        """
-        self._are_quotes_doubtful = self._are_quotes_doubtful or block.is_doubtful
-        if self._has_quotes and not self._takes_lines and block.line_breaks != rows:
-            self._takes_lines = found is None or any(map(_has_line_ends, found))
-        if self._are_quotes_doubtful and self._takes_lines:
+    def look_at(self, block: Block, batches: Iterable[Batch]) -> None:
+        """Take into account what pyarrow has read; raises UnfaithfulError."""
+        if self._sees_hidden_rows or not self._quote or self._quote.encode() not in block.data:
+            return
+        found = [batch.records for batch in batches]
+        if block.line_breaks != sum(records.num_rows for records in found):
+            self._sees_hidden_rows = any(map(self._hides_rows, found))
+            self._refuse()
+
+    def _refuse(self) -> None:
+        if self._sees_bare_quote and self._sees_hidden_rows:
             raise UnfaithfulError("quotes within cells, and quotes that may join rows")
 
+    def _hides_rows(self, records: pa.RecordBatch) -> bool:
+        """Return whether the lines of a record could be rows; so it is where very many have some.
 
-def _has_line_ends(records: pa.RecordBatch) -> bool:
-    found = (pc.match_substring_regex(column, "[\r\n]") for column in records.columns)
-    return any(pc.any(holds).as_py() for holds in found)
+        A record's cells without quotes are judged as those with them.
+        """
+        masks = (pc.match_substring_regex(column, "[\\r\\n]") for column in records.columns)
+        long = records.filter(reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks)))
+        self._left -= long.num_rows
+        if self._left < 0:
+            return True
+        rows = zip(*(column.to_pylist() for column in long.columns), strict=True)
+        texts = (self._delimiter.join(cell or "" for cell in row) for row in rows)
+        return any(hides_rows(text, self._delimiter, self._quote, self._width) for text in texts)
 
 
 class _Numbering:
@@ -207,16 +231,10 @@ def _without_lead(records: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _read_tolerantly(
-    block: Block, layout: Layout, rows_before: int, max_record_bytes: int
+    block: Block, layout: Layout, rows_before: int, splitter: RecordSplitter
 ) -> Iterator[Batch]:
     try:
-        yield from read_stretch(
-            block.data.decode(),
-            layout,
-            rows_before=rows_before,
-            first_line=block.first_line,
-            max_record_bytes=max_record_bytes,
-        )
+        yield from read_stretch(block.data.decode(), layout, splitter, rows_before=rows_before)
     except (UnicodeDecodeError, FileError) as exc:
         # The whole file may have an earlier fault.
         raise UnfaithfulError(str(exc)) from exc
@@ -263,7 +281,7 @@ def _drop_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _skip_head(
-    chunks: Iterator[bytes], layout: Layout, max_record_bytes: int
+    chunks: Iterator[bytes], layout: Layout, max_record_bytes: int, hidden: _HiddenRows
 ) -> tuple[Iterator[bytes], int]:
     """Return what follows skipped lines and header, and the line on which it begins.
 
@@ -283,6 +301,7 @@ def _skip_head(
         end = _head_end(splitter, head, final=True) or 0
     if splitter.sees_bare_quote:
         raise UnfaithfulError("a quote within a name")
+    hidden.note(splitter)
     return chain([head[end:]], chunks), 1 + count_breaks(head, end)
 
 

@@ -91,6 +91,11 @@ class RecordSplitter:
         if stretch.rows:
             yield stretch
 
+    @property
+    def sees_hidden_rows(self) -> bool:
+        """Return whether the lines of a record so far could each be a row."""
+        return bool(self._hiding_line)
+
     def end_of_whole(self, text: str) -> int:
         """Return where the last record of a text ends that is whole, 0 without one.
 

@@ -32,14 +32,14 @@ def read_tolerant(
 
 
 def read_stretch(
-    text: str, layout: Layout, *, rows_before: int, first_line: int, max_record_bytes: int
+    text: str, layout: Layout, splitter: RecordSplitter, *, rows_before: int
 ) -> Iterator[Batch]:
     """Yield the records of some whole lines out of the middle of a file, as `read_tolerant` would.
 
-    They begin on the physical line `first_line`, with the record after `rows_before`. What another
-    part of the file says about quotes is not known here: who asks must look after that.
+    The splitter knows on which line they begin; they are those after `rows_before`. What another
+    part of the file says about quotes is not known here: who asks must look after that, and the
+    splitter tells what this part says.
     """
-    splitter = RecordSplitter(layout, max_record_bytes, first_line=first_line)
     yield from _sort_out(splitter, [text], _Sieve(layout, rows_before))
 
 
