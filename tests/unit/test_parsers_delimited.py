@@ -483,8 +483,9 @@ def test_blocks_are_the_file_and_end_outside_quotes(
     chunks = [data[at : at + chunk_bytes] for at in range(0, len(data), chunk_bytes)]
     found = list[Block]()
     try:
-        for block in cut_blocks(chunks, layout(quotechar=quote), 5, block_bytes):
-            found.append(block)
+        with patch.object(blocks, "_DOUBTFUL_BYTES", 4):
+            for block in cut_blocks(chunks, layout(quotechar=quote), 5, block_bytes):
+                found.append(block)
     except UnfaithfulError:
         assert quote or len(data) > block_bytes
     else:
@@ -618,9 +619,13 @@ def test_an_escape_at_the_very_end_is_left_to_the_tolerant_reader() -> None:
 
 
 def test_an_odd_record_that_never_ends_is_left_to_the_tolerant_reader() -> None:
-    for text in ('a,b\n1,5" x\n2,"y\n', 'a,b\n1,2\n3,"x"y\n4,"' + "z\n" * 3_000_000):
-        with pytest.raises(UnfaithfulError):
-            columnar(text, layout())
+    with pytest.raises(UnfaithfulError):
+        columnar('a,b\n1,5" x\n2,"y\n', layout())
+    text = 'a,b\n1,2\n3,"x"y,"' + "z," * 5_000_000
+    source = io.BytesIO(text.encode())
+    with pytest.raises(UnfaithfulError, match="longer than a block"):
+        list(read_columnar(source, layout(), max_record_bytes=MAX_RECORD_BYTES))
+    assert source.tell() < 4 * BLOCK_BYTES
 
 
 def test_the_end_of_the_records_is_found_behind_thousands_of_line_ends_in_quotes() -> None:
