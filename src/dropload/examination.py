@@ -33,10 +33,10 @@ from dropload.staging import check_version
 
 T = TypeVar("T")
 
-_BEGINNING_BYTES = 256 << 10
-"""So much of a file is looked at to plan for all of it: one block mostly, or more small ones."""
 OnProgress = Callable[[int, int], None]
 """Gets the records and the bytes of the file that were read so far."""
+_BEGINNING_BYTES = 256 << 10
+"""So much of a file is looked at to plan for all of it: one block mostly, or more small ones."""
 _CONTRADICTED = 0.1
 """Share of refused rows from which the layout itself is in doubt."""
 _LAYOUT_MAY_BE_WRONG = frozenset({"unbalanced_quote", "record_too_long"})

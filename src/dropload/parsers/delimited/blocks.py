@@ -1,14 +1,14 @@
 """Cut the bytes of a file into blocks of whole records; set apart what has two readings."""
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dropload.detection.line_ends import count_breaks
 from dropload.errors import FileError
 from dropload.model import Layout
 from dropload.parsers.base import UnfaithfulError
+from dropload.parsers.delimited.doubts import DoubtFinder
 from dropload.parsers.delimited.records import RecordSplitter
 
 _DOUBTFUL_BYTES = 1 << 10
@@ -35,8 +35,8 @@ def cut_blocks(
     """Yield all bytes, which begin with a record on `first_line` and end with a line end.
 
     A block has some `block_bytes`, at most twice as many; what not everybody reads alike begins a
-    small one of its own. Raises UnfaithfulError for a record that is longer,
-    and where much is doubtful.
+    small one of its own. Raises UnfaithfulError for a record that is longer, and where much is
+    doubtful.
     """
     cutter = _Cutter(layout, first_line, block_bytes)
     for chunk in _in_pieces(chunks, block_bytes):
@@ -50,7 +50,7 @@ class _Cutter:
     def __init__(self, layout: Layout, first_line: int, block_bytes: int) -> None:
         self._layout = layout
         self._quote = layout.quotechar.encode()
-        self._check = _Check(layout)
+        self._finder = DoubtFinder(layout)
         self._line = first_line
         self._block_bytes = block_bytes
         self._rest = b""
@@ -64,7 +64,7 @@ class _Cutter:
         while chunk:
             data = self._rest + chunk
             good = self._good_bytes(data, chunk)
-            end = _end_of_records(data[:good], self._quote, is_inside=self._check.is_inside)
+            end = _end_of_records(data[:good], self._quote, is_inside=self._finder.is_inside)
             yield from self._block(data[:end])
             chunk = b""
             if good < len(data):
@@ -75,13 +75,13 @@ class _Cutter:
 
     def finish(self) -> Iterator[Block]:
         """Yield the last one: a return at the very end is no half of a line end now."""
-        if self._rest_is_doubtful or self._check.is_open:
+        if self._rest_is_doubtful or self._finder.is_open:
             raise UnfaithfulError("a record that does not end")
         yield from self._block(self._rest)
 
     def _good_bytes(self, data: bytes, chunk: bytes) -> int:
         """Return where the first doubtful cell of `data` is, which `chunk` ends; else its end."""
-        return 0 if self._rest_is_doubtful else len(data) - self._check.doubt(chunk)
+        return 0 if self._rest_is_doubtful else len(data) - self._finder.find(chunk)
 
     def _cut_doubtful(self, data: bytes) -> tuple[bytes, bytes]:
         """Return the first records, up to a doubtful one or beyond it, and what is behind them.
@@ -161,76 +161,3 @@ def _end_of_records(data: bytes, quote: bytes, *, is_inside: bool) -> int:
             return at
         # In front of the quote before it their number is even.
         end, is_inside = data.rfind(quote, 0, at), False
-
-
-class _Patterns(NamedTuple):
-    """What cells look like that nobody doubts."""
-
-    closed_cells: re.Pattern[bytes]
-    open_cell: re.Pattern[bytes]
-
-    @classmethod
-    def of(cls, layout: Layout, refused: bytes) -> "_Patterns":
-        """Return those of a layout; `refused` are the characters that are no text of a cell."""
-        is_read_alike = layout.quotechar and not layout.skip_initial_space
-        quote = re.escape(layout.quotechar.encode()) if is_read_alike else b"(?!)"
-        border = b"[" + re.escape(layout.delimiter.encode()) + b"\\r\\n]"
-        plain = b"[^%b]*+" % re.escape(refused)
-        opened = b"(?<=%b)%b%b(?:%b%b%b)*+" % (border, quote, plain, quote, quote, plain)
-        closed = b"%b(?:%b%b(?=%b)%b)*+" % (plain, opened, quote, border, plain)
-        return cls(re.compile(closed), re.compile(b"%b(?:%b)?" % (opened, quote)))
-
-    def end_of_closed_cells(self, window: bytes) -> int:
-        """Return where the cells end that are closed; the window begins outside quotes."""
-        match: Any = self.closed_cells.match(window)
-        return int(match.end())
-
-
-class _Check:
-    """Makes sure that quotes stand only where everybody reads them alike; no escape, and no NUL.
-
-    Every quote opens a cell (behind a delimiter, a line end or at the start), closes one (before
-    a delimiter, a line end or the end), or is doubled within one. Whatever else there is, the
-    tolerant reader knows the rules. Where blanks may stand before a quote, none is read alike.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self._quote = layout.quotechar.encode()
-        self._refused = tuple(filter(None, (b"\0", layout.escapechar.encode())))
-        # To look for one character takes a quarter of the time of looking for one of two.
-        self._strict = _Patterns.of(layout, self._quote + b"".join(self._refused))
-        self._usual = _Patterns.of(layout, self._quote) if self._quote else self._strict
-        self._carry = b"\n"
-        """The end of the bytes so far, from in front of the first cell that may go on."""
-
-    @property
-    def is_inside(self) -> bool:
-        """Return whether the bytes so far end within quotes."""
-        return len(self._carry) > 1 and self._carry.count(self._quote) % 2 == 1
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether the bytes so far end within a cell that has begun with a quote."""
-        return len(self._carry) > 1
-
-    def doubt(self, chunk: bytes) -> int:
-        """Look at the next bytes; return how many of them all are from the first doubt on, or 0.
-
-        Behind a doubt a record is taken to begin.
-        """
-        is_refused = any(mark in chunk for mark in self._refused)
-        may_be_doubtful = is_refused or (bool(self._quote) and self._quote in chunk)
-        if not (self.is_open or may_be_doubtful):
-            self._carry = chunk[-1:] or self._carry
-            return 0
-        patterns = self._strict if is_refused else self._usual
-        window = self._carry + chunk
-        end = patterns.end_of_closed_cells(window)
-        if end == len(window):
-            self._carry = window[-1:]
-            return 0
-        if not patterns.open_cell.fullmatch(window, end):
-            self._carry = b"\n"
-            return len(window) - end
-        self._carry = window[end - 1 :]
-        return 0
