@@ -63,6 +63,11 @@ def writer_of(yard: Yard) -> bulk.BulkWriter:
     return yard.dock.target._bulk
 
 
+def write(yard: Yard, table: str, *batches: pa.RecordBatch) -> bool:
+    numbered = [(batch, pa.array(range(1, batch.num_rows + 1))) for batch in batches]
+    return writer_of(yard).write(table, numbered, lambda records, _: records)
+
+
 def stored(yard: Yard, table: str = "dbo.t") -> list[tuple[object, ...]]:
     names = [row[1] for row in yard.query(f'PRAGMA table_info("{table}")')]
     cells = ", ".join(f'quote("{name}"), typeof("{name}")' for name in names if name != "_load_id")
@@ -128,13 +133,26 @@ def test_a_process_that_dies_costs_a_try_and_no_row(yard: Yard) -> None:
 
 
 def test_a_request_that_broke_off_leaves_no_answer_for_the_next(yard: Yard) -> None:
-    writer = writer_of(yard)
     yard.execute('CREATE TABLE "dbo.t" (a TEXT)')
     other = pa.record_batch([pa.array([1])], names=["b"])
-    with pytest.raises(pa.ArrowInvalid):
-        writer.write("dbo.t", [rows_of(3), other])
+    with pytest.raises(ValueError, match="other columns"):
+        write(yard, "dbo.t", rows_of(3), other)
     assert yard.query('SELECT count(*) FROM "dbo.t"') == [(0,)], "half of it is none of it"
-    assert not writer.write("no such table", [rows_of(3)])
+    assert not write(yard, "no such table", rows_of(3))
+
+
+def test_a_batch_is_sent_in_one_piece_before_the_next_is_made() -> None:
+    made = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(3):
+            made.append(number)
+            yield rows_of(10)
+
+    pieces = bulk._messages(batches())
+    assert len([next(pieces), next(pieces)]) == 2, "the schema, and the first"
+    assert made == [0]
+    assert len(list(pieces)) == 3, "two more, and the end"
 
 
 def test_where_no_thread_can_be_had_rows_take_the_other_way(
@@ -144,7 +162,7 @@ def test_where_no_thread_can_be_had_rows_take_the_other_way(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Timer, "start", refuse)
-    assert not writer_of(yard).write("dbo.t", [rows_of(3)])
+    assert not write(yard, "dbo.t", rows_of(3))
     assert writer_of(yard)._process is None
 
 
@@ -169,15 +187,14 @@ def test_rows_that_the_journal_does_not_know_of_are_not_loaded_twice(
 
 def test_a_lock_of_somebody_else_is_waited_for_and_then_said(tmp_path: Path) -> None:
     yard = open_yard(tmp_path, database={"busy_timeout_seconds": 0.2})
-    writer = writer_of(yard)
     yard.execute('CREATE TABLE "dbo.t" (a INTEGER)')
     batch = rows_of(3)
-    assert writer.write("dbo.t", [batch])
+    assert write(yard, "dbo.t", batch)
     with yard.dock.target.write() as conn:
         conn.exec_driver_sql('INSERT INTO "dbo.t" VALUES (9)')
         with pytest.raises(LockedError):
-            writer.write("dbo.t", [batch])
-    assert writer.write("dbo.t", [batch]), "a lock is no reason to give up"
+            write(yard, "dbo.t", batch)
+    assert write(yard, "dbo.t", batch), "a lock is no reason to give up"
     assert yard.query('SELECT count(*) FROM "dbo.t"') == [(7,)]
     yard.dock.target.close()
 
@@ -190,7 +207,7 @@ def test_a_process_that_hangs_is_ended_when_a_statement_may_not_take_longer(
     monkeypatch.setattr(bulk, "_PROGRAM", program)
     yard = open_yard(tmp_path, database={"statement_timeout_seconds": 1})
     with pytest.raises(TransientError, match="statement_timeout_seconds"):
-        writer_of(yard).write("dbo.t", [rows_of(100_000)])
+        write(yard, "dbo.t", rows_of(100_000))
     assert writer_of(yard)._process is None
     yard.dock.target.close()
 

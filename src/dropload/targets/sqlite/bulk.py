@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ _CHECKPOINT_BYTES = 256 << 20
 """So much in the log of changes makes this process write it into the database itself, and the load
 waits: where nobody else has come to it."""
 _GOODBYE_SECONDS = 5.0
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+"""https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format"""
 _MILLISECONDS = 1000
 
 
@@ -47,22 +49,23 @@ class BulkWriter:
         self._lock = threading.Lock()
         """One request at a time: loads of several threads may share it."""
 
-    def write(self, table: str, batches: "Sequence[pa.RecordBatch]") -> bool:
-        """Write and commit batches whose columns are named as the table's are.
+    def write(self, table: str, batches: Rows, arrange: Arrange) -> bool:
+        """Write and commit batches, of which `arrange` makes columns named as the table's are.
 
         Returns False when nothing was written and the rows must take another way. Raises
         LockedError when another writer had the file for too long, and TransientError when nobody
         knows whether the rows are there: the side table must be trimmed.
         """
         with self._lock:
-            return self._write(table, batches)
+            return self._write(table, batches, arrange)
 
-    def _write(self, table: str, batches: "Sequence[pa.RecordBatch]") -> bool:
-        size = sum(batch.nbytes for batch in batches)
-        if not self._is_usable or (self._process is None and size < LEAST_BYTES):
+    def _write(self, table: str, batches: Rows, arrange: Arrange) -> bool:
+        if not self._is_usable or (self._process is None and size_of(batches) < LEAST_BYTES):
             return False
-        answer = self._ask(table, batches)
-        sent = sum(batch.num_rows for batch in batches)
+        sent = sum(records.num_rows for records, _ in batches)
+        # Each while the one before it is written.
+        arranged = (arrange(records, source_rows) for records, source_rows in batches)
+        answer = self._ask(table, sent, arranged)
         if answer.get("rows") == sent:
             self._resting.note_success()
             return True
@@ -79,7 +82,7 @@ class BulkWriter:
     def _is_usable(self) -> bool:
         return self._is_possible and self._resting.is_over
 
-    def _ask(self, table: str, batches: "Sequence[pa.RecordBatch]") -> dict[str, Any]:
+    def _ask(self, table: str, rows: int, batches: "Iterable[pa.RecordBatch]") -> dict[str, Any]:
         """Return the answer of the process; "error" in it means that nothing was written."""
         try:
             process = self._process = self._process or _Process()
@@ -88,7 +91,7 @@ class BulkWriter:
         request = {
             "database": str(self._path.absolute()),
             "table": table,
-            "rows": sum(batch.num_rows for batch in batches),
+            "rows": rows,
             "busy_timeout_ms": round(self._settings.busy_timeout_seconds * _MILLISECONDS),
             "checkpoint_bytes": _CHECKPOINT_BYTES,
         }
@@ -134,11 +137,15 @@ class ColumnStream(RowStream):
 
     def send(self, batches: Rows) -> bool:
         """Write and commit them; raises what `BulkWriter.write` raises."""
-        arranged = [self._arrange(records, rows) for records, rows in batches]
-        if not self._writer.write(self._table, arranged):
+        if not self._writer.write(self._table, batches, self._arrange):
             return False
-        self._checkpointer.note(sum(records.nbytes for records in arranged))
+        self._checkpointer.note(size_of(batches))
         return True
+
+
+def size_of(batches: Rows) -> int:
+    """Return the bytes of records and of their numbers, in memory."""
+    return sum(records.nbytes + source_rows.nbytes for records, source_rows in batches)
 
 
 class _NothingSentError(Exception):
@@ -170,7 +177,7 @@ class _Process:
         return self._popen.returncode
 
     def ask(
-        self, request: dict[str, Any], batches: "Sequence[pa.RecordBatch]", limit_seconds: float
+        self, request: dict[str, Any], batches: "Iterable[pa.RecordBatch]", limit_seconds: float
     ) -> bytes:
         """Send a request and return the line of its answer, empty when the process has ended."""
         watch = threading.Timer(limit_seconds, self._end_late)
@@ -187,13 +194,10 @@ class _Process:
         finally:
             watch.cancel()
 
-    def _send(self, request: dict[str, Any], batches: "Sequence[pa.RecordBatch]") -> None:
-        import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
-
+    def _send(self, request: dict[str, Any], batches: "Iterable[pa.RecordBatch]") -> None:
         self._requests.write(json.dumps(request).encode() + b"\n")
-        with pa.ipc.new_stream(self._requests, batches[0].schema) as stream:
-            for batch in batches:
-                stream.write_batch(batch)
+        for message in _messages(batches):
+            self._requests.write(message)
         self._requests.flush()
 
     def _end_late(self) -> None:
@@ -215,3 +219,20 @@ class _Process:
             self._popen.kill()
             self._popen.wait()
         self._answers.close()
+
+
+def _messages(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.Buffer | bytes]":
+    """Yield Arrow's stream of batches, each in one piece; raises ValueError for unlike columns.
+
+    Arrow's own writer of streams calls Python for each buffer of each column, and each call waits
+    until no other thread runs Python (a twentieth of a load's time, measured).
+    """
+    schema = None
+    for batch in batches:
+        if schema is None:
+            schema = batch.schema
+            yield schema.serialize()
+        if batch.schema != schema:
+            raise ValueError("batches with other columns than the first")
+        yield batch.serialize()
+    yield _END_OF_STREAM
