@@ -612,6 +612,7 @@ def test_what_is_not_refused_can_be_stored_and_what_can_be_stored_is_not_refused
         (decimal(4, 2), "1.005", "'1.005' has more than 2 decimals"),
         (decimal(4, 2), "123", "'123' has more than 2 digits before the point"),
         (DATE, "2023-02-29", "'2023-02-29' is not in the calendar"),
+        (timestamp(), "2023-02-28 24:00:00", "'2023-02-28 24:00:00' is not in the calendar"),
         (timestamp(), "2023-02-28 10:00:00.5", "has more than 0 decimals of the second"),
         (ColumnType(Kind.UUID), "6F9619FF-8B86-D011-B42D-00C04FC964FF", ""),
         (FLOAT, "9007199254740991", ""),

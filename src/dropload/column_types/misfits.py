@@ -82,13 +82,13 @@ def _timestamp(text: str, type_: ColumnType) -> str:
     if _DATE.fullmatch(text):
         return _date(text, type_)
     what = "a day and time written YYYY-MM-DD HH:MM:SS"
-    found = _moment(text, _TIMESTAMP, datetime.fromisoformat, what)
+    found = _moment(text, _TIMESTAMP, _read_day_and_time, what)
     return found or _fraction(text, text, type_)
 
 
 def _timestamp_offset(text: str, type_: ColumnType) -> str:
     what = "a day, time and offset written YYYY-MM-DD HH:MM:SS+HH:MM"
-    found = _moment(text, _TIMESTAMP_OFFSET, datetime.fromisoformat, what)
+    found = _moment(text, _TIMESTAMP_OFFSET, _read_day_and_time, what)
     return found or _fraction(text, text.removesuffix("Z")[:26].rstrip("+-:"), type_)
 
 
@@ -110,6 +110,13 @@ def _moment(text: str, pattern: re.Pattern[str], parse: Callable[[str], object],
     except ValueError:
         return f"{quote(text)} is not in the calendar"
     return ""
+
+
+def _read_day_and_time(text: str) -> datetime:
+    """Return the moment, or raise ValueError; Python takes 24:00:00 for the next day since 3.14."""
+    if text[11:13] == "24":
+        raise ValueError(text)
+    return datetime.fromisoformat(text)
 
 
 def _fraction(text: str, local: str, type_: ColumnType) -> str:
