@@ -9,8 +9,8 @@ from dropload.errors import NOT_THE_FILES_FAULT, TABLE_BUSY, ConstraintError, He
 from dropload.intake import NamedDrop
 from dropload.journal import AuditAction, ClaimRefused
 from dropload.model import DAEMON, Load, Outcome, Verdict
+from dropload.reading_again import check_version
 from dropload.retries import call_with_retries
-from dropload.staging import check_version
 
 
 def claim_drop(dock: Dock, named: NamedDrop, worker: str) -> Load | Outcome:

@@ -27,9 +27,9 @@ from dropload.planning import Questions, Request, find_checks, make_plan
 from dropload.planning.guards import check_width
 from dropload.planning.past import find_comma_columns
 from dropload.profiling import OnBatch, profile_file
+from dropload.reading_again import check_version
 from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
-from dropload.staging import check_version
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from dropload.errors import (
 from dropload.journal import Journal, write_plan
 from dropload.model import Area, Load, LoadType, Plan
 from dropload.reports import count_of
-from dropload.staging import RowsInHand
+from dropload.small_files import RowsInHand
 from dropload.targets.base import Published, Target
 from dropload.times import spoken_time
 

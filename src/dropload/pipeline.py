@@ -39,7 +39,8 @@ from dropload.logs import get_logger
 from dropload.model import Drop, Layout, Outcome, Plan, Profile, Step, Verdict
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import StepTimes
-from dropload.staging import KeptBatches, RowsInHand, rows_in_hand, stage_rows
+from dropload.small_files import KeptBatches, RowsInHand, rows_in_hand
+from dropload.staging import stage_rows
 from dropload.staging_ahead import StagingAhead
 from dropload.targets.base import Published
 from dropload.under_way import LoadUnderWay, OnStep

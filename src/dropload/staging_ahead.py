@@ -20,8 +20,8 @@ from dropload.logs import get_logger
 from dropload.model import ColumnType, Layout, Load, Plan, State
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import ProgressMeter
+from dropload.reading_again import notations_to_rewrite, touched_at
 from dropload.stage_writer import StageWriter
-from dropload.staging import notations_to_rewrite, touched_at
 from dropload.targets.base import Target
 from dropload.write_behind import WriteBehind
 

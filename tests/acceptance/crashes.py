@@ -30,7 +30,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from dropload import in_order, staging, staging_ahead
+from dropload import in_order, small_files, staging_ahead
 from dropload.config import ALWAYS_IGNORED, Config
 from dropload.dock import Dock, open_dock
 from dropload.identity import worker_name
@@ -240,7 +240,7 @@ class Walk:
         # Imported once, here, and not again in each life; pyarrow looks for pandas by itself.
         installed_parsers()
         if not self.case.small:
-            staging.SMALL_BYTES = 0
+            small_files.SMALL_BYTES = 0
         if self.case.ahead:
             staging_ahead.AHEAD_BYTES = 0
         # However slow the machine is, the steps are the same in each life.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dropload import staging
+from dropload import small_files
 from dropload.dock import open_dock
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
@@ -107,7 +107,7 @@ def test_a_cut_in_the_middle_of_staging_brings_every_row_once(
 ) -> None:
     """G6"""
     # In transactions of their own, as the rows of a large file.
-    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
     # The first batch may be on its way by then.
     strait.proxy.cut_when(is_staging, skip=1)
     outcome = strait.drop("orders.csv", many_rows("a"))

@@ -174,7 +174,7 @@ def test_a_side_table_that_vanished_under_a_cancelled_load_pauses_no_queue(
 
     monkeypatch.setattr(StageWriter, "finish", break_off)
     # As with a file that is worth a transaction of its own.
-    monkeypatch.setattr("dropload.staging.SMALL_BYTES", 0)
+    monkeypatch.setattr("dropload.small_files.SMALL_BYTES", 0)
     # Recovery would wait for the writer's own transaction where that holds the side table.
     monkeypatch.setattr("dropload.recovery._sweep_stages", lambda _dock: 0)
     if site.dock.target.name == "sqlite":

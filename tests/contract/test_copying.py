@@ -250,7 +250,7 @@ def test_without_numpy_rows_go_as_text(site: Site, monkeypatch: pytest.MonkeyPat
 def test_numbers_with_more_zeros_than_a_decimal_has_digits_are_loaded(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dropload.staging.SMALL_BYTES", 0)
+    monkeypatch.setattr("dropload.small_files.SMALL_BYTES", 0)
     site.execute("CREATE TABLE orders (id bigint, price numeric(38,10))")
     text = f"id,price\n1,1.5\n2,123.45{'0' * 47}\n3,-0.5{'0' * 30}\n"
     outcome = site.drop("orders.csv", text)

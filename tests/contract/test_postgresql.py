@@ -80,7 +80,7 @@ def test_rows_of_a_new_table_are_counted_once_while_nobody_can_add_others(site: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(target, "count_rows", note)
         # Staged in transactions of its own, as large files are.
-        patch.setattr("dropload.staging.SMALL_BYTES", 0)
+        patch.setattr("dropload.small_files.SMALL_BYTES", 0)
         outcome = site.drop("orders.csv", "id,name\n1,a\n2,b\n")
     assert outcome.verdict is Verdict.LOADED, outcome
     assert counted == [stage.name]

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from dropload import staging
+from dropload import small_files
 from dropload.errors import LockedError, TransientError
 from dropload.model import State, Verdict
 from dropload.targets.sqlite import SQLiteTarget, bulk
@@ -48,7 +48,7 @@ FILE = "".join(",".join(row) + "\n" for row in ROWS)
 @pytest.fixture(autouse=True)
 def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "LEAST_BYTES", 0)
-    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from dropload import examination, staging, staging_ahead
+from dropload import examination, reading_again, small_files, staging, staging_ahead
 from dropload.dock import open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
@@ -36,7 +36,7 @@ GIVEN_UP = "staging_ahead_given_up"
 def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stage files of this size ahead, in several batches and several commits."""
     monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 0)
-    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
     usual = columnar.read_columnar.__kwdefaults__
     small = {**(usual or {}), "block_bytes": 16 << 10}
     monkeypatch.setattr(columnar.read_columnar, "__kwdefaults__", small)
@@ -57,15 +57,16 @@ def site(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Get the name of each file that is read again to be staged."""
+    """Get the name of each file that is read again for its rows."""
     found: list[str] = []
-    read_again = staging._read_again
+    read_again = reading_again.read_again
 
     def note(target: Any, load: Any, *rest: Any) -> None:
         found.append(load.drop.path.name)
         read_again(target, load, *rest)
 
-    monkeypatch.setattr(staging, "_read_again", note)
+    for module in (staging, small_files):
+        monkeypatch.setattr(module, "read_again", note)
     return found
 
 
@@ -469,7 +470,7 @@ def test_bytes_that_change_without_a_trace_are_found_by_their_hash(
     """B6: same size, same time, same inode."""
     if small:
         monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 1 << 40)
-        monkeypatch.setattr(staging, "SMALL_BYTES", 1 << 40)
+        monkeypatch.setattr(small_files, "SMALL_BYTES", 1 << 40)
     path = site.inbox("append").path / "orders.csv"
     path.write_text(MANY)
     stat = path.stat()

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from dropload import in_order, staging
+from dropload import in_order, small_files
 from dropload.error_codes import code_of
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
@@ -133,7 +133,7 @@ def test_appending_to_a_large_table_costs_what_the_file_costs(
 def test_rows_of_a_table_like_its_stage_are_copied_without_being_looked_into(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "SMALL_BYTES", 0)
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
     yard.drop("t_20240101.csv", SMALL)
     with statements_of(yard) as said:
         assert yard.drop("t_20240102.csv", SMALL.replace("x", "y")).verdict is Verdict.LOADED

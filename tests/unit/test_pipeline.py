@@ -17,7 +17,7 @@ from dropload.filing import plan_filing
 from dropload.loading import publish_rows
 from dropload.model import Verdict
 from dropload.parsers.base import Batch
-from dropload.staging import RowsInHand
+from dropload.small_files import RowsInHand
 from dropload.status import Status, read_status
 from dropload.targets.base import Published
 from tests.conftest import Yard, open_yard

@@ -1,0 +1,122 @@
+"""Small files: their rows stay in memory, and go into the table with what publishes them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from dropload.column_types import rewrite_columns
+from dropload.config import LoadConfig
+from dropload.model import Drop, Layout, Load, Plan
+from dropload.parsers.base import Batch, Parser
+from dropload.reading_again import notations_to_rewrite, read_again, touched_at
+from dropload.stage_writer import naming_the_value
+from dropload.targets.base import Published, Target
+
+SMALL_ROWS = 10_000
+SMALL_BYTES = 64 * 1024
+"""Files of up to so many bytes, and rows (a packed file may hold millions), are staged and
+published in one transaction: nothing of them is worth resuming, and it costs two less."""
+
+
+def rows_in_hand(
+    target: Target,
+    load: Load,
+    plan: Plan,
+    parser: Parser,
+    settings: LoadConfig,
+    kept: "KeptBatches",
+    on_progress: Callable[[int, int], None],
+) -> "RowsInHand | None":
+    """Return every good record of a small file, in memory; None when it is to be staged before.
+
+    It is read again only when `kept` are not the plan's records. Raises what `stage_rows` raises.
+    """
+    is_small = plan.profile.size_bytes <= SMALL_BYTES and plan.rows_planned <= SMALL_ROWS
+    if not is_small:
+        return None
+    rows = RowsInHand(target, load, plan, settings)
+
+    def take(batch: Batch, bytes_read: int) -> None:
+        rows.add(batch)
+        on_progress(rows.count, bytes_read)
+
+    batches = kept.batches_of(plan)
+    if batches is None:
+        read_again(target, load, plan, parser, settings, take)
+        return rows
+    notations = notations_to_rewrite(plan)
+    for batch in batches:
+        take(replace(batch, records=rewrite_columns(batch.records, notations)), kept.size_bytes)
+    return rows
+
+
+class KeptBatches:
+    """What was read of a small file to profile it, so that it need not be read again."""
+
+    def __init__(self, drop: Drop, layout: Layout) -> None:
+        """To be made before the file is read; `layout` is the one that it is read in."""
+        self.size_bytes = drop.version.size_bytes
+        self._path = drop.path
+        self._touched_at = touched_at(drop.path)
+        self._layout = layout
+        self._reader = ""
+        self._batches: list[Batch] = []
+        self._rows = 0
+
+    def take(self, batch: Batch, reader: str) -> None:
+        """Keep the good records of a batch that `reader` has read."""
+        if self.size_bytes > SMALL_BYTES:
+            return
+        if reader != self._reader:
+            # It has begun again.
+            self._reader, self._batches, self._rows = reader, [], 0
+        self._rows += batch.records.num_rows
+        self._batches = [*self._batches, batch] if self._rows <= SMALL_ROWS else []
+
+    def batches_of(self, plan: Plan) -> list[Batch] | None:
+        """Return all good records of a plan; None when they are others, or not all."""
+        is_same = plan.layout == self._layout and plan.profile.reader == self._reader
+        # With checks some may have been refused when the file was read once more.
+        is_whole = not plan.checks and self._rows == plan.rows_planned <= SMALL_ROWS
+        is_untouched = touched_at(self._path) == self._touched_at
+        return self._batches if is_same and is_whole and is_untouched else None
+
+
+class RowsInHand:
+    """The good records of a small file, to be staged by the transaction that publishes them."""
+
+    def __init__(self, target: Target, load: Load, plan: Plan, settings: LoadConfig) -> None:
+        self._target = target
+        self._load = load
+        self._plan = plan
+        self._batch_rows = settings.batch_rows
+        self._batches: list[tuple[pa.RecordBatch, pa.Array]] = []
+        self.count = 0
+        """Records so far."""
+
+    def add(self, batch: Batch) -> None:
+        """Keep the good records of a batch."""
+        if batch.records.num_rows:
+            self._batches.append((batch.records, batch.source_rows))
+            self.count += batch.records.num_rows
+
+    def append(self, conn: sa.Connection) -> Published | None:
+        """Write the records into the table itself; None where they have to be staged."""
+        with naming_the_value(self._plan.table):
+            return self._target.append_rows(
+                conn, self._plan, self._batches, self._load.load_id, self._batch_rows
+            )
+
+    def stage(self, conn: sa.Connection) -> None:
+        """Make the side table and write the records, in the caller's transaction."""
+        target, plan = self._target, self._plan
+        stage = target.stage_name(plan.table, self._load.load_id)
+        # An earlier try may have staged it in transactions of its own.
+        target.drop_table(conn, stage)
+        target.create_stage(conn, plan, stage)
+        with naming_the_value(plan.table):
+            target.write_batches(
+                conn, plan, stage, self._batches, self._load.load_id, self._batch_rows
+            )
