@@ -30,12 +30,13 @@ HEAVY = frozenset(
 # Runs a command in this process, and says which of those it has imported.
 _COMMAND = """
 import json, sys
-from dropload.cli import dropload
+from dropload.cli import main
+told = sys.argv.pop(1)
 try:
-    dropload.main(sys.argv[2:], standalone_mode=False, prog_name="dropload")
+    main()
 except SystemExit:
     pass
-with open(sys.argv[1], "w") as out:
+with open(told, "w") as out:
     json.dump(sorted({name.partition(".")[0] for name in sys.modules}), out)
 """
 
@@ -120,6 +121,16 @@ def test_a_daemon_that_has_its_workers_load_a_file_does_not_import_it_either(pla
         "airports.csv"
     ]
     assert imported & HEAVY == set()
+
+
+@pytest.mark.parametrize("command", ["inspect", "plan", "load"])
+def test_a_command_that_reads_a_file_brings_no_pandas(place: Path, command: str) -> None:
+    """Arrow imports it with its first array, where it is found."""
+    path = place / "dropoff" / "reference_data_table" / "append" / f"{command}ed.csv"
+    path.write_text("id,name\n1,Ada\n")
+    imported = set(json.loads(run_python(_COMMAND, place, command, str(path))))
+    assert "pyarrow" in imported
+    assert "pandas" not in imported
 
 
 def test_a_worker_has_all_it_needs_before_its_first_file(tmp_path: Path) -> None:

@@ -7,13 +7,15 @@ import click
 
 from dropload.cli.app import dropload
 from dropload.errors import DroploadError
+from dropload.hidden_pandas import hidden_pandas
 from dropload.logs import get_logger, log_from_environment, mask_secrets
 
 
 def main() -> None:
     """Run the command line; errors become one message and exit status 1, wrong usage 2."""
     try:
-        status = dropload.main(standalone_mode=False, prog_name="dropload")
+        with hidden_pandas():
+            status = dropload.main(standalone_mode=False, prog_name="dropload")
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as exc:
