@@ -93,6 +93,11 @@ BOTH_READ: dict[str, Case] = {
     "no final line end behind a quoted cell": ('a,b\n"1",', layout(), [("1", None)]),
     "trailing Ctrl-Z": ("a,b\n1,2\r\n\x1a", layout(), [("1", "2")]),
     "Ctrl-Z within": ("a,b\n\x1a1,2\x1a\n3,4\n", layout(), [("\x1a1", "2\x1a"), ("3", "4")]),
+    "a return at the very end, and escapes": (
+        "a,b\n1,x\\\\\r",
+        layout(escapechar="\\"),
+        [("1", "x\\")],
+    ),
     "blank lines": ("a,b\n\n1,2\n\r\n\n3,4\n\n", layout(), [("1", "2"), ("3", "4")]),
     "byte-order mark": ("\ufeffa,b\n1,2\n", layout(has_bom=True), [("1", "2")]),
     "skipped lines": ('t"\n\na,b\n1,2\n', layout(skip_lines=2), [("1", "2")]),
@@ -135,6 +140,11 @@ BOTH_READ: dict[str, Case] = {
 
 TOLERANT_READS: dict[str, Case] = {
     "a quote within a name": ('a,x"y\n1,2\n', layout(), [("1", "2")]),
+    "an escaped return at the very end": (
+        "a,b\n1,x\\\r",
+        layout(escapechar="\\"),
+        [("1", "x\r")],
+    ),
     "escape at the very end": ("a,b\n1,\\", layout(escapechar="\\"), [("1", "\\")]),
     "blanks before the only column": (
         " a\n  1\n \n 2\n",
@@ -591,6 +601,45 @@ def test_quotes_within_cells_and_records_that_may_hide_rows_are_judged_together(
         columnar(text, layout())
     with pytest.raises(FileError, match="joins lines that could each be a row"):
         tolerant(text, layout())
+
+
+_LONG_DOCUMENT = '{""k"":""' + "a b " * 23 + '""}'
+"""Too long to pass for one, as it is written: not with each quote once."""
+
+
+@pytest.mark.parametrize(
+    ("quote", "long", "hides"),
+    [
+        ("'", "'5,1''234\n6',A320", True),
+        ("'", "'5,1''234\n6',7", False),
+        ('"', f'"5,{_LONG_DOCUMENT}\n6",two words', True),
+        ('"', f'"5,{_LONG_DOCUMENT}\n6","{{}}"', False),
+        ('"', '1,"2\n"', False),
+        ('"', '"\n1",2', False),
+    ],
+)
+def test_records_that_may_hide_rows_are_judged_as_they_are_written(
+    quote: str, long: str, *, hides: bool
+) -> None:
+    how = layout(quotechar=quote)
+    text = f"a,b\n{long}\n9,5{quote} pipe\n"
+    if not hides:
+        assert columnar(text, how) == tolerant(text, how)
+        return
+    with pytest.raises(UnfaithfulError):
+        columnar(text, how)
+    with pytest.raises(FileError, match="joins lines"):
+        tolerant(text, how)
+
+
+@pytest.mark.parametrize("head", ["t" * 3_000 + "\na,b\n", "t\n" + "\n" * 3_000 + "a,b\n"])
+def test_a_head_that_is_longer_than_a_record_may_be_is_left_to_the_tolerant_reader(
+    head: str,
+) -> None:
+    how = layout(skip_lines=1)
+    assert columnar(f"{head}1,2\n", how, 4_000) == tolerant(f"{head}1,2\n", how, 4_000)
+    with pytest.raises(UnfaithfulError, match="before the first record"):
+        columnar(f"{head}1,2\n", how, 2_000)
 
 
 @pytest.mark.parametrize("head", ['"1,2\n3",4', '"a,2019\nb",2020'])

@@ -13,7 +13,7 @@ from dropload.parsers.delimited.records import RecordSplitter
 
 _DOUBTFUL_BYTES = 1 << 10
 """Of the records around a doubtful cell: few are left to the tolerant reader, which is slow."""
-_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL = 1 << 15, 0.25
+_FREE_DOUBTS_BYTES, _MOST_DOUBTFUL = 1 << 15, 0.1
 """So much may be doubtful, and beyond it this share: with more the tolerant reader alone is
 sooner (measured)."""
 

@@ -108,18 +108,22 @@ class _HiddenRows:
             raise UnfaithfulError("quotes within cells, and quotes that may join rows")
 
     def _hides_rows(self, records: pa.RecordBatch) -> bool:
-        """Return whether the lines of a record could be rows; so it is where very many have some.
-
-        A record's cells without quotes are judged as those with them.
-        """
+        """Return whether a record's lines could be rows; so it is where very many have several."""
         masks = (pc.match_substring_regex(column, "[\\r\\n]") for column in records.columns)
         long = records.filter(reduce(pc.or_, (pc.fill_null(mask, False) for mask in masks)))
         self._left -= long.num_rows
         if self._left < 0:
             return True
         rows = zip(*(column.to_pylist() for column in long.columns), strict=True)
-        texts = (self._delimiter.join(cell or "" for cell in row) for row in rows)
+        texts = (self._delimiter.join(map(self._as_written, row)) for row in rows)
         return any(hides_rows(text, self._delimiter, self._quote, self._width) for text in texts)
+
+    def _as_written(self, cell: str | None) -> str:
+        """Return a cell as the file has it; quotes that need not be there make no difference."""
+        text = cell or ""
+        if {self._quote, self._delimiter, "\r", "\n"}.isdisjoint(text):
+            return text
+        return f"{self._quote}{text.replace(self._quote, 2 * self._quote)}{self._quote}"
 
 
 class _Numbering:
@@ -295,14 +299,19 @@ def _skip_head(
         end = _head_end(splitter, head, final=False)
         if end is not None:
             break
-        if len(head) > _MAX_HEAD_BYTES:
-            raise UnfaithfulError("the lines before the first record are too long")
+        _refuse_long_head(len(head), max_record_bytes)
     if end is None:
         end = _head_end(splitter, head, final=True) or 0
+    _refuse_long_head(end, max_record_bytes)
     if splitter.sees_bare_quote:
         raise UnfaithfulError("a quote within a name")
     hidden.note(splitter)
     return chain([head[end:]], chunks), 1 + count_breaks(head, end)
+
+
+def _refuse_long_head(size_bytes: int, max_record_bytes: int) -> None:
+    if size_bytes > min(max_record_bytes, _MAX_HEAD_BYTES):
+        raise UnfaithfulError("the lines before the first record are too long")
 
 
 def _head_end(splitter: RecordSplitter, head: bytes, *, final: bool) -> int | None:

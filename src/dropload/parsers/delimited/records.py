@@ -122,7 +122,9 @@ class RecordSplitter:
         if self._escape:
             # A lone escape at the very end protects nothing: it is text.
             dangling = (len(text) - len(text.rstrip(self._escape))) % 2
-            return text + self._escape * dangling + "\n"
+            # Behind a return that may be protected, a line feed would be the other half of it.
+            line_end = "\r" if text.endswith("\r") else "\n"
+            return text + self._escape * dangling + line_end
         return text if not text or text.endswith(("\n", "\r")) else text + "\n"
 
     def _header_end(self, text: str, pos: int, *, final: bool) -> int | None:
