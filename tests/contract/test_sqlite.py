@@ -155,6 +155,29 @@ def test_a_batch_is_sent_in_one_piece_before_the_next_is_made() -> None:
     assert len(list(pieces)) == 3, "two more, and the end"
 
 
+def test_the_process_needs_no_new_memory_for_each_batch(yard: Yard) -> None:
+    """Page after page: 256 for each megabyte that is given back and asked for anew."""
+    yard.execute('CREATE TABLE "dbo.t" (a TEXT, b TEXT, c TEXT, d TEXT)')
+    sizes = (200_000, 50_000, 250_000, 100_000)
+
+    def batch(number: int) -> pa.RecordBatch:
+        rows = sizes[number % len(sizes)] // 10
+        return pa.record_batch([pa.array(["x" * 9] * rows)] * 4, names=["a", "b", "c", "d"])
+
+    assert write(yard, "dbo.t", *map(batch, range(4)))
+    before = new_pages_of(yard)
+    assert write(yard, "dbo.t", *map(batch, range(16)))
+    assert new_pages_of(yard) - before < 300
+
+
+def new_pages_of(yard: Yard) -> int:
+    """Return how many pages of memory the process has been given (proc_pid_stat(5), minflt)."""
+    process = writer_of(yard)._process
+    assert process is not None
+    stat = Path(f"/proc/{process._popen.pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[7])
+
+
 def test_where_no_thread_can_be_had_rows_take_the_other_way(
     yard: Yard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
