@@ -13,6 +13,7 @@ from dropload.errors import (
 )
 from dropload.journal import Journal, write_plan
 from dropload.model import Area, Load, LoadType, Plan
+from dropload.open_append import OpenAppend
 from dropload.reports import count_of
 from dropload.small_files import RowsInHand
 from dropload.targets.base import Published, Target
@@ -28,16 +29,18 @@ def publish_rows(
     *,
     backups_kept: int,
     once: bool,
-    rows: RowsInHand | None = None,
+    rows: RowsInHand | OpenAppend | None = None,
 ) -> Published:
     """Make the staged rows visible and write `committed`, in one transaction.
 
-    With `rows` they are staged in this transaction, too: none of them is in the side table yet.
+    With rows in hand they are staged in this transaction, too: none of them is in the side table
+    yet. Those of an open append are in the table already, in its transaction, which ends here.
     Called again after a lost answer to COMMIT, it finds the journal's word and does nothing.
     """
     # Before anybody else has to wait for this transaction.
-    written = write_plan(plan) if rows is not None else None
-    with target.write() as conn:
+    written = write_plan(plan) if isinstance(rows, RowsInHand) else None
+    opened = rows.transaction() if isinstance(rows, OpenAppend) else target.write()
+    with opened as conn:
         # First of all: a commit whose answer was lost may still be under way, and is over then.
         target.lock_queue(conn, plan.table)
         done = journal.history.find_published(conn, load.load_id)
@@ -65,11 +68,14 @@ def _publish(
     conn: sa.Connection,
     load: Load,
     plan: Plan,
-    rows: RowsInHand | None,
+    rows: RowsInHand | OpenAppend | None,
     *,
     keep_backup: bool,
 ) -> Published:
     """Make the rows the table's, from its side table or from memory, while others are kept out."""
+    if isinstance(rows, OpenAppend):
+        check_as_planned(target, conn, plan)
+        return rows.published()
     stage = target.stage_name(plan.table, load.load_id)
     # Many rows take a moment, in which nobody need wait for the table.
     staged = target.count_staged(conn, plan, stage) if rows is None else 0
@@ -133,6 +139,11 @@ def lock_as_planned(target: Target, conn: sa.Connection, plan: Plan) -> None:
     """
     if not plan.creates_table:
         target.lock_table(conn, plan.table)
+    check_as_planned(target, conn, plan)
+
+
+def check_as_planned(target: Target, conn: sa.Connection, plan: Plan) -> None:
+    """Raise StalePlanError when the table is not as the plan has it."""
     info = target.reflect(conn, plan.table)
     if (info.columns if info else None) != plan.table_before:
         raise StalePlanError(f"{plan.table} was changed while the file was being staged.")

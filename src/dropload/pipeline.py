@@ -22,6 +22,7 @@ from dropload.errors import (
     FileError,
     HeldError,
     StalePlanError,
+    TransientError,
 )
 from dropload.examination import (
     Examined,
@@ -37,6 +38,7 @@ from dropload.intake import NamedDrop, name_drop
 from dropload.loading import check_not_duplicate, publish_rows
 from dropload.logs import get_logger
 from dropload.model import Drop, Layout, Outcome, Plan, Profile, Step, Verdict
+from dropload.open_append import OpenAppend
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import StepTimes
 from dropload.small_files import KeptBatches, RowsInHand, rows_in_hand
@@ -190,15 +192,13 @@ class _Voyage:
             with measure("planning"):
                 plan = plan_load(self._dock, self._named, examined, known)
             with measure("staging"):
-                rows = self._under_way.retry(
-                    lambda: self._stage(plan, examined.parser, kept, ahead)
-                )
-        filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
-        # Before it waits for locks: what is told of the load is told from here on.
-        size_bytes = self._load.drop.version.size_bytes
-        self._under_way.note_progress(Step.PUBLISHING, plan.rows_planned, size_bytes)
-        with measure("publishing"):
-            published = self._under_way.retry(lambda: self._publish(plan, filed_path, rows))
+                ahead.accept(plan)
+            filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
+            published = self._publish_appended(plan, filed_path, ahead.open_append)
+        if published is None:
+            published = self._stage_and_publish(
+                plan, filed_path, examined.parser, kept, is_staged=ahead.is_staged
+            )
         return self._endings.file_loaded(plan, published, filed_path)
 
     def _check_crashes(self) -> None:
@@ -250,12 +250,56 @@ class _Voyage:
         self._under_way.examined = examined
         return examined
 
-    def _stage(
-        self, plan: Plan, parser: Parser, kept: KeptBatches, ahead: StagingAhead
-    ) -> RowsInHand | None:
-        """Stage the rows; return those of a small file instead, to be staged when published."""
-        if ahead.accept(plan):
+    def _publish_appended(
+        self, plan: Plan, filed_path: Path | None, append: OpenAppend | None
+    ) -> Published | None:
+        """Publish rows that are in their table, uncommitted; None when they are to be staged."""
+        if append is None:
             return None
+        with self._under_way.times.measure("publishing"):
+            self._note_publishing(plan)
+            try:
+                return self._publish(plan, filed_path, append)
+            except ClaimLostError:
+                raise
+            except TransientError as exc:
+                get_logger().debug("append_given_up", reason=str(exc))
+            # Its rows are gone with it, unless only the answer was lost.
+            return self._under_way.retry(self._find_published)
+
+    def _find_published(self) -> Published | None:
+        dock, load = self._dock, self._load
+        with dock.target.write() as conn:
+            # A commit that is still under way is over then.
+            dock.target.lock_queue(conn, load.table)
+            return dock.journal.history.find_published(conn, load.load_id)
+
+    def _stage_and_publish(
+        self,
+        plan: Plan,
+        filed_path: Path | None,
+        parser: Parser,
+        kept: KeptBatches,
+        *,
+        is_staged: bool,
+    ) -> Published:
+        """Stage the rows unless they are, and publish them; each is tried again by itself."""
+        measure, retry = self._under_way.times.measure, self._under_way.retry
+        rows: RowsInHand | None = None
+        if not is_staged:
+            with measure("staging"):
+                rows = retry(lambda: self._stage(plan, parser, kept))
+        with measure("publishing"):
+            self._note_publishing(plan)
+            return retry(lambda: self._publish(plan, filed_path, rows))
+
+    def _note_publishing(self, plan: Plan) -> None:
+        """Tell of it before it waits for locks: what is told of the load is told from here on."""
+        size_bytes = self._load.drop.version.size_bytes
+        self._under_way.note_progress(Step.PUBLISHING, plan.rows_planned, size_bytes)
+
+    def _stage(self, plan: Plan, parser: Parser, kept: KeptBatches) -> RowsInHand | None:
+        """Stage the rows; return those of a small file instead, to be staged when published."""
         dock, settings = self._dock, self._dock.config.load
         on_progress = partial(self._under_way.note_progress, Step.STAGING)
         rows = rows_in_hand(dock.target, self._load, plan, parser, settings, kept, on_progress)
@@ -272,7 +316,9 @@ class _Voyage:
             )
         return rows
 
-    def _publish(self, plan: Plan, filed_path: Path | None, rows: RowsInHand | None) -> Published:
+    def _publish(
+        self, plan: Plan, filed_path: Path | None, rows: RowsInHand | OpenAppend | None
+    ) -> Published:
         dock = self._dock
         return publish_rows(
             dock.target,

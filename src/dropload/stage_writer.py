@@ -14,6 +14,7 @@ from dropload.errors import FileError
 from dropload.model import Plan, TableName
 from dropload.parsers.base import Batch
 from dropload.targets.base import Target
+from dropload.targets.row_stream import RowStream
 
 _FIRST_BYTES = 4 << 20
 """The first transaction is no larger, so that the database soon has something to do."""
@@ -35,16 +36,20 @@ class StageWriter:
         batch_rows: int,
         note_rows: NoteRows,
         last_row: int = 0,
+        stream: RowStream | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`last_row`: the rows up to this record of the file are in the side table already."""
+        """`last_row`: the rows up to this record of the file are in the side table already.
+
+        `stream` takes the rows where it is not the target's own to that side table.
+        """
         self._target = target
         self._load_id = load_id
         self._plan = plan
         self._batch_rows = batch_rows
         self._note_rows = note_rows
         self._stage = target.stage_name(plan.table, load_id)
-        self._stream = target.stream_rows(plan, self._stage, load_id)
+        self._stream = stream or target.stream_rows(plan, self._stage, load_id)
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
         self._pending_rows = 0
         self._pending_bytes = 0
@@ -101,6 +106,7 @@ class StageWriter:
         if is_last or not is_written or self._clock() >= self._settle_at:
             self._stream.settle()
             with self._target.write() as conn:
+                self._target.defer_sync(conn)
                 if not is_written:
                     self._write(conn)
                 note_rows(conn, staged)

@@ -5,8 +5,12 @@ says, so that a plan is made of that, and the rows are staged under it by a thre
 are still being judged. When the plan of the whole file would have staged the same, they are there
 already, and the file is not read again: what is hashed and what is loaded are the same bytes. When
 not, the side table is made anew, as if nothing had been tried.
+
+Where the database allows for it, rows that are appended go into the table itself, by a transaction
+that stays open until the plan is certain: they are written once.
 """
 
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -18,6 +22,7 @@ from dropload.examination import plan_beginning
 from dropload.intake import NamedDrop
 from dropload.logs import get_logger
 from dropload.model import ColumnType, Layout, Load, Plan, State
+from dropload.open_append import OpenAppend
 from dropload.parsers.base import Batch, Parser
 from dropload.progress import ProgressMeter
 from dropload.reading_again import notations_to_rewrite, touched_at
@@ -27,6 +32,9 @@ from dropload.write_behind import WriteBehind
 
 AHEAD_BYTES = 4 << 20
 """Reading less a second time takes no longer than planning twice."""
+APPEND_BYTES = 256 << 20
+"""The rows of a larger file go to a side table, where they outlive a try that is cut off, and while
+they come nobody who would change the table has to wait."""
 
 
 class StagingAhead:
@@ -45,15 +53,19 @@ class StagingAhead:
         """Whether rows were handed over."""
         self._attempt: _Attempt | None = None
         """None: nothing is staged, or no more."""
+        self.is_staged = False
+        """Whether the rows of the plan that was accepted are in its side table, all of them."""
+        self.open_append: OpenAppend | None = None
+        """What has taken them into the table itself; None where nothing has."""
 
     def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
-        """Make a side table for a large file, when this is the first try."""
+        """Get ready to write the rows of a large file, when this is the first try."""
         if self._load.drop.version.size_bytes < AHEAD_BYTES:
             return
         try:
             self._touched_at = touched_at(self._load.drop.path)
             plan = plan_beginning(self._dock, named, parser, layout)
-            if plan is not None and self._make_stage(plan):
+            if plan is not None and self._is_first_try():
                 self._attempt = self._start(plan)
         except ClaimLostError:
             raise
@@ -86,10 +98,10 @@ class StagingAhead:
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
             self._give_up(str(exc))
 
-    def accept(self, plan: Plan) -> bool:
-        """Return whether all rows of the plan are staged now, which the journal says then."""
+    def accept(self, plan: Plan) -> None:
+        """Keep what was written if it is all rows of the plan, which the journal says then."""
         if self._attempt is None:
-            return False
+            return
         try:
             objection = self._finish(self._attempt, plan)
         except ClaimLostError:
@@ -98,9 +110,9 @@ class StagingAhead:
             objection = str(exc) or type(exc).__name__
         if objection:
             self._give_up(objection)
-            return False
-        self.close()
-        return True
+            return
+        self.open_append, self._attempt = self._attempt.append, None
+        self.is_staged = self.open_append is None
 
     def close(self) -> None:
         """Stop writing; what is in the side table is the next one's to drop or to keep."""
@@ -108,6 +120,8 @@ class StagingAhead:
         if attempt is not None:
             attempt.behind.stop()
             attempt.writer.abandon()
+        if self.open_append is not None:
+            self.open_append.abandon()
 
     def _finish(self, attempt: "_Attempt", plan: Plan) -> str:
         """Have the last rows written; return what speaks against them, else nothing."""
@@ -125,27 +139,63 @@ class StagingAhead:
         self.close()
         get_logger().debug("staging_ahead_given_up", reason=reason)
 
-    def _make_stage(self, plan: Plan) -> bool:
-        target, journal, load = self._dock.target, self._dock.journal, self._load
-        stage = target.stage_name(plan.table, load.load_id)
+    def _is_first_try(self) -> bool:
+        """Return whether none was cut off before: the next must get further than that.
+
+        It goes on behind the rows of the one before, and waits for the database only when the file
+        is known to be good.
+        """
+        with self._dock.target.read() as conn:
+            row = self._dock.journal.history.row(conn, self._load.load_id)
+        return row is not None and row.attempts <= 1
+
+    def _begin_append(self, plan: Plan) -> OpenAppend | None:
+        """Open the table itself for the rows; None where they are to have a side table."""
+        dock, load = self._dock, self._load
+        size_bytes = load.drop.version.size_bytes
+        if not plan.only_adds or size_bytes > APPEND_BYTES or self._may_be_duplicate():
+            return None
+        expected_rows = plan.profile.rows * size_bytes // max(1, plan.profile.size_bytes)
+        batch_rows = dock.config.load.batch_rows
+        append = OpenAppend(dock.target, plan, load.load_id, batch_rows, expected_rows)
+        return append if append.begin() else None
+
+    def _may_be_duplicate(self) -> bool:
+        """Return whether the table has taken a file of this size.
+
+        Rows that are taken back from it would leave room behind, for the database to clear up.
+        """
+        size_bytes = self._load.drop.version.size_bytes
+        with self._dock.target.read() as conn:
+            return self._dock.journal.history.has_size(conn, self._load.table, size_bytes)
+
+    def _make_stage(self, plan: Plan) -> None:
+        target = self._dock.target
+        stage = target.stage_name(plan.table, self._load.load_id)
         with target.write() as conn:
-            row = journal.history.row(conn, load.load_id)
-            # The next try must get further than one that was cut off: that goes on behind the rows
-            # of the one before, and waits for the database only when the file is known to be good.
-            if row is None or row.attempts > 1:
-                return False
             target.drop_table(conn, stage)
             target.create_stage(conn, plan, stage)
             self._note_rows(conn)
-        return True
 
     def _start(self, plan: Plan) -> "_Attempt":
+        append = self._begin_append(plan)
+        if append is None:
+            self._make_stage(plan)
+            return self._start_writer(plan, None)
+        with ExitStack() as opened:
+            opened.callback(append.abandon)
+            attempt = self._start_writer(plan, append)
+            opened.pop_all()
+        return attempt
+
+    def _start_writer(self, plan: Plan, append: OpenAppend | None) -> "_Attempt":
         writer = StageWriter(
             self._dock.target,
             self._load.load_id,
             plan,
             self._dock.config.load.batch_rows,
             lambda conn, _rows: self._note_rows(conn),
+            stream=append,
         )
         notations = notations_to_rewrite(plan)
 
@@ -158,7 +208,7 @@ class StagingAhead:
 
         behind = WriteBehind(write)
         behind.start()
-        return _Attempt(plan, writer, behind)
+        return _Attempt(plan, writer, behind, append)
 
     def _note_rows(self, conn: sa.Connection) -> None:
         """Renew the lease, or find out that the claim is gone; no row counts until the end."""
@@ -176,6 +226,8 @@ class _Attempt(NamedTuple):
     writer: StageWriter
     behind: WriteBehind[Batch | None]
     """None: no more comes."""
+    append: OpenAppend | None
+    """What takes the rows; None: a side table."""
 
 
 def _stages_alike(target: Target, one: Plan, other: Plan) -> bool:

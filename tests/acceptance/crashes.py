@@ -103,6 +103,9 @@ CASES = {
         old=OLD,
         ahead=True,
     ),
+    "new table ahead": Case(
+        _PLAIN, "append", NEW, _NEW_ROWS, "filed", ("processed/t.csv",), ahead=True
+    ),
     "fullload": Case(_PLAIN, "fullload", NEW, _NEW_ROWS, "filed", ("processed/t.csv",), old=OLD),
     "reference": Case(
         _REFERENCE, "fullload", NEW, _NEW_ROWS, "filed", ("processed/t.csv",), old=OLD

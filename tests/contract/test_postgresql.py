@@ -246,3 +246,21 @@ def test_a_change_that_a_load_has_waited_for_is_seen(
         outcome = load.result()
     assert (outcome.verdict, outcome.category) == (Verdict.RETRY, "stale_plan"), outcome
     assert ask(site, f"SELECT a, b, remark FROM {table}") == [(1, 2, None)]
+
+
+def test_rows_of_a_side_table_wait_for_no_disk_and_the_commit_that_counts_on_them_does(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.small_files.SMALL_BYTES", 0)
+    waits: list[tuple[str, str]] = []
+
+    def note(conn: sa.Connection) -> None:
+        found = conn.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+        state = conn.exec_driver_sql("SELECT max(state) FROM ref.load_history").scalar_one()
+        waits.append((str(state), str(found)))
+
+    sa.event.listen(site.dock.target.engine, "commit", note)
+    assert site.drop("orders.csv", "id,name\n1,a\n").verdict is Verdict.LOADED
+    assert ("publishing", "off") in waits, "the rows are staged"
+    assert ("committed", "on") in waits
+    assert {state for state, wait in waits if wait == "off"} == {"publishing"}

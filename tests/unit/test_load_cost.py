@@ -178,6 +178,7 @@ def test_rows_that_are_committed_by_others_are_noted_once_a_second(
             send=lambda _batches: is_ahead, settle=lambda: settled.append(now)
         ),
         write=nullcontext,
+        defer_sync=lambda _conn: None,
         write_batches=lambda *_: None,
     )
     writer = StageWriter(
@@ -207,6 +208,7 @@ def test_transactions_grow_where_a_target_likes_them_large() -> None:
         settle_seconds=1.0,
         stream_rows=lambda *_: RowStream(),
         write=nullcontext,
+        defer_sync=lambda _conn: None,
         write_batches=lambda _conn, _plan, _stage, batches, *_: sizes.append(len(batches)),
     )
     plan: Any = SimpleNamespace(table=None)

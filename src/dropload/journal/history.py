@@ -79,6 +79,16 @@ class History:
         key = once_key(load, file_hash)
         return self.find(conn, self.queries.last_with_bytes, **named, of_once_key=key)
 
+    def has_size(self, conn: sa.Connection, table: TableName, size_bytes: int) -> bool:
+        """Return whether a file of this size was appended to a table, and its bytes still count."""
+        query = sa.select(self._loads.c.load_id).where(
+            self._loads.c.schema_name == table.schema,
+            self._loads.c.table_name == table.name,
+            self._loads.c.file_size == size_bytes,
+            self._loads.c.once_key.is_not(None),
+        )
+        return conn.execute(query.limit(1)).first() is not None
+
     def past_plans(self, conn: sa.Connection, table: TableName) -> list[str]:
         """Return the plans of the last loads into the table as JSON, the newest first."""
         query = (

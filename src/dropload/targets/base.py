@@ -206,6 +206,9 @@ class Target(ABC):
         for tell in told:
             tell()
 
+    def defer_sync(self, conn: sa.Connection) -> None:  # noqa: B027 - most have no such way
+        """Let a transaction's commit not wait for the disk: that of a later one does, for both."""
+
     def after_commit(self, conn: sa.Connection, tell: Callable[[], None]) -> None:
         """Have something said when the transaction of `write` is committed, else never."""
         conn.info[_AFTER_COMMIT].append(tell)
@@ -459,6 +462,14 @@ class Target(ABC):
 
     def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:  # noqa: ARG002 - most do not
         """Return whether each row that is written into a table stays there, or raises."""
+        return False
+
+    def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:  # noqa: ARG002
+        """Get a transaction ready in which rows are added to a table while their file is read.
+
+        Nobody can change the table then until it ends; others read it and write to it. Returns
+        False where this database does not allow for that, the table does not, or not now.
+        """
         return False
 
     def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:  # noqa: ARG002

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import sqlalchemy as sa
 
 from dropload.column_types import explain_misfit, fits
-from dropload.model import ColumnType, Kind, TableColumn
+from dropload.model import ColumnType, Kind, Plan, TableColumn
 from dropload.targets.native import (
     REAL_DIGITS,
     explain_bounds,
@@ -25,6 +25,13 @@ _MOST_FRACTION = 6
 _CUT_BYTES = MappingProxyType({"name": 63, '"char"': 1})
 """Types to which a text is cut, without a word
 (https://www.postgresql.org/docs/current/datatype-character.html)."""
+_OURS = frozenset(
+    {
+        *("text", "boolean", "bigint", "double precision", "date", "uuid", "numeric"),
+        *("timestamp without time zone", "time without time zone"),
+    }
+)
+"""Types that dropload chooses: each is stored in the one form that COPY's binary format has."""
 _MONEY_SCALE = 2
 """Digits behind the point of an amount, unless the server's locale has others."""
 
@@ -39,6 +46,12 @@ def declared_type(row: sa.RowMapping) -> str:
     if row["length"]:
         return f"{word}({row['length']})"
     return word
+
+
+def has_our_types(plan: Plan) -> bool:
+    """Return whether the columns of a known table that a file fills have types of dropload's."""
+    columns = {column.name: column for column in plan.table_before or ()}
+    return all(word_of(columns[c.name]) in _OURS for c in plan.columns if c.name in columns)
 
 
 def holds(column: TableColumn, values: ColumnType) -> bool:

@@ -70,6 +70,13 @@ _LIST_PUBLISHING = sa.text(
     "   AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(:name, 0)"
 )
 """Sessions that hold the lock that `lock_queue` takes."""
+_TRY_QUEUE = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+_END_WHEN_IDLE = sa.text(
+    "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"
+    " WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+)
+"""Has the server end a transaction in which nothing came for so long: a file that hangs, or a
+process that does, must not keep a table from its owner (or for as long as the owner has set)."""
 _LIST_NAMED = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:name)")
 _IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")
 """Whether a crash leaves a table its rows."""
@@ -182,6 +189,13 @@ class PostgreSQLTarget(ServerTarget):
         """Open a transaction; locks are taken by its statements, on what they write."""
         with self.engine.connect() as conn, conn.begin():
             yield conn
+
+    def defer_sync(self, conn: sa.Connection) -> None:
+        """Commit asynchronously: the log is flushed in its order.
+
+        See https://www.postgresql.org/docs/current/wal-async-commit.html.
+        """
+        conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLSTATE by who must act."""
@@ -403,8 +417,8 @@ class PostgreSQLTarget(ServerTarget):
         names = [*(c.name for c in plan.columns), *LINEAGE]
         columns = ", ".join(self.quoted_column(name) for name in names)
         place = f"{self.quoted(stage)} ({columns})"
-        # Only a side table has our types for certain.
-        taken = copy_rows(driver, place, plan, batches, load_id, has_our_types=stage != plan.table)
+        is_ours = stage != plan.table or owned.has_our_types(plan)
+        taken = copy_rows(driver, place, plan, batches, load_id, has_our_types=is_ours)
         if taken != given:
             raise TransientError(f"PostgreSQL took {taken} of {given} rows of a batch.")
 
@@ -420,10 +434,28 @@ class PostgreSQLTarget(ServerTarget):
         """
         return bool(conn.execute(_TAKES_COPIES, {"name": self.quoted(table)}).scalar_one())
 
+    def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:
+        """Take the locks that an INSERT needs, if nobody has to be waited for."""
+        if not (plan.only_adds and owned.has_our_types(plan)):
+            return False
+        if not conn.execute(_TRY_QUEUE, {"name": _queue_name(plan.table)}).scalar_one():
+            return False
+        try:
+            lock = f"LOCK TABLE {self.quoted(plan.table)} IN ROW EXCLUSIVE MODE NOWAIT"
+            conn.exec_driver_sql(lock)
+        except sa.exc.DBAPIError as exc:
+            if not is_lock_timeout(exc):
+                raise
+            return False
+        conn.execute(_END_WHEN_IDLE)
+        info = self.reflect(conn, plan.table)
+        is_as_planned = info is not None and info.columns == plan.table_before
+        return is_as_planned and self.takes_rows(conn, plan.table)
+
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""
         query = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        name = f"dropload {table}"
+        name = _queue_name(table)
         try:
             with self.lock_wait.watched():
                 conn.execute(query, {"name": name})
@@ -505,6 +537,10 @@ def refuse_old_server(connection: Any, _record: Any) -> None:
             hint="Name another server in database.host or database.url.",
             code="old_server",
         )
+
+
+def _queue_name(table: TableName) -> str:
+    return f"dropload {table}"
 
 
 def _cut(name: str) -> str:

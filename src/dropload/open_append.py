@@ -1,0 +1,87 @@
+"""Add rows to a table in a transaction that stays open until it is known whether they count."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import sqlalchemy as sa
+
+from dropload.errors import DroploadError
+from dropload.model import Plan
+from dropload.stage_writer import naming_the_value
+from dropload.targets.base import COUNTED_ROWS, Published, Target
+from dropload.targets.row_stream import Rows, RowStream
+
+
+class OpenAppend(RowStream):
+    """Takes rows into their table itself while their file is still being read.
+
+    Nobody else sees them: the transaction is the one that publishes them, and what keeps it from
+    its end takes them back. It writes nothing to the journal before, so that nobody waits for it.
+    """
+
+    def __init__(
+        self, target: Target, plan: Plan, load_id: int, batch_rows: int, expected_rows: int
+    ) -> None:
+        """`expected_rows`: of a table with no more than that it is told how many it had."""
+        self._target = target
+        self._plan = plan
+        self._load_id = load_id
+        self._batch_rows = batch_rows
+        self._counted_rows = max(COUNTED_ROWS, expected_rows)
+        self._transaction = ExitStack()
+        self._conn: sa.Connection | None = None
+        self._rows_before: int | None = None
+        self._rows: int | None = None
+        """How many the table has taken; None before the first."""
+
+    def begin(self) -> bool:
+        """Begin the transaction; return False where the table takes no rows so, or not now."""
+        with ExitStack() as opened:
+            conn = opened.enter_context(self._target.write())
+            if not self._target.prepare_append(conn, self._plan):
+                return False
+            self._transaction, self._conn = opened.pop_all(), conn
+        return True
+
+    def send(self, batches: Rows) -> bool:
+        """Write the batches into the table."""
+        conn, plan = self._open_conn(), self._plan
+        if self._rows is None:
+            # Only now: who reads the file need not wait for it.
+            self._rows_before = self._target.count_up_to(conn, plan.table, self._counted_rows)
+            self._rows = 0
+        with naming_the_value(plan.table):
+            self._target.write_batches(
+                conn, plan, plan.table, batches, self._load_id, self._batch_rows
+            )
+        self._rows += sum(records.num_rows for records, _ in batches)
+        return True
+
+    def abandon(self) -> None:
+        """Take everything back that is not committed."""
+        self._conn = None
+        # A connection that broke has taken it back already.
+        with suppress(_NotWantedError, DroploadError), self._transaction:
+            raise _NotWantedError
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Hand out the transaction, which ends with the block: committed, unless that raises."""
+        conn, self._conn = self._open_conn(), None
+        with self._transaction:
+            yield conn
+
+    def published(self) -> Published:
+        """Return what the transaction has done to the table."""
+        before, rows = self._rows_before, self._rows or 0
+        after = None if before is None else before + rows
+        return Published(before, after, rows, rows, None)
+
+    def _open_conn(self) -> sa.Connection:
+        if self._conn is None:
+            raise RuntimeError("this transaction is over")
+        return self._conn
+
+
+class _NotWantedError(Exception):
+    """Has a transaction rolled back."""

@@ -1,0 +1,377 @@
+"""Rows that are added to their table (PostgreSQL) while their file is still being read."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from dropload import examination, loading, reading_again, small_files, staging, staging_ahead
+from dropload.errors import TransientError
+from dropload.model import Outcome, TableName, Verdict
+from dropload.open_append import OpenAppend
+from dropload.parsers.delimited import columnar
+from dropload.targets.postgresql import target as postgresql
+from dropload.targets.row_stream import Rows
+from dropload.write_behind import WriteBehind
+from tests.conftest import drop_database, make_database
+from tests.contract.test_loading import Site
+from tests.contract.test_owned_tables import opened_site
+from tests.contract.test_postgresql import ask
+
+COUNT = 2000
+HEAD = "id,amount,day,at,clock,paid,key,note\n"
+KEY = "6f9619ff-8b86-d011-b42d-00c04fc9{:04x}"
+
+
+def lines_of(word: str, count: int = COUNT) -> list[str]:
+    return [
+        f"{n},{n}.25,2024-01-{n % 28 + 1:02d},2024-01-01 10:00:00.{n:06d},10:00:00.{n:06d},"
+        f"{'true' if n % 2 else 'false'},{KEY.format(n)},{word}{n if n % 3 else ''}\n"
+        for n in range(count)
+    ]
+
+
+OLD = HEAD + "".join(lines_of("old ", 300))
+NEW = HEAD + "".join(lines_of("ne "))
+
+
+@pytest.fixture
+def site(postgresql_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """Get a table with rows, and have files of this size added to it in several COPYs."""
+    monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 0)
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
+    usual = columnar.read_columnar.__kwdefaults__
+    small = {**(usual or {}), "block_bytes": 16 << 10}
+    monkeypatch.setattr(columnar.read_columnar, "__kwdefaults__", small)
+    monkeypatch.setattr(examination, "_BEGINNING_BYTES", 16 << 10)
+    monkeypatch.setattr(postgresql.PostgreSQLTarget, "commit_bytes", 32 << 10)
+    url = make_database(postgresql_server)
+    with opened_site(url, tmp_path) as opened:
+        outcome = opened.drop("orders_20240101.csv", OLD)
+        assert outcome.verdict is Verdict.LOADED, outcome
+        yield opened
+    drop_database(postgresql_server, url)
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Get the name of each file that is read again, for a side table."""
+    found: list[str] = []
+    read_again = reading_again.read_again
+
+    def note(target: Any, load: Any, *rest: Any) -> None:
+        found.append(load.drop.path.name)
+        read_again(target, load, *rest)
+
+    monkeypatch.setattr(staging, "read_again", note)
+    return found
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Get the table of each COPY, without quotes, and its format."""
+    found: list[tuple[str, str]] = []
+    copy = psycopg.Cursor.copy
+
+    def note(cursor: Any, statement: bytes) -> Any:
+        words = statement.decode()
+        found.append((words.split()[1].replace('"', ""), words.split()[-1].rstrip(")")))
+        return copy(cursor, statement)
+
+    monkeypatch.setattr(psycopg.Cursor, "copy", note)
+    return found
+
+
+def after_first_rows(monkeypatch: pytest.MonkeyPatch, do: Callable[[OpenAppend], None]) -> None:
+    """Do something once when the first rows are in the table, uncommitted."""
+    send, done = OpenAppend.send, list[str]()
+
+    def send_and_do(append: OpenAppend, batches: Rows) -> bool:
+        is_sent = send(append, batches)
+        if not done:
+            done.append("done")
+            do(append)
+        return is_sent
+
+    monkeypatch.setattr(OpenAppend, "send", send_and_do)
+
+
+def check_loaded(site: Site, outcome: Outcome) -> None:
+    """Both files are in the table, each row once, whichever way it came."""
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    expected = [line.rstrip("\n").split(",") for line in lines_of("old ", 300) + lines_of("ne ")]
+    found = [[text or "" for text in row] for row in site.texts(site.table("orders"))]
+    assert found == expected
+    with site.dock.target.read() as conn:
+        assert site.dock.target.list_stages(conn) == []
+    columns = "state, rows_before, rows_after, rows_loaded, rows_staged"
+    history = ask(site, f"SELECT {columns} FROM ref.load_history ORDER BY load_id")
+    assert history[1:] == [("filed", 300, 300 + COUNT, COUNT, COUNT)]
+
+
+def drop_new(site: Site) -> Outcome:
+    return site.drop("orders_20240102.csv", NEW)
+
+
+def test_rows_that_are_appended_are_written_once(
+    site: Site, readings: list[str], copies: list[tuple[str, str]]
+) -> None:
+    said: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        said.append(statement)
+
+    sa.event.listen(site.dock.target.engine, "before_cursor_execute", note)
+    check_loaded(site, drop_new(site))
+    assert len(copies) > 3
+    assert set(copies) == {("public.orders", "binary")}
+    table = site.dock.target.quoted(site.table("orders"))
+    assert not [words for words in said if words.startswith((f"INSERT INTO {table}", "CREATE"))]
+    assert readings == []
+
+
+def test_meanwhile_others_read_and_write_the_table_and_nobody_changes_it(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def use(_append: OpenAppend) -> None:
+        with site.dock.target.engine.connect() as other, other.begin():
+            other.exec_driver_sql("SET LOCAL lock_timeout = 50")
+            found.append(other.exec_driver_sql("SELECT count(*) FROM orders").scalar_one())
+            other.exec_driver_sql("UPDATE orders SET note = upper(note) WHERE id = 7")
+            with pytest.raises(sa.exc.OperationalError, match="lock timeout"):
+                other.exec_driver_sql("ALTER TABLE orders ADD COLUMN more text")
+        with site.dock.target.engine.connect() as other, other.begin():
+            other.exec_driver_sql("UPDATE orders SET note = 'mine' WHERE id = 7")
+
+    after_first_rows(monkeypatch, use)
+    outcome = drop_new(site)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert found == [300], "the old rows"
+    assert {table for table, _ in copies} == {"public.orders"}
+    notes = ask(site, "SELECT note FROM orders WHERE id = 7 ORDER BY _load_id")
+    assert notes == [("mine",), ("ne 7",)]
+
+
+OWNERS = {
+    "another type": "ALTER TABLE orders ALTER COLUMN id TYPE integer",
+    "a shorter text": "ALTER TABLE orders ALTER COLUMN note TYPE varchar(20)",
+    "a number of four bytes": "ALTER TABLE orders ALTER COLUMN id TYPE real",
+    "a rule": "CREATE RULE also AS ON INSERT TO orders DO ALSO SELECT 1",
+    "row level security": "ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
+    "a trigger": "CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN RETURN new; END'; CREATE TRIGGER pass BEFORE INSERT ON orders FOR EACH ROW "
+    "EXECUTE FUNCTION pass()",
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_where_the_owner_has_a_say_rows_go_by_a_side_table(
+    site: Site, copies: list[tuple[str, str]], owner: str
+) -> None:
+    site.execute(OWNERS[owner])
+    outcome = drop_new(site)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert {table for table, _ in copies} == {"stg.orders__2"}
+    assert len(ask(site, "SELECT id FROM orders WHERE _load_id = 2")) == COUNT
+
+
+def test_columns_that_the_file_does_not_have_get_what_the_owner_gives_them(
+    site: Site, copies: list[tuple[str, str]]
+) -> None:
+    site.execute("ALTER TABLE orders ADD COLUMN number bigserial")
+    site.execute("ALTER TABLE orders ADD COLUMN remark text DEFAULT 'none'")
+    outcome = drop_new(site)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert {table for table, _ in copies} == {"public.orders"}
+    query = "SELECT remark, _source_row FROM orders WHERE _load_id = 2 ORDER BY number"
+    assert ask(site, query) == [("none", n) for n in range(1, COUNT + 1)]
+
+
+def test_a_file_of_a_size_that_was_loaded_before_may_be_a_duplicate(
+    site: Site, copies: list[tuple[str, str]]
+) -> None:
+    """Rows that are taken back would leave as much room in the table to be cleared up."""
+    check_loaded(site, drop_new(site))
+    copies.clear()
+    again = site.drop("orders_20240103.csv", NEW)
+    assert again.verdict is Verdict.DUPLICATE, again
+    other = site.drop("orders_20240104.csv", NEW.replace("ne ", "no "))
+    assert (other.verdict, other.rows_loaded) == (Verdict.LOADED, COUNT), other
+    assert {table for table, _ in copies} == {"stg.orders__3", "stg.orders__4"}
+
+
+def test_the_rows_of_a_very_large_file_go_to_a_side_table(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging_ahead, "APPEND_BYTES", len(NEW) - 1)
+    check_loaded(site, drop_new(site))
+    assert {table for table, _ in copies} == {"stg.orders__2"}
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "LOCK TABLE orders IN SHARE MODE",
+        "SELECT pg_advisory_xact_lock(hashtextextended('dropload public.orders', 0))",
+    ],
+)
+def test_nobody_is_waited_for_before_the_file_is_read(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, lock: str
+) -> None:
+    take = staging_ahead.StagingAhead.take_no_more
+    with site.dock.target.engine.connect() as owner:
+        transaction = owner.begin()
+        owner.exec_driver_sql(lock)
+
+        def let_go(ahead: staging_ahead.StagingAhead) -> None:
+            transaction.rollback()
+            take(ahead)
+
+        monkeypatch.setattr(staging_ahead.StagingAhead, "take_no_more", let_go)
+        check_loaded(site, drop_new(site))
+    assert {table for table, _ in copies} == {"stg.orders__2"}
+
+
+def kill_session(site: Site) -> None:
+    """Have the server end the sessions that have rows in the table, uncommitted."""
+    site.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'orders'::regclass"
+        " AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid()"
+    )
+
+
+def test_a_connection_that_breaks_meanwhile_takes_its_rows_with_it(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_first_rows(monkeypatch, lambda _append: kill_session(site))
+    check_loaded(site, drop_new(site))
+    assert readings == ["orders_20240102.csv"]
+
+
+def test_a_connection_that_breaks_when_all_is_read_takes_its_rows_with_it(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = WriteBehind.finish
+
+    def finish_and_break(behind: WriteBehind[Any]) -> None:
+        finish(behind)
+        kill_session(site)
+
+    monkeypatch.setattr(WriteBehind, "finish", finish_and_break)
+    with capture_logs() as lines:
+        check_loaded(site, drop_new(site))
+    assert [line["event"] for line in lines if line["event"].endswith("given_up")] == [
+        "append_given_up"
+    ]
+    assert readings == ["orders_20240102.csv"]
+
+
+def test_a_lost_answer_to_the_commit_doubles_no_row(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = loading.publish_rows
+
+    def lose_answer(*arguments: Any, **named: Any) -> None:
+        publish(*arguments, **named)
+        raise TransientError("The connection was lost.")
+
+    monkeypatch.setattr("dropload.pipeline.publish_rows", lose_answer)
+    check_loaded(site, drop_new(site))
+    assert readings == [], "the journal says that they are there"
+
+
+def test_a_file_that_hangs_does_not_keep_the_table_from_its_owner(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = str(postgresql._END_WHEN_IDLE)
+    monkeypatch.setattr(postgresql, "_END_WHEN_IDLE", sa.text(words.replace("'5s'", "'50ms'")))
+    deadline = time.monotonic() + 60
+
+    def wait_for_end(_append: OpenAppend) -> None:
+        query = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
+        while ask(site, query) != [(0,)]:
+            assert time.monotonic() < deadline, "the server has not ended the transaction"
+            time.sleep(0.02)
+
+    after_first_rows(monkeypatch, wait_for_end)
+    check_loaded(site, drop_new(site))
+    assert readings == ["orders_20240102.csv"]
+
+
+def test_how_long_an_owner_lets_a_transaction_stand_still_stays_as_it_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, found = "idle_in_transaction_session_timeout", list[object]()
+
+    def ask_session(append: OpenAppend) -> None:
+        found.append(append._open_conn().exec_driver_sql(f"SHOW {name}").scalar_one())
+
+    after_first_rows(monkeypatch, ask_session)
+    site.execute(f"ALTER ROLE current_user SET {name} = '7min'")
+    try:
+        site.dock.target.engine.dispose()
+        check_loaded(site, drop_new(site))
+    finally:
+        site.execute(f"ALTER ROLE current_user RESET {name}")
+    assert found == ["7min"]
+
+
+def test_rows_that_the_table_refuses_leave_it_as_it_was_and_are_told_of(site: Site) -> None:
+    site.execute("ALTER TABLE orders ADD CONSTRAINT early CHECK (id < 1990)")
+    outcome = drop_new(site)
+    assert (outcome.verdict, outcome.category) == (Verdict.FAILED, "file"), outcome
+    assert "early" in outcome.message
+    assert len(ask(site, "SELECT id FROM orders")) == 300
+
+
+def test_a_claim_that_is_lost_meanwhile_ends_the_load_and_its_rows(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = site.dock.target.quoted(TableName("ref", "Load_History"))
+
+    def lose_claim(_append: OpenAppend) -> None:
+        site.execute(f"UPDATE {history} SET worker = 'another' WHERE load_id = 2")
+
+    after_first_rows(monkeypatch, lose_claim)
+    outcome = drop_new(site)
+    assert outcome.verdict is Verdict.SKIPPED, outcome
+    assert len(ask(site, "SELECT id FROM orders")) == 300
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass AND granted"
+    assert ask(site, locks) == [(0,)], "nothing is left open"
+
+
+def test_a_machine_without_threads_to_spare_leaves_nothing_open(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_behind: WriteBehind[Any]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    found: list[tuple[Any, ...]] = []
+    take = staging_ahead.StagingAhead.take_no_more
+
+    def look(ahead: staging_ahead.StagingAhead) -> None:
+        found.extend(ask(site, "SELECT mode FROM pg_locks WHERE relation = 'orders'::regclass"))
+        take(ahead)
+
+    monkeypatch.setattr(WriteBehind, "start", refuse)
+    monkeypatch.setattr(staging_ahead.StagingAhead, "take_no_more", look)
+    check_loaded(site, drop_new(site))
+    assert found == []
+
+
+@pytest.mark.parametrize("last", ["7,7.255,,,,,,n\n", f"7,{'9' * 30}.25,,,,,,n\n"])
+def test_a_file_that_goes_on_otherwise_is_staged_anew(
+    site: Site, readings: list[str], copies: list[tuple[str, str]], last: str
+) -> None:
+    outcome = site.drop("orders_20240102.csv", NEW + last)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    assert {table for table, _ in copies} == {"public.orders", "stg.orders__2"}
+    assert readings == ["orders_20240102.csv"]
+    assert len(ask(site, "SELECT id FROM orders")) == 300 + COUNT + 1
