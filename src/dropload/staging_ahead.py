@@ -24,6 +24,7 @@ from dropload.logs import get_logger
 from dropload.model import ColumnType, Layout, Load, Plan, State
 from dropload.open_append import OpenAppend
 from dropload.parsers.base import Batch, Parser
+from dropload.parsers.delimited import DelimitedParser
 from dropload.progress import ProgressMeter
 from dropload.reading_again import notations_to_rewrite, touched_at
 from dropload.stage_writer import StageWriter
@@ -35,6 +36,8 @@ AHEAD_BYTES = 4 << 20
 APPEND_BYTES = 256 << 20
 """The rows of a larger file go to a side table, where they outlive a try that is cut off, and while
 they come nobody who would change the table has to wait."""
+_PACKED = 16
+"""How many times its size is expected of a file that is no plain text: tables reach 10 to 50."""
 
 
 class StagingAhead:
@@ -66,7 +69,7 @@ class StagingAhead:
             self._touched_at = touched_at(self._load.drop.path)
             plan = plan_beginning(self._dock, named, parser, layout)
             if plan is not None and self._is_first_try():
-                self._attempt = self._start(plan)
+                self._attempt = self._start(plan, parser)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -149,11 +152,13 @@ class StagingAhead:
             row = self._dock.journal.history.row(conn, self._load.load_id)
         return row is not None and row.attempts <= 1
 
-    def _begin_append(self, plan: Plan) -> OpenAppend | None:
+    def _begin_append(self, plan: Plan, parser: Parser) -> OpenAppend | None:
         """Open the table itself for the rows; None where they are to have a side table."""
         dock, load = self._dock, self._load
         size_bytes = load.drop.version.size_bytes
-        if not plan.only_adds or size_bytes > APPEND_BYTES or self._may_be_duplicate():
+        is_packed = parser.name != DelimitedParser.name
+        most_bytes = APPEND_BYTES // _PACKED if is_packed else APPEND_BYTES
+        if not plan.only_adds or size_bytes > most_bytes or self._may_be_duplicate():
             return None
         expected_rows = plan.profile.rows * size_bytes // max(1, plan.profile.size_bytes)
         batch_rows = dock.config.load.batch_rows
@@ -177,8 +182,8 @@ class StagingAhead:
             target.create_stage(conn, plan, stage)
             self._note_rows(conn)
 
-    def _start(self, plan: Plan) -> "_Attempt":
-        append = self._begin_append(plan)
+    def _start(self, plan: Plan, parser: Parser) -> "_Attempt":
+        append = self._begin_append(plan, parser)
         if append is None:
             self._make_stage(plan)
             return self._start_writer(plan, None)

@@ -1,5 +1,6 @@
 """Rows that are added to their table (PostgreSQL) while their file is still being read."""
 
+import gzip
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,12 @@ from structlog.testing import capture_logs
 
 from dropload import examination, loading, reading_again, small_files, staging, staging_ahead
 from dropload.errors import TransientError
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
 from dropload.model import Outcome, TableName, Verdict
 from dropload.open_append import OpenAppend
 from dropload.parsers.delimited import columnar
+from dropload.pipeline import process_drop
 from dropload.targets.postgresql import target as postgresql
 from dropload.targets.row_stream import Rows
 from dropload.write_behind import WriteBehind
@@ -213,6 +217,23 @@ def test_the_rows_of_a_very_large_file_go_to_a_side_table(
     monkeypatch.setattr(staging_ahead, "APPEND_BYTES", len(NEW) - 1)
     check_loaded(site, drop_new(site))
     assert {table for table, _ in copies} == {"stg.orders__2"}
+
+
+@pytest.mark.parametrize(("times", "place"), [(15, "stg.orders__2"), (17, "public.orders")])
+def test_a_packed_file_counts_for_more_than_its_size(
+    site: Site,
+    copies: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+    place: str,
+) -> None:
+    packed = gzip.compress(NEW.encode())
+    monkeypatch.setattr(staging_ahead, "APPEND_BYTES", times * len(packed))
+    path = site.inbox("append").path / "orders_20240102.csv.gz"
+    path.write_bytes(packed)
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    check_loaded(site, process_drop(site.dock, drop, worker_name()))
+    assert {table for table, _ in copies} == {place}
 
 
 @pytest.mark.parametrize(
