@@ -213,17 +213,22 @@ def examine_as(
     return Examined(parser, layout, profile, checks)
 
 
-def plan_beginning(dock: Dock, named: NamedDrop, parser: Parser, layout: Layout) -> Plan | None:
+def plan_beginning(
+    dock: Dock, named: NamedDrop, parser: Parser, layout: Layout
+) -> tuple[Plan, KnownTable | None] | None:
     """Return what would be done if the rest of the file is as its beginning; nobody has to decide.
 
-    None where values of the table's columns would have to be looked at one by one.
+    And the table that it was planned for. None where values of the table's columns would have to be
+    looked at one by one.
     """
     with dock.target.read() as conn:
         known = look_up_table(dock, conn, named)
     examined = examine_as(dock, named.drop, parser, layout, enough_bytes=_BEGINNING_BYTES)
     forced = replace(named, drop=replace(named.drop, force=True))
     plan = plan_load(dock, forced, examined, known)
-    return None if known and find_checks(examined.profile, known.info, dock.target) else plan
+    if known and find_checks(examined.profile, known.info, dock.target):
+        return None
+    return plan, known
 
 
 def plan_load(dock: Dock, named: NamedDrop, examined: Examined, known: KnownTable | None) -> Plan:

@@ -16,7 +16,8 @@ class OpenAppend(RowStream):
     """Takes rows into their table itself while their file is still being read.
 
     Nobody else sees them: the transaction is the one that publishes them, and what keeps it from
-    its end takes them back. It writes nothing to the journal before, so that nobody waits for it.
+    its end takes them back. There is nothing to settle before, and nothing is written to the
+    journal, so that nobody waits for it.
     """
 
     def __init__(
@@ -31,8 +32,9 @@ class OpenAppend(RowStream):
         self._transaction = ExitStack()
         self._conn: sa.Connection | None = None
         self._rows_before: int | None = None
-        self._rows: int | None = None
-        """How many the table has taken; None before the first."""
+        self._is_counted = False
+        self._rows = 0
+        """How many the table has taken."""
 
     def begin(self) -> bool:
         """Begin the transaction; return False where the table takes no rows so, or not now."""
@@ -46,10 +48,7 @@ class OpenAppend(RowStream):
     def send(self, batches: Rows) -> bool:
         """Write the batches into the table."""
         conn, plan = self._open_conn(), self._plan
-        if self._rows is None:
-            # Only now: who reads the file need not wait for it.
-            self._rows_before = self._target.count_up_to(conn, plan.table, self._counted_rows)
-            self._rows = 0
+        self._count_once(conn)
         with naming_the_value(plan.table):
             self._target.write_batches(
                 conn, plan, plan.table, batches, self._load_id, self._batch_rows
@@ -69,13 +68,21 @@ class OpenAppend(RowStream):
         """Hand out the transaction, which ends with the block: committed, unless that raises."""
         conn, self._conn = self._open_conn(), None
         with self._transaction:
+            self._count_once(conn)
             yield conn
 
     def published(self) -> Published:
         """Return what the transaction has done to the table."""
-        before, rows = self._rows_before, self._rows or 0
+        before, rows = self._rows_before, self._rows
         after = None if before is None else before + rows
         return Published(before, after, rows, rows, None)
+
+    def _count_once(self, conn: sa.Connection) -> None:
+        """Count the rows that are there; with the first that come: the reader need not wait."""
+        if not self._is_counted:
+            table, most = self._plan.table, self._counted_rows
+            self._rows_before = self._target.count_up_to(conn, table, most)
+            self._is_counted = True
 
     def _open_conn(self) -> sa.Connection:
         if self._conn is None:

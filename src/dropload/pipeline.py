@@ -185,7 +185,7 @@ class _Voyage:
             with measure("profiling"):
                 examined = self._profile(parser, layout, kept, ahead)
             with measure("checking"):
-                known = self._look_up_table(examined.profile)
+                known = self._look_up_table(examined.profile, ahead.kept_table)
                 examined = self._check_values(examined, known)
                 if examined.checks:
                     self._check_table(known)
@@ -225,8 +225,8 @@ class _Voyage:
         self._under_way.examined = examined
         return examined
 
-    def _look_up_table(self, profile: Profile) -> KnownTable | None:
-        """Return the table as it is now, None when there is none.
+    def _look_up_table(self, profile: Profile, kept: KnownTable | None) -> KnownTable | None:
+        """Return the table as it is now, None when there is none; `kept` is one that stays so.
 
         Raises DuplicateError when these bytes are in it already.
         """
@@ -234,7 +234,7 @@ class _Voyage:
         with dock.target.read() as conn:
             if self._under_way.counts_once:
                 check_not_duplicate(dock.target, dock.journal, conn, load, profile.file_hash)
-            return look_up_table(dock, conn, self._named)
+            return kept or look_up_table(dock, conn, self._named)
 
     def _check_table(self, known: KnownTable | None) -> None:
         """Raise StalePlanError when the table is another now: the file was read again meanwhile."""
@@ -263,7 +263,8 @@ class _Voyage:
             except ClaimLostError:
                 raise
             except TransientError as exc:
-                get_logger().debug("append_given_up", reason=str(exc))
+                get_logger().info("append_given_up", reason=str(exc))
+                self._under_way.retries += 1
             # Its rows are gone with it, unless only the answer was lost.
             return self._under_way.retry(self._find_published)
 

@@ -1,4 +1,4 @@
-"""Write batches to a side table, as much in a transaction as is worth a commit."""
+"""Write batches where a load's rows go, as much in a transaction as is worth a commit."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +18,8 @@ from dropload.targets.row_stream import RowStream
 
 _FIRST_BYTES = 4 << 20
 """The first transaction is no larger, so that the database soon has something to do."""
+_KEPT_SECONDS = 1.0
+"""What has waited for so long is written, however little: a file may come slowly."""
 NoteRows = Callable[[sa.Connection, int], None]
 """Writes to the journal, in the transaction of some rows, how many of the file are staged now."""
 
@@ -57,6 +59,7 @@ class StageWriter:
         self._last_row = last_row
         self._written = 0
         self._clock = clock
+        self._send_at = clock() + _KEPT_SECONDS
         self._settle_at = clock() + target.settle_seconds
 
     def __enter__(self) -> Self:
@@ -84,6 +87,8 @@ class StageWriter:
         if self._pending_bytes >= self._enough_bytes:
             self._flush(self._note_rows)
             self._enough_bytes = min(2 * self._enough_bytes, self._target.commit_bytes)
+        elif self._pending and self._clock() >= self._send_at:
+            self._flush(self._note_rows)
 
     def finish(self, note_rows: NoteRows) -> None:
         """Write what is left; `note_rows` says in the same transaction that these are all."""
@@ -116,6 +121,7 @@ class StageWriter:
     def _forget_pending(self) -> None:
         self._written = self.rows_taken
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+        self._send_at = self._clock() + _KEPT_SECONDS
 
     def _send(self) -> bool:
         with naming_the_value(self._plan.table):

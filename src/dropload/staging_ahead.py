@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from dropload.column_types import rewrite_columns
 from dropload.dock import Dock
 from dropload.errors import ClaimLostError
-from dropload.examination import plan_beginning
+from dropload.examination import KnownTable, plan_beginning
 from dropload.intake import NamedDrop
 from dropload.logs import get_logger
 from dropload.model import ColumnType, Layout, Load, Plan, State
@@ -58,6 +58,9 @@ class StagingAhead:
         """None: nothing is staged, or no more."""
         self.is_staged = False
         """Whether the rows of the plan that was accepted are in its side table, all of them."""
+        self.kept_table: KnownTable | None = None
+        """The table that rows go into already, so that nobody changes it; to look at it once more
+        could mean to wait for somebody who waits for that transaction."""
         self.open_append: OpenAppend | None = None
         """What has taken them into the table itself; None where nothing has."""
 
@@ -67,9 +70,11 @@ class StagingAhead:
             return
         try:
             self._touched_at = touched_at(self._load.drop.path)
-            plan = plan_beginning(self._dock, named, parser, layout)
-            if plan is not None and self._is_first_try():
+            found = plan_beginning(self._dock, named, parser, layout)
+            if found is not None and self._is_first_try():
+                plan, known = found
                 self._attempt = self._start(plan, parser)
+                self.kept_table = known if self._attempt.append else None
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong

@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,31 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from dropload import examination, loading, reading_again, small_files, staging, staging_ahead
-from dropload.errors import TransientError
+from dropload import (
+    examination,
+    loading,
+    reading_again,
+    small_files,
+    stage_writer,
+    staging,
+    staging_ahead,
+)
+from dropload.errors import (
+    DuplicateError,
+    FileError,
+    HeldError,
+    TargetError,
+    TransientError,
+)
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
-from dropload.model import Outcome, TableName, Verdict
+from dropload.model import Outcome, Plan, TableName, Verdict
 from dropload.open_append import OpenAppend
 from dropload.parsers.delimited import columnar
 from dropload.pipeline import process_drop
+from dropload.targets.base import Published
 from dropload.targets.postgresql import target as postgresql
+from dropload.targets.postgresql.errors import translate_error
 from dropload.targets.row_stream import Rows
 from dropload.write_behind import WriteBehind
 from tests.conftest import drop_database, make_database
@@ -167,6 +184,8 @@ OWNERS = {
     "another type": "ALTER TABLE orders ALTER COLUMN id TYPE integer",
     "a shorter text": "ALTER TABLE orders ALTER COLUMN note TYPE varchar(20)",
     "a number of four bytes": "ALTER TABLE orders ALTER COLUMN id TYPE real",
+    "another type of lineage": "ALTER TABLE orders ALTER COLUMN _load_id TYPE double precision",
+    "a key": "CREATE UNIQUE INDEX ON orders (_load_id, id)",
     "a rule": "CREATE RULE also AS ON INSERT TO orders DO ALSO SELECT 1",
     "row level security": "ALTER TABLE orders ENABLE ROW LEVEL SECURITY",
     "a trigger": "CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS "
@@ -184,6 +203,59 @@ def test_where_the_owner_has_a_say_rows_go_by_a_side_table(
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
     assert {table for table, _ in copies} == {"stg.orders__2"}
     assert len(ask(site, "SELECT id FROM orders WHERE _load_id = 2")) == COUNT
+
+
+@pytest.mark.parametrize("kind", ["double precision", "integer", "numeric"])
+def test_a_small_file_finds_lineage_of_another_type_as_its_owner_has_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 1 << 40)
+    for name in ("_load_id", "_source_row"):
+        site.execute(f"ALTER TABLE orders ALTER COLUMN {name} TYPE {kind}")
+    outcome = drop_new(site)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    query = "SELECT _source_row::int FROM orders WHERE _load_id = 2 ORDER BY 1"
+    assert ask(site, query) == [(n,) for n in range(1, COUNT + 1)]
+
+
+def test_a_change_before_the_table_is_held_is_seen(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = OpenAppend.begin
+
+    def change_and_begin(append: OpenAppend) -> bool:
+        site.execute("ALTER TABLE orders ADD COLUMN more text")
+        return begin(append)
+
+    monkeypatch.setattr(OpenAppend, "begin", change_and_begin)
+    outcome = drop_new(site)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert {table for table, _ in copies} == {"stg.orders__2"}
+
+
+def test_nobody_waits_for_who_waits_for_the_load(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look at the table's defaults once more would mean to stand behind its owner."""
+    site.execute("ALTER TABLE orders ADD COLUMN remark text DEFAULT 'none'")
+    owner: list[Future[None]] = []
+    take = staging_ahead.StagingAhead.take_no_more
+    waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted"
+    with ThreadPoolExecutor(1) as pool:
+
+        def alter(ahead: staging_ahead.StagingAhead) -> None:
+            take(ahead)
+            owner.append(pool.submit(site.execute, "ALTER TABLE orders ADD COLUMN more text"))
+            deadline = time.monotonic() + 60
+            while ask(site, waiting) == [(0,)]:
+                assert time.monotonic() < deadline, "the owner does not wait"
+
+        monkeypatch.setattr(staging_ahead.StagingAhead, "take_no_more", alter)
+        outcome = drop_new(site)
+        owner[0].result()
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert readings == []
 
 
 def test_columns_that_the_file_does_not_have_get_what_the_owner_gives_them(
@@ -324,6 +396,91 @@ def test_a_file_that_hangs_does_not_keep_the_table_from_its_owner(
     after_first_rows(monkeypatch, wait_for_end)
     check_loaded(site, drop_new(site))
     assert readings == ["orders_20240102.csv"]
+
+
+def test_what_comes_slowly_is_written_before_the_server_loses_patience(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less than a transaction is worth, when it has waited for a second."""
+    monkeypatch.setattr(postgresql.PostgreSQLTarget, "commit_bytes", 1 << 30)
+    monkeypatch.setattr(stage_writer, "_FIRST_BYTES", 1 << 30)
+    monkeypatch.setattr(stage_writer, "_KEPT_SECONDS", 0.0)
+    check_loaded(site, drop_new(site))
+    assert len(copies) > 3
+    assert {table for table, _ in copies} == {"public.orders"}
+
+
+def test_a_database_of_another_isolation_has_rows_written_once(
+    site: Site, copies: list[tuple[str, str]]
+) -> None:
+    [(name,)] = ask(site, "SELECT current_database()")
+    words = "SET default_transaction_isolation = 'repeatable read'"
+    site.execute(f'ALTER DATABASE "{name}" {words}')
+    site.dock.target.engine.dispose()
+    check_loaded(site, drop_new(site))
+    assert {table for table, _ in copies} == {"public.orders"}
+
+
+def test_where_no_row_comes_the_figures_are_those_of_the_table(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+    after_first_rows(monkeypatch, lambda append: plans.append(append._plan))
+    check_loaded(site, drop_new(site))
+    append = OpenAppend(site.dock.target, plans[0], 9, 990, 0)
+    assert append.begin()
+    with append.transaction():
+        assert append.published() == Published(300 + COUNT, 300 + COUNT, 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (FileError("It is wrong."), Verdict.FAILED),
+        (HeldError("Somebody must look."), Verdict.HELD),
+        (DuplicateError("It is there.", load_id=1), Verdict.DUPLICATE),
+        (TargetError("The owner must act."), Verdict.PAUSED),
+    ],
+)
+def test_a_load_that_does_not_end_well_takes_its_rows_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch, error: Exception, verdict: Verdict
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loading, "check_as_planned", fail)
+    outcome = drop_new(site)
+    assert outcome.verdict is verdict, outcome
+    assert ask(site, "SELECT count(*) FROM orders") == [(300,)]
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
+    assert ask(site, locks) == [(0,)], "nothing is left open"
+
+
+def test_a_second_try_goes_by_a_side_table(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_arguments: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr("dropload.pipeline.plan_load", die)
+        drop_new(site)
+    assert ask(site, "SELECT count(*) FROM orders") == [(300,)]
+    copies.clear()
+    path = site.inbox("append").path / "orders_20240102.csv"
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by="x")
+    check_loaded(site, process_drop(site.dock, drop, worker_name()))
+    assert {table for table, _ in copies} == {"stg.orders__2"}
+
+
+@pytest.mark.parametrize("state", ["25P03", "25P04"])
+def test_an_end_for_a_transaction_that_takes_too_long_passes(state: str) -> None:
+    found = psycopg.errors.lookup("25P03")("terminating connection")
+    found.sqlstate = state
+    assert isinstance(translate_error(found), TransientError)
 
 
 def test_how_long_an_owner_lets_a_transaction_stand_still_stays_as_it_is(

@@ -16,7 +16,8 @@ class RowStream:
     """Takes rows to a side table on a connection of its own, ahead of the journal's word.
 
     Rows that the journal does not know of are trimmed before a load goes on, and counted before
-    they are published. This one takes none: most databases need no such way.
+    they are published. This one takes none: most databases need no such way. Some take them to the
+    table itself, in a transaction that is committed when they are published.
     """
 
     def send(self, batches: "Rows") -> bool:  # noqa: ARG002

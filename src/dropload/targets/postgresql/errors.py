@@ -17,7 +17,8 @@ from dropload.targets.base import refused_rows_error, slow_statement_error
 
 # SQLSTATE classes and codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _CANCELED = "57014"
-_TRANSIENT = ("08", "25P03", "40", "53300", "55P03", "57014", "57P", "58030", "25006")
+_TRANSIENT = ("08", "25006", "25P03", "25P04", "40", "53300", "55P03", "57014", "57P", "58030")
+"""Among them that a transaction stood still (25P03) or took (25P04) longer than it may."""
 _ROWS = ("22", "23", "P0001")
 """Data and constraints, and what an owner's trigger raises about a row."""
 _LOGIN = ("28", "3D")

@@ -15,7 +15,7 @@ from dropload.config import DatabaseConfig
 from dropload.errors import ConfigError, DroploadError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
-from dropload.targets.base import LINEAGE, Limits
+from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits
 from dropload.targets.postgresql import owned
 from dropload.targets.postgresql.copying import copy_rows
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
@@ -58,6 +58,9 @@ _OPTIONS = (
     " extra_float_digits=1 standard_conforming_strings=on"
 )
 """What text and values mean in our sessions, whatever the database or the user has set."""
+_ISOLATION = r"default_transaction_isolation=read\ committed"
+"""What was committed while a lock was waited for is seen then: other levels would not, and refuse
+to write (https://www.postgresql.org/docs/current/transaction-iso.html)."""
 _COMMIT_FOR_GOOD = (
     "SELECT set_config('synchronous_commit', 'on', false)"
     " WHERE current_setting('synchronous_commit') = 'off'"
@@ -75,8 +78,9 @@ _END_WHEN_IDLE = sa.text(
     "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"
     " WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
 )
-"""Has the server end a transaction in which nothing came for so long: a file that hangs, or a
-process that does, must not keep a table from its owner (or for as long as the owner has set)."""
+"""Has the server end a transaction for which nothing came for so long: a file that hangs must not
+keep a table from its owner (or for as long as the owner has set). A process that is stopped within
+a COPY has until `statement_timeout`."""
 _LIST_NAMED = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:name)")
 _IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")
 """Whether a crash leaves a table its rows."""
@@ -99,11 +103,19 @@ _MAY_CHANGE_ROWS = sa.text(
     f"SELECT {_GOES_ASIDE} FROM pg_class WHERE oid = to_regclass(:name)"  # noqa: S608 - our own words
 )
 _TAKES_COPIES = sa.text(
-    f"SELECT NOT ({_GOES_ASIDE} OR relhastriggers OR relrowsecurity) FROM pg_class"  # noqa: S608
-    " WHERE oid = to_regclass(:name)"
+    f"SELECT NOT ({_GOES_ASIDE} OR relhastriggers OR relrowsecurity)"  # noqa: S608
+    " AND NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(:name)"
+    "   AND attname IN (:load_id, :source_row) AND atttypid <> 'int8'::regtype)"
+    " FROM pg_class WHERE oid = to_regclass(:name)"
 )
 """Whether nothing of the owner's has a say in rows that come: COPY knows no rules, and is refused
-where rows are guarded (https://www.postgresql.org/docs/current/sql-copy.html)."""
+where rows are guarded (https://www.postgresql.org/docs/current/sql-copy.html); its binary format
+brings the lineage as it was declared."""
+_HAS_KEYS = sa.text(
+    "SELECT EXISTS (SELECT 1 FROM pg_index"
+    " WHERE indrelid = to_regclass(:name) AND (indisunique OR indisexclusion))"
+)
+"""Whether a row that is not committed keeps others from writing one with the same key."""
 _DECIMAL_ROOM = 19
 """Digits of a new decimal column; PostgreSQL stores only those that a value has."""
 
@@ -432,7 +444,8 @@ class PostgreSQLTarget(ServerTarget):
 
         Each side table that is made and dropped leaves dead rows in the system catalogue.
         """
-        return bool(conn.execute(_TAKES_COPIES, {"name": self.quoted(table)}).scalar_one())
+        named = {"name": self.quoted(table), "load_id": LOAD_ID, "source_row": SOURCE_ROW}
+        return bool(conn.execute(_TAKES_COPIES, named).scalar_one())
 
     def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:
         """Take the locks that an INSERT needs, if nobody has to be waited for."""
@@ -450,7 +463,9 @@ class PostgreSQLTarget(ServerTarget):
         conn.execute(_END_WHEN_IDLE)
         info = self.reflect(conn, plan.table)
         is_as_planned = info is not None and info.columns == plan.table_before
-        return is_as_planned and self.takes_rows(conn, plan.table)
+        if not is_as_planned or not self.takes_rows(conn, plan.table):
+            return False
+        return not conn.execute(_HAS_KEYS, {"name": self.quoted(plan.table)}).scalar_one()
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""
@@ -520,7 +535,7 @@ class PostgreSQLTarget(ServerTarget):
 def _session_options(settings: DatabaseConfig) -> list[str]:
     limit = round(settings.statement_timeout_seconds * 1000)
     wait = round(settings.busy_timeout_seconds * 1000)
-    return [*_OPTIONS.split(), f"statement_timeout={limit}", f"lock_timeout={wait}"]
+    return [*_OPTIONS.split(), _ISOLATION, f"statement_timeout={limit}", f"lock_timeout={wait}"]
 
 
 def _commit_for_good(connection: Any, _record: Any) -> None:
