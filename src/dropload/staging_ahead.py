@@ -163,7 +163,9 @@ class StagingAhead:
         size_bytes = load.drop.version.size_bytes
         is_packed = parser.name != DelimitedParser.name
         most_bytes = APPEND_BYTES // _PACKED if is_packed else APPEND_BYTES
-        if not plan.only_adds or size_bytes > most_bytes or self._may_be_duplicate():
+        if size_bytes > most_bytes or not plan.leaves_what_is_there:
+            return None
+        if not plan.creates_table and self._may_be_duplicate():
             return None
         expected_rows = plan.profile.rows * size_bytes // max(1, plan.profile.size_bytes)
         batch_rows = dock.config.load.batch_rows

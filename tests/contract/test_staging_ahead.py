@@ -36,6 +36,7 @@ GIVEN_UP = "staging_ahead_given_up"
 def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stage files of this size ahead, in several batches and several commits."""
     monkeypatch.setattr(staging_ahead, "AHEAD_BYTES", 0)
+    monkeypatch.setattr(staging_ahead, "APPEND_BYTES", 0)
     monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
     usual = columnar.read_columnar.__kwdefaults__
     small = {**(usual or {}), "block_bytes": 16 << 10}

@@ -128,6 +128,11 @@ class Plan:
         return is_as_it_was and self.load_type is LoadType.APPEND
 
     @property
+    def leaves_what_is_there(self) -> bool:
+        """Return whether rows are added to a table of dropload's, and nothing else is changed."""
+        return self.creates_table or self.only_adds
+
+    @property
     def replaces_rows(self) -> bool:
         """Return whether the rows that the table has now go away."""
         return self.load_type is LoadType.FULLLOAD

@@ -281,11 +281,14 @@ class ServerTarget(Target):
         staged: int,  # noqa: ARG002 - of which the table may hold others
     ) -> int:
         """Make the table of its side table; return how many rows it holds."""
-        definition = self._definition(plan.table_columns)
-        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
+        self._create_table(conn, plan)
         self._copy_rows(conn, plan, stage)
         self.drop_table(conn, stage)
         return self.count_rows(conn, plan.table)
+
+    def _create_table(self, conn: sa.Connection, plan: Plan) -> None:
+        definition = self._definition(plan.table_columns)
+        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
 
     def _copy_into(self, conn: sa.Connection, plan: Plan, stage: TableName) -> int:
         self._change_columns(conn, plan)

@@ -448,11 +448,18 @@ class PostgreSQLTarget(ServerTarget):
         return bool(conn.execute(_TAKES_COPIES, named).scalar_one())
 
     def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:
-        """Take the locks that an INSERT needs, if nobody has to be waited for."""
-        if not (plan.only_adds and owned.has_our_types(plan)):
+        """Make a table that is not there; take the locks of an INSERT, if nobody has to wait."""
+        if not (plan.leaves_what_is_there and owned.has_our_types(plan)):
             return False
         if not conn.execute(_TRY_QUEUE, {"name": _queue_name(plan.table)}).scalar_one():
             return False
+        conn.execute(_END_WHEN_IDLE)
+        if plan.creates_table:
+            self._create_table(conn, plan)
+            return self.takes_rows(conn, plan.table)
+        return self._lock_for_append(conn, plan) and self._is_free_to_append(conn, plan)
+
+    def _lock_for_append(self, conn: sa.Connection, plan: Plan) -> bool:
         try:
             lock = f"LOCK TABLE {self.quoted(plan.table)} IN ROW EXCLUSIVE MODE NOWAIT"
             conn.exec_driver_sql(lock)
@@ -460,12 +467,15 @@ class PostgreSQLTarget(ServerTarget):
             if not is_lock_timeout(exc):
                 raise
             return False
-        conn.execute(_END_WHEN_IDLE)
+        return True
+
+    def _is_free_to_append(self, conn: sa.Connection, plan: Plan) -> bool:
         info = self.reflect(conn, plan.table)
-        is_as_planned = info is not None and info.columns == plan.table_before
-        if not is_as_planned or not self.takes_rows(conn, plan.table):
+        if info is None or info.columns != plan.table_before:
             return False
-        return not conn.execute(_HAS_KEYS, {"name": self.quoted(plan.table)}).scalar_one()
+        named = {"name": self.quoted(plan.table)}
+        has_keys: bool = conn.execute(_HAS_KEYS, named).scalar_one()
+        return not has_keys and self.takes_rows(conn, plan.table)
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""
