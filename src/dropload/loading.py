@@ -48,7 +48,7 @@ def publish_rows(
             return done
         if not load.drop.force:
             _check_not_overtaken(journal, conn, load)
-        if once:
+        if once and not plan.creates_table:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
         published = _publish(target, conn, load, plan, rows, keep_backup=backups_kept > 0)
         _check_counts(plan, published)

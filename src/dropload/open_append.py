@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import ClassVar
 
 import sqlalchemy as sa
 
@@ -9,29 +10,28 @@ from dropload.errors import DroploadError
 from dropload.model import Plan
 from dropload.stage_writer import naming_the_value
 from dropload.targets.base import COUNTED_ROWS, Published, Target
-from dropload.targets.row_stream import Rows, RowStream
+from dropload.targets.row_stream import RowCopy, Rows, RowStream
 
 
 class OpenAppend(RowStream):
     """Takes rows into their table itself while their file is still being read.
 
     Nobody else sees them: the transaction is the one that publishes them, and what keeps it from
-    its end takes them back. There is nothing to settle before, and nothing is written to the
-    journal, so that nobody waits for it.
+    its end takes them back. Nothing is written to the journal before, so that nobody waits for it.
     """
 
-    def __init__(
-        self, target: Target, plan: Plan, load_id: int, batch_rows: int, expected_rows: int
-    ) -> None:
+    gathers: ClassVar[bool] = False
+
+    def __init__(self, target: Target, plan: Plan, load_id: int, expected_rows: int) -> None:
         """`expected_rows`: of a table with no more than that it is told how many it had."""
         self._target = target
         self._plan = plan
         self._load_id = load_id
-        self._batch_rows = batch_rows
         self._counted_rows = max(COUNTED_ROWS, expected_rows)
         self._transaction = ExitStack()
         self._conn: sa.Connection | None = None
         self._rows_before: int | None = None
+        self._copy: RowCopy | None = None
         self._is_counted = False
         self._rows = 0
         """How many the table has taken."""
@@ -48,17 +48,24 @@ class OpenAppend(RowStream):
     def send(self, batches: Rows) -> bool:
         """Write the batches into the table."""
         conn, plan = self._open_conn(), self._plan
-        self._count_once(conn)
+        if self._copy is None:
+            self._count_once(conn)
+            self._copy = self._target.begin_copy(conn, plan, plan.table, batches, self._load_id)
         with naming_the_value(plan.table):
-            self._target.write_batches(
-                conn, plan, plan.table, batches, self._load_id, self._batch_rows
-            )
-        self._rows += sum(records.num_rows for records, _ in batches)
+            self._copy.add(batches)
         return True
+
+    def settle(self) -> None:
+        """Have the table take what was sent, uncommitted; the connection is free then."""
+        if self._copy is not None:
+            self._rows += self._copy.finish()
+            self._copy = None
 
     def abandon(self) -> None:
         """Take everything back that is not committed."""
         self._conn = None
+        if self._copy is not None:
+            self._copy.abandon()
         # A connection that broke has taken it back already.
         with suppress(_NotWantedError, DroploadError), self._transaction:
             raise _NotWantedError

@@ -18,8 +18,6 @@ from dropload.targets.row_stream import RowStream
 
 _FIRST_BYTES = 4 << 20
 """The first transaction is no larger, so that the database soon has something to do."""
-_KEPT_SECONDS = 1.0
-"""What has waited for so long is written, however little: a file may come slowly."""
 NoteRows = Callable[[sa.Connection, int], None]
 """Writes to the journal, in the transaction of some rows, how many of the file are staged now."""
 
@@ -55,11 +53,10 @@ class StageWriter:
         self._pending: list[tuple[pa.RecordBatch, pa.Array]] = []
         self._pending_rows = 0
         self._pending_bytes = 0
-        self._enough_bytes = min(_FIRST_BYTES, target.commit_bytes)
+        self._enough_bytes = min(_FIRST_BYTES, target.commit_bytes) if self._stream.gathers else 0
         self._last_row = last_row
         self._written = 0
         self._clock = clock
-        self._send_at = clock() + _KEPT_SECONDS
         self._settle_at = clock() + target.settle_seconds
 
     def __enter__(self) -> Self:
@@ -84,11 +81,9 @@ class StageWriter:
             self._pending.append((records, source_rows))
             self._pending_rows += records.num_rows
             self._pending_bytes += records.nbytes
-        if self._pending_bytes >= self._enough_bytes:
+        if self._pending and self._pending_bytes >= self._enough_bytes:
             self._flush(self._note_rows)
             self._enough_bytes = min(2 * self._enough_bytes, self._target.commit_bytes)
-        elif self._pending and self._clock() >= self._send_at:
-            self._flush(self._note_rows)
 
     def finish(self, note_rows: NoteRows) -> None:
         """Write what is left; `note_rows` says in the same transaction that these are all."""
@@ -121,7 +116,6 @@ class StageWriter:
     def _forget_pending(self) -> None:
         self._written = self.rows_taken
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
-        self._send_at = self._clock() + _KEPT_SECONDS
 
     def _send(self) -> bool:
         with naming_the_value(self._plan.table):

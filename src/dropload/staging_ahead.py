@@ -168,8 +168,7 @@ class StagingAhead:
         if not plan.creates_table and self._may_be_duplicate():
             return None
         expected_rows = plan.profile.rows * size_bytes // max(1, plan.profile.size_bytes)
-        batch_rows = dock.config.load.batch_rows
-        append = OpenAppend(dock.target, plan, load.load_id, batch_rows, expected_rows)
+        append = OpenAppend(dock.target, plan, load.load_id, expected_rows)
         return append if append.begin() else None
 
     def _may_be_duplicate(self) -> bool:
@@ -218,7 +217,8 @@ class StagingAhead:
             records = rewrite_columns(batch.records, notations)
             writer.add(Batch(records, batch.source_rows))
 
-        behind = WriteBehind(write)
+        # What stands still lets go of what others wait for.
+        behind = WriteBehind(write, on_pause=writer.settle)
         behind.start()
         return _Attempt(plan, writer, behind, append)
 

@@ -11,14 +11,22 @@ from dropload.read_ahead import DEPTH
 
 T = TypeVar("T")
 _LOOK_SECONDS = 0.1
+PAUSE_SECONDS = 1.0
+"""How long none has come when that is a pause."""
 
 
 class WriteBehind(Generic[T]):
     """Works on items, one after the other, in a thread; what that raises is raised by `put`."""
 
-    def __init__(self, work: Callable[[T], object], depth: int = DEPTH) -> None:
-        """`depth`: items that may wait."""
+    def __init__(
+        self,
+        work: Callable[[T], object],
+        depth: int = DEPTH,
+        on_pause: Callable[[], object] | None = None,
+    ) -> None:
+        """`depth`: items that may wait; `on_pause`: what the thread does when none has come."""
         self._work = work
+        self._on_pause = on_pause
         self._queue: queue.Queue[tuple[T] | None] = queue.Queue(depth)
         self._is_over = threading.Event()
         self._error: BaseException | None = None
@@ -60,9 +68,17 @@ class WriteBehind(Generic[T]):
         if self._error is not None:
             raise self._error
 
+    def _next(self) -> tuple[T] | None:
+        if self._on_pause is not None:
+            try:
+                return self._queue.get(timeout=PAUSE_SECONDS)
+            except queue.Empty:
+                self._on_pause()
+        return self._queue.get()
+
     def _run(self) -> None:
         try:
-            while (item := self._queue.get()) is not None and not self._is_over.is_set():
+            while (item := self._next()) is not None and not self._is_over.is_set():
                 self._work(item[0])
         except BaseException as exc:  # noqa: BLE001 - raised again where the next item comes from
             self._error = exc

@@ -128,7 +128,7 @@ def test_both_formats_give_the_same_rows(
     encoded = bytes(binary_rows.encode_rows(arrays, types, 7, numbers))
     with connection.transaction(force_rollback=True):
         by_text = taken(connection, ddl, "csv", out.getvalue())
-    encoded = binary_rows.SIGNATURE + encoded + binary_rows.TRAILER
+    encoded = copying.SIGNATURE + encoded + copying.TRAILER
     with connection.transaction(force_rollback=True):
         assert taken(connection, ddl, "binary", encoded) == by_text
     assert len(by_text) == len(numbers)
@@ -164,7 +164,7 @@ def test_the_bytes_are_those_that_the_server_itself_writes(connection: psycopg.C
     )
     with connection.cursor() as cursor, cursor.copy(query.encode()) as copy:
         written = b"".join(bytes(part) for part in copy)
-    assert written == binary_rows.SIGNATURE + bytes(encoded) + binary_rows.TRAILER
+    assert written == copying.SIGNATURE + bytes(encoded) + copying.TRAILER
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from dropload import (
     loading,
     reading_again,
     small_files,
-    stage_writer,
     staging,
     staging_ahead,
+    write_behind,
 )
 from dropload.errors import (
     DuplicateError,
@@ -149,11 +149,51 @@ def test_rows_that_are_appended_are_written_once(
 
     sa.event.listen(site.dock.target.engine, "before_cursor_execute", note)
     check_loaded(site, drop_new(site))
-    assert len(copies) > 3
-    assert set(copies) == {("public.orders", "binary")}
+    assert copies == [("public.orders", "binary")]
     table = site.dock.target.quoted(site.table("orders"))
     assert not [words for words in said if words.startswith((f"INSERT INTO {table}", "CREATE"))]
     assert readings == []
+
+
+def test_a_table_is_made_while_its_file_is_read(
+    site: Site, readings: list[str], copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[Any, ...]] = []
+    seen = "SELECT count(*) FROM pg_tables WHERE tablename IN ('fresh', 'stg.fresh__2')"
+    after_first_rows(monkeypatch, lambda _append: found.extend(ask(site, seen)))
+    outcome = site.drop("fresh.csv", NEW)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert found == [(0,)], "nobody sees it"
+    assert (copies, readings) == ([("public.fresh", "binary")], [])
+    lines = [[text or "" for text in row] for row in site.texts(site.table("fresh"))]
+    assert lines == [line.rstrip("\n").split(",") for line in lines_of("ne ")]
+    history = "SELECT rows_before, rows_after FROM ref.load_history WHERE load_id = 2"
+    assert ask(site, history) == [(0, COUNT)]
+    kind = "SELECT relpersistence FROM pg_class WHERE relname = 'fresh'"
+    assert ask(site, kind) == [("p",)]
+
+
+@pytest.mark.parametrize("load_type", ["append", "fullload"])
+def test_a_table_that_its_owner_has_dropped_is_made_anew_of_the_same_file(
+    site: Site, copies: list[tuple[str, str]], load_type: str
+) -> None:
+    for _time in range(2):
+        outcome = site.drop("fresh.csv", NEW, load_type)
+        assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+        assert ask(site, "SELECT count(*) FROM fresh") == [(COUNT,)]
+        site.execute("DROP TABLE fresh")
+    assert copies == [("public.fresh", "binary")] * 2
+
+
+@pytest.mark.parametrize("last", ["7,7.255,,,,,,n\n", "x,1.25,,,,,,n\n"])
+def test_a_new_table_of_which_the_whole_file_wants_another_is_made_anew(
+    site: Site, readings: list[str], copies: list[tuple[str, str]], last: str
+) -> None:
+    outcome = site.drop("fresh.csv", NEW + last)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    assert {table for table, _ in copies} == {"public.fresh", "stg.fresh__2"}
+    assert readings == ["fresh.csv"]
+    assert len(ask(site, "SELECT id FROM fresh")) == COUNT + 1
 
 
 def test_meanwhile_others_read_and_write_the_table_and_nobody_changes_it(
@@ -351,13 +391,13 @@ def test_a_connection_that_breaks_meanwhile_takes_its_rows_with_it(
 def test_a_connection_that_breaks_when_all_is_read_takes_its_rows_with_it(
     site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = WriteBehind.finish
+    accept = staging_ahead.StagingAhead.accept
 
-    def finish_and_break(behind: WriteBehind[Any]) -> None:
-        finish(behind)
+    def accept_and_break(ahead: staging_ahead.StagingAhead, plan: Plan) -> None:
+        accept(ahead, plan)
         kill_session(site)
 
-    monkeypatch.setattr(WriteBehind, "finish", finish_and_break)
+    monkeypatch.setattr(staging_ahead.StagingAhead, "accept", accept_and_break)
     with capture_logs() as lines:
         check_loaded(site, drop_new(site))
     assert [line["event"] for line in lines if line["event"].endswith("given_up")] == [
@@ -385,29 +425,21 @@ def test_a_file_that_hangs_does_not_keep_the_table_from_its_owner(
 ) -> None:
     words = str(postgresql._END_WHEN_IDLE)
     monkeypatch.setattr(postgresql, "_END_WHEN_IDLE", sa.text(words.replace("'5s'", "'50ms'")))
-    deadline = time.monotonic() + 60
+    monkeypatch.setattr(write_behind, "PAUSE_SECONDS", 0.05)
+    take, taken = staging_ahead.StagingAhead.take, list[object]()
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
 
-    def wait_for_end(_append: OpenAppend) -> None:
-        query = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
-        while ask(site, query) != [(0,)]:
+    def take_and_hang(ahead: staging_ahead.StagingAhead, *batch: Any) -> None:
+        take(ahead, *batch)
+        taken.append(batch)
+        deadline = time.monotonic() + 60
+        while len(taken) == 3 and ask(site, locks) != [(0,)]:
             assert time.monotonic() < deadline, "the server has not ended the transaction"
             time.sleep(0.02)
 
-    after_first_rows(monkeypatch, wait_for_end)
+    monkeypatch.setattr(staging_ahead.StagingAhead, "take", take_and_hang)
     check_loaded(site, drop_new(site))
     assert readings == ["orders_20240102.csv"]
-
-
-def test_what_comes_slowly_is_written_before_the_server_loses_patience(
-    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Less than a transaction is worth, when it has waited for a second."""
-    monkeypatch.setattr(postgresql.PostgreSQLTarget, "commit_bytes", 1 << 30)
-    monkeypatch.setattr(stage_writer, "_FIRST_BYTES", 1 << 30)
-    monkeypatch.setattr(stage_writer, "_KEPT_SECONDS", 0.0)
-    check_loaded(site, drop_new(site))
-    assert len(copies) > 3
-    assert {table for table, _ in copies} == {"public.orders"}
 
 
 def test_a_database_of_another_isolation_has_rows_written_once(
@@ -427,7 +459,7 @@ def test_where_no_row_comes_the_figures_are_those_of_the_table(
     plans: list[Plan] = []
     after_first_rows(monkeypatch, lambda append: plans.append(append._plan))
     check_loaded(site, drop_new(site))
-    append = OpenAppend(site.dock.target, plans[0], 9, 990, 0)
+    append = OpenAppend(site.dock.target, plans[0], 9, 0)
     assert append.begin()
     with append.transaction():
         assert append.published() == Published(300 + COUNT, 300 + COUNT, 0, 0, None)
@@ -488,10 +520,14 @@ def test_how_long_an_owner_lets_a_transaction_stand_still_stays_as_it_is(
 ) -> None:
     name, found = "idle_in_transaction_session_timeout", list[object]()
 
-    def ask_session(append: OpenAppend) -> None:
-        found.append(append._open_conn().exec_driver_sql(f"SHOW {name}").scalar_one())
+    begin = OpenAppend.begin
 
-    after_first_rows(monkeypatch, ask_session)
+    def begin_and_ask(append: OpenAppend) -> bool:
+        is_open = begin(append)
+        found.append(append._open_conn().exec_driver_sql(f"SHOW {name}").scalar_one())
+        return is_open
+
+    monkeypatch.setattr(OpenAppend, "begin", begin_and_ask)
     site.execute(f"ALTER ROLE current_user SET {name} = '7min'")
     try:
         site.dock.target.engine.dispose()

@@ -175,7 +175,7 @@ def test_rows_that_are_committed_by_others_are_noted_once_a_second(
         commit_bytes=1,
         settle_seconds=1.0,
         stream_rows=lambda *_: SimpleNamespace(
-            send=lambda _batches: is_ahead, settle=lambda: settled.append(now)
+            gathers=True, send=lambda _batches: is_ahead, settle=lambda: settled.append(now)
         ),
         write=nullcontext,
         defer_sync=lambda _conn: None,

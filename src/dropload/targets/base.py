@@ -24,7 +24,7 @@ from dropload.model import (
     TableName,
     TableRules,
 )
-from dropload.targets.row_stream import Rows, RowStream
+from dropload.targets.row_stream import RowCopy, Rows, RowStream
 from dropload.targets.waiting import LockWait
 
 if TYPE_CHECKING:
@@ -471,6 +471,20 @@ class Target(ABC):
         False where this database does not allow for that, the table does not, or not now.
         """
         return False
+
+    def begin_copy(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        table: TableName,
+        first: Rows,
+        load_id: int,
+    ) -> RowCopy:
+        """Begin to write rows into a table in a transaction that `prepare_append` has got ready.
+
+        `first` are the batches that will be added first.
+        """
+        raise NotImplementedError
 
     def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:  # noqa: ARG002
         """Return what takes the rows of one load to its side table ahead of the journal's word."""

@@ -1,7 +1,7 @@
 """Rows that go to a side table ahead of the journal's word, on a connection of their own."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -12,6 +12,20 @@ Arrange: TypeAlias = "Callable[[pa.RecordBatch, pa.Array], pa.RecordBatch]"
 """Makes of records and their numbers what the side table takes, column for column."""
 
 
+class RowCopy(Protocol):
+    """A statement under way that takes rows as they come; nothing else uses its connection."""
+
+    def add(self, batches: "Rows") -> None:
+        """Take batches; raises what writing those before them has raised."""
+
+    def finish(self) -> int:
+        """Return how many rows the table has taken; raise TransientError if these are not all."""
+        ...
+
+    def abandon(self) -> None:
+        """Break it off."""
+
+
 class RowStream:
     """Takes rows to a side table on a connection of its own, ahead of the journal's word.
 
@@ -19,6 +33,9 @@ class RowStream:
     they are published. This one takes none: most databases need no such way. Some take them to the
     table itself, in a transaction that is committed when they are published.
     """
+
+    gathers: ClassVar[bool] = True
+    """Whether rows are better sent when there is a transaction's worth of them."""
 
     def send(self, batches: "Rows") -> bool:  # noqa: ARG002
         """Take what `write_batches` would write; they are there at the latest after `settle`.

@@ -5,7 +5,6 @@ See https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +14,6 @@ from dropload.model import ColumnType, Kind
 from dropload.targets.postgresql import binary_fields
 from dropload.targets.postgresql.binary_fields import Values
 
-SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-"""Begins a COPY: no flags, no further header."""
-TRAILER: Final = b"\xff\xff"
-"""Ends it: a row of -1 fields."""
 _NULL = -1
 """The length of a field that is null."""
 

@@ -17,7 +17,7 @@ from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
 from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits
 from dropload.targets.postgresql import owned
-from dropload.targets.postgresql.copying import copy_rows
+from dropload.targets.postgresql.copying import CopyUnderWay, copy_rows
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
 from dropload.targets.row_stream import Rows
 from dropload.targets.server import ServerTarget, database_password
@@ -424,15 +424,28 @@ class PostgreSQLTarget(ServerTarget):
     ) -> None:
         """Send all by one COPY: the server reads one batch while the next one is encoded."""
         given: int = sum(records.num_rows for records, _ in batches)
-        driver = conn.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
-        names = [*(c.name for c in plan.columns), *LINEAGE]
-        columns = ", ".join(self.quoted_column(name) for name in names)
-        place = f"{self.quoted(stage)} ({columns})"
+        driver, place = _driver_of(conn), self._place_of(plan, stage)
         is_ours = stage != plan.table or owned.has_our_types(plan)
         taken = copy_rows(driver, place, plan, batches, load_id, has_our_types=is_ours)
         if taken != given:
             raise TransientError(f"PostgreSQL took {taken} of {given} rows of a batch.")
+
+    def begin_copy(
+        self,
+        conn: sa.Connection,
+        plan: Plan,
+        table: TableName,
+        first: Rows,
+        load_id: int,
+    ) -> CopyUnderWay:
+        """Begin a COPY; the table has our types, or `prepare_append` would have refused it."""
+        driver, place = _driver_of(conn), self._place_of(plan, table)
+        return CopyUnderWay(driver, place, plan, first, load_id, has_our_types=True)
+
+    def _place_of(self, plan: Plan, table: TableName) -> str:
+        names = [*(c.name for c in plan.columns), *LINEAGE]
+        columns = ", ".join(self.quoted_column(name) for name in names)
+        return f"{self.quoted(table)} ({columns})"
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether there is a trigger, a rule or a partition."""
@@ -562,6 +575,12 @@ def refuse_old_server(connection: Any, _record: Any) -> None:
             hint="Name another server in database.host or database.url.",
             code="old_server",
         )
+
+
+def _driver_of(conn: sa.Connection) -> psycopg.Connection:
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
+    return driver
 
 
 def _queue_name(table: TableName) -> str:
