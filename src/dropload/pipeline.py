@@ -193,12 +193,14 @@ class _Voyage:
                 plan = plan_load(self._dock, self._named, examined, known)
             with measure("staging"):
                 ahead.accept(plan)
+                rows = None if ahead.is_accepted else self._stage(plan, examined.parser, kept)
             filed_path = plan_filing(self._dock.tree, self._load.drop, failed=False)
             published = self._publish_appended(plan, filed_path, ahead.open_append)
         if published is None:
-            published = self._stage_and_publish(
-                plan, filed_path, examined.parser, kept, is_staged=ahead.is_staged
-            )
+            if ahead.open_append is not None:
+                with measure("staging"):
+                    rows = self._stage(plan, examined.parser, kept)
+            published = self._publish_staged(plan, filed_path, rows)
         return self._endings.file_loaded(plan, published, filed_path)
 
     def _check_crashes(self) -> None:
@@ -275,24 +277,12 @@ class _Voyage:
             dock.target.lock_queue(conn, load.table)
             return dock.journal.history.find_published(conn, load.load_id)
 
-    def _stage_and_publish(
-        self,
-        plan: Plan,
-        filed_path: Path | None,
-        parser: Parser,
-        kept: KeptBatches,
-        *,
-        is_staged: bool,
+    def _publish_staged(
+        self, plan: Plan, filed_path: Path | None, rows: RowsInHand | None
     ) -> Published:
-        """Stage the rows unless they are, and publish them; each is tried again by itself."""
-        measure, retry = self._under_way.times.measure, self._under_way.retry
-        rows: RowsInHand | None = None
-        if not is_staged:
-            with measure("staging"):
-                rows = retry(lambda: self._stage(plan, parser, kept))
-        with measure("publishing"):
+        with self._under_way.times.measure("publishing"):
             self._note_publishing(plan)
-            return retry(lambda: self._publish(plan, filed_path, rows))
+            return self._under_way.retry(lambda: self._publish(plan, filed_path, rows))
 
     def _note_publishing(self, plan: Plan) -> None:
         """Tell of it before it waits for locks: what is told of the load is told from here on."""
@@ -301,6 +291,9 @@ class _Voyage:
 
     def _stage(self, plan: Plan, parser: Parser, kept: KeptBatches) -> RowsInHand | None:
         """Stage the rows; return those of a small file instead, to be staged when published."""
+        return self._under_way.retry(lambda: self._stage_once(plan, parser, kept))
+
+    def _stage_once(self, plan: Plan, parser: Parser, kept: KeptBatches) -> RowsInHand | None:
         dock, settings = self._dock, self._dock.config.load
         on_progress = partial(self._under_way.note_progress, Step.STAGING)
         rows = rows_in_hand(dock.target, self._load, plan, parser, settings, kept, on_progress)

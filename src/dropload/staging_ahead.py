@@ -6,8 +6,8 @@ are still being judged. When the plan of the whole file would have staged the sa
 already, and the file is not read again: what is hashed and what is loaded are the same bytes. When
 not, the side table is made anew, as if nothing had been tried.
 
-Where the database allows for it, rows that are appended go into the table itself, by a transaction
-that stays open until the plan is certain: they are written once.
+Where the database allows for it, rows go into the table itself, a new one or one that they are
+appended to, by a transaction that stays open until the plan is certain: they are written once.
 """
 
 from contextlib import ExitStack
@@ -56,8 +56,8 @@ class StagingAhead:
         """Whether rows were handed over."""
         self._attempt: _Attempt | None = None
         """None: nothing is staged, or no more."""
-        self.is_staged = False
-        """Whether the rows of the plan that was accepted are in its side table, all of them."""
+        self.is_accepted = False
+        """Whether all rows of the plan are written: into its side table, or by `open_append`."""
         self.kept_table: KnownTable | None = None
         """The table that rows go into already, so that nobody changes it; to look at it once more
         could mean to wait for somebody who waits for that transaction."""
@@ -120,7 +120,7 @@ class StagingAhead:
             self._give_up(objection)
             return
         self.open_append, self._attempt = self._attempt.append, None
-        self.is_staged = self.open_append is None
+        self.is_accepted = True
 
     def close(self) -> None:
         """Stop writing; what is in the side table is the next one's to drop or to keep."""

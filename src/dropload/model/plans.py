@@ -129,7 +129,7 @@ class Plan:
 
     @property
     def leaves_what_is_there(self) -> bool:
-        """Return whether rows are added to a table of dropload's, and nothing else is changed."""
+        """Return whether a table is made, or rows are added to one of dropload's that stays."""
         return self.creates_table or self.only_adds
 
     @property
