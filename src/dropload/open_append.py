@@ -22,12 +22,10 @@ class OpenAppend(RowStream):
 
     gathers: ClassVar[bool] = False
 
-    def __init__(self, target: Target, plan: Plan, load_id: int, expected_rows: int) -> None:
-        """`expected_rows`: of a table with no more than that it is told how many it had."""
+    def __init__(self, target: Target, plan: Plan, load_id: int) -> None:
         self._target = target
         self._plan = plan
         self._load_id = load_id
-        self._counted_rows = max(COUNTED_ROWS, expected_rows)
         self._transaction = ExitStack()
         self._conn: sa.Connection | None = None
         self._rows_before: int | None = None
@@ -87,8 +85,8 @@ class OpenAppend(RowStream):
     def _count_once(self, conn: sa.Connection) -> None:
         """Count the rows that are there; with the first that come: the reader need not wait."""
         if not self._is_counted:
-            table, most = self._plan.table, self._counted_rows
-            self._rows_before = self._target.count_up_to(conn, table, most)
+            # No further, however many the file brings: nothing is written meanwhile.
+            self._rows_before = self._target.count_up_to(conn, self._plan.table, COUNTED_ROWS)
             self._is_counted = True
 
     def _open_conn(self) -> sa.Connection:

@@ -167,8 +167,7 @@ class StagingAhead:
             return None
         if not plan.creates_table and self._may_be_duplicate():
             return None
-        expected_rows = plan.profile.rows * size_bytes // max(1, plan.profile.size_bytes)
-        append = OpenAppend(dock.target, plan, load.load_id, expected_rows)
+        append = OpenAppend(dock.target, plan, load.load_id)
         return append if append.begin() else None
 
     def _may_be_duplicate(self) -> bool:

@@ -459,7 +459,7 @@ def test_where_no_row_comes_the_figures_are_those_of_the_table(
     plans: list[Plan] = []
     after_first_rows(monkeypatch, lambda append: plans.append(append._plan))
     check_loaded(site, drop_new(site))
-    append = OpenAppend(site.dock.target, plans[0], 9, 0)
+    append = OpenAppend(site.dock.target, plans[0], 9)
     assert append.begin()
     with append.transaction():
         assert append.published() == Published(300 + COUNT, 300 + COUNT, 0, 0, None)
