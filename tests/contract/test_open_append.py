@@ -15,9 +15,7 @@ from structlog.testing import capture_logs
 from dropload import (
     examination,
     loading,
-    reading_again,
     small_files,
-    staging,
     staging_ahead,
     write_behind,
 )
@@ -77,20 +75,6 @@ def site(postgresql_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert outcome.verdict is Verdict.LOADED, outcome
         yield opened
     drop_database(postgresql_server, url)
-
-
-@pytest.fixture
-def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Get the name of each file that is read again, for a side table."""
-    found: list[str] = []
-    read_again = reading_again.read_again
-
-    def note(target: Any, load: Any, *rest: Any) -> None:
-        found.append(load.drop.path.name)
-        read_again(target, load, *rest)
-
-    monkeypatch.setattr(staging, "read_again", note)
-    return found
 
 
 @pytest.fixture

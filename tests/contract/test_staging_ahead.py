@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from dropload import examination, reading_again, small_files, staging, staging_ahead
+from dropload import examination, small_files, staging_ahead
 from dropload.dock import open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
@@ -54,21 +54,6 @@ def site(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     apply_scripts(dock.target)
     yield Site(dock)
     dock.target.close()
-
-
-@pytest.fixture
-def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Get the name of each file that is read again for its rows."""
-    found: list[str] = []
-    read_again = reading_again.read_again
-
-    def note(target: Any, load: Any, *rest: Any) -> None:
-        found.append(load.drop.path.name)
-        read_again(target, load, *rest)
-
-    for module in (staging, small_files):
-        monkeypatch.setattr(module, "read_again", note)
-    return found
 
 
 def stages(site: Site) -> list[TableName]:

@@ -467,8 +467,9 @@ class Target(ABC):
     def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:  # noqa: ARG002
         """Get a transaction ready in which rows are added to a table while their file is read.
 
-        Nobody can change the table then until it ends; others read it and write to it. Returns
-        False where this database does not allow for that, the table does not, or not now.
+        The plan leaves what is there: the table is made here, or is dropload's and stays. Nobody
+        can change it then until the transaction ends; others read it and write to it. Returns False
+        where this database does not allow for that, the table does not, or not now.
         """
         return False
 

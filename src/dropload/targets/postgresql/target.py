@@ -16,7 +16,7 @@ from dropload.errors import ConfigError, DroploadError, TransientError
 from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName
 from dropload.naming import clean_column_names
 from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits
-from dropload.targets.postgresql import owned
+from dropload.targets.postgresql import catalogue, owned
 from dropload.targets.postgresql.copying import CopyUnderWay, copy_rows
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
 from dropload.targets.row_stream import Rows
@@ -81,41 +81,6 @@ _END_WHEN_IDLE = sa.text(
 """Has the server end a transaction for which nothing came for so long: a file that hangs must not
 keep a table from its owner (or for as long as the owner has set). A process that is stopped within
 a COPY has until `statement_timeout`."""
-_LIST_NAMED = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:name)")
-_IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")
-"""Whether a crash leaves a table its rows."""
-_IS_UNNOTICED = sa.text(
-    "SELECT to_regclass(:between) IS NULL"
-    " AND current_setting('wal_level') <> 'logical'"
-    " AND NOT EXISTS (SELECT 1 FROM pg_publication)"
-    " AND NOT EXISTS (SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D')"
-    " AND NOT EXISTS (SELECT 1 FROM pg_default_acl a JOIN pg_namespace n"
-    "   ON n.oid = a.defaclnamespace"
-    "   WHERE a.defaclobjtype = 'r' AND n.nspname IN (:stage, :schema))"
-)
-"""Whether nobody sees a difference between a table that is made and one that moves in: no
-subscriber is sent rows of tables, no event trigger waits for new ones, neither schema gives its
-tables rights of its own, and the name that it has in between is free."""
-_GOES_ASIDE = "(relkind <> 'r' OR relhassubclass OR relhasrules)"
-"""Whether rows that come may go elsewhere, or others with them: into partitions, which have
-triggers of their own, or wherever a rule says."""
-_MAY_CHANGE_ROWS = sa.text(
-    f"SELECT {_GOES_ASIDE} FROM pg_class WHERE oid = to_regclass(:name)"  # noqa: S608 - our own words
-)
-_TAKES_COPIES = sa.text(
-    f"SELECT NOT ({_GOES_ASIDE} OR relhastriggers OR relrowsecurity)"  # noqa: S608
-    " AND NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(:name)"
-    "   AND attname IN (:load_id, :source_row) AND atttypid <> 'int8'::regtype)"
-    " FROM pg_class WHERE oid = to_regclass(:name)"
-)
-"""Whether nothing of the owner's has a say in rows that come: COPY knows no rules, and is refused
-where rows are guarded (https://www.postgresql.org/docs/current/sql-copy.html); its binary format
-brings the lineage as it was declared."""
-_HAS_KEYS = sa.text(
-    "SELECT EXISTS (SELECT 1 FROM pg_index"
-    " WHERE indrelid = to_regclass(:name) AND (indisunique OR indisexclusion))"
-)
-"""Whether a row that is not committed keeps others from writing one with the same key."""
 _DECIMAL_ROOM = 19
 """Digits of a new decimal column; PostgreSQL stores only those that a value has."""
 
@@ -348,7 +313,7 @@ class PostgreSQLTarget(ServerTarget):
 
         It is read and written no second time.
         """
-        is_kept = conn.execute(_IS_KEPT, {"stage": self.quoted(stage)}).scalar_one()
+        is_kept = conn.execute(catalogue.IS_KEPT, {"stage": self.quoted(stage)}).scalar_one()
         if not is_kept or not self._is_like_its_table(conn, plan, stage):
             return super()._make_table(conn, plan, stage, staged)
         self._move_stage(conn, plan, stage)
@@ -369,7 +334,9 @@ class PostgreSQLTarget(ServerTarget):
         """Name the table's constraints after it: since version 18 NOT NULL has a name, too."""
         _, name = self.physical_name(plan.table)
         quote = self.engine.dialect.identifier_preparer.quote_identifier
-        found = conn.execute(_LIST_NAMED, {"name": self.quoted(plan.table)}).scalars().all()
+        found = (
+            conn.execute(catalogue.LIST_NAMED, {"name": self.quoted(plan.table)}).scalars().all()
+        )
         for old in found:
             if old.startswith(stage.name):
                 new = name + old.removeprefix(stage.name)
@@ -388,7 +355,7 @@ class PostgreSQLTarget(ServerTarget):
             "schema": plan.table.schema,
             "between": self.quoted(between),
         }
-        return bool(conn.execute(_IS_UNNOTICED, names).scalar_one())
+        return bool(conn.execute(catalogue.IS_UNNOTICED, names).scalar_one())
 
     def read_in_any_order(self, conn: sa.Connection, plan: Plan) -> str:  # noqa: ARG002
         """Have the side table read as it stands, from its beginning: no rows need be sorted.
@@ -449,7 +416,7 @@ class PostgreSQLTarget(ServerTarget):
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether there is a trigger, a rule or a partition."""
-        goes_aside = conn.execute(_MAY_CHANGE_ROWS, {"name": self.quoted(table)}).scalar()
+        goes_aside = conn.execute(catalogue.MAY_CHANGE_ROWS, {"name": self.quoted(table)}).scalar()
         return bool(goes_aside) or super().may_change_rows(conn, table)
 
     def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:
@@ -458,11 +425,11 @@ class PostgreSQLTarget(ServerTarget):
         Each side table that is made and dropped leaves dead rows in the system catalogue.
         """
         named = {"name": self.quoted(table), "load_id": LOAD_ID, "source_row": SOURCE_ROW}
-        return bool(conn.execute(_TAKES_COPIES, named).scalar_one())
+        return bool(conn.execute(catalogue.TAKES_COPIES, named).scalar_one())
 
     def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:
         """Make a table that is not there; take the locks of an INSERT, if nobody has to wait."""
-        if not (plan.leaves_what_is_there and owned.has_our_types(plan)):
+        if not owned.has_our_types(plan):
             return False
         if not conn.execute(_TRY_QUEUE, {"name": _queue_name(plan.table)}).scalar_one():
             return False
@@ -487,7 +454,7 @@ class PostgreSQLTarget(ServerTarget):
         if info is None or info.columns != plan.table_before:
             return False
         named = {"name": self.quoted(plan.table)}
-        has_keys: bool = conn.execute(_HAS_KEYS, named).scalar_one()
+        has_keys: bool = conn.execute(catalogue.HAS_KEYS, named).scalar_one()
         return not has_keys and self.takes_rows(conn, plan.table)
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
