@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from dropload.column_types import rewrite_columns
 from dropload.config import LoadConfig
-from dropload.model import Drop, Layout, Load, Plan
+from dropload.model import Drop, Layout, Load, Plan, TableName
 from dropload.parsers.base import Batch, Parser
 from dropload.reading_again import notations_to_rewrite, read_again, touched_at
 from dropload.stage_writer import naming_the_value
@@ -103,11 +103,15 @@ class RowsInHand:
             self.count += batch.records.num_rows
 
     def append(self, conn: sa.Connection) -> Published | None:
-        """Write the records into the table itself; None where they have to be staged."""
-        with naming_the_value(self._plan.table):
-            return self._target.append_rows(
-                conn, self._plan, self._batches, self._load.load_id, self._batch_rows
-            )
+        """Write the records into the table itself, in the caller's transaction.
+
+        Returns None, and writes nothing, where they need a side table: the table is not ours, or
+        does not stay as it is, or something of its owner's has a say in rows that come.
+        """
+        target, plan = self._target, self._plan
+        if not (plan.only_adds and target.takes_rows(conn, plan.table)):
+            return None
+        return target.add_counted(conn, plan, self.count, lambda: self._write(conn, plan.table))
 
     def stage(self, conn: sa.Connection) -> None:
         """Make the side table and write the records, in the caller's transaction."""
@@ -116,7 +120,12 @@ class RowsInHand:
         # An earlier try may have staged it in transactions of its own.
         target.drop_table(conn, stage)
         target.create_stage(conn, plan, stage)
-        with naming_the_value(plan.table):
-            target.write_batches(
-                conn, plan, stage, self._batches, self._load.load_id, self._batch_rows
+        self._write(conn, stage)
+
+    def _write(self, conn: sa.Connection, table: TableName) -> int:
+        """Write the records into a table; return how many it has taken."""
+        with naming_the_value(self._plan.table):
+            self._target.write_batches(
+                conn, self._plan, table, self._batches, self._load.load_id, self._batch_rows
             )
+        return self.count

@@ -437,29 +437,6 @@ class Target(ABC):
         for records, source_rows in batches:
             self.write_batch(conn, plan, stage, records, source_rows, load_id, batch_rows)
 
-    def append_rows(
-        self,
-        conn: sa.Connection,
-        plan: Plan,
-        batches: Rows,
-        load_id: int,
-        batch_rows: int,
-    ) -> Published | None:
-        """Write the few rows of a small file into the table itself, in the caller's transaction.
-
-        Returns None, and writes nothing, where they need a side table: the table is not ours, or
-        does not stay as it is, or something of its owner's has a say in rows that come.
-        """
-        if not (plan.only_adds and self.takes_rows(conn, plan.table)):
-            return None
-        given: int = sum(records.num_rows for records, _ in batches)
-
-        def write() -> int:
-            self.write_batches(conn, plan, plan.table, batches, load_id, batch_rows)
-            return given
-
-        return self._add_counted(conn, plan, given, write)
-
     def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:  # noqa: ARG002 - most do not
         """Return whether each row that is written into a table stays there, or raises."""
         return False
@@ -558,9 +535,9 @@ class Target(ABC):
             copy()
             after = self.count_rows(conn, table)
             return Published(before, after, staged, after - before, None)
-        return self._add_counted(conn, plan, staged, copy)
+        return self.add_counted(conn, plan, staged, copy)
 
-    def _add_counted(
+    def add_counted(
         self, conn: sa.Connection, plan: Plan, staged: int, copy: Callable[[], int]
     ) -> Published:
         """Add rows of which the table keeps as many as `copy` says; a large one is not counted."""
@@ -589,6 +566,22 @@ class Target(ABC):
         """
 
     # --- what publishing and taking back need
+
+    @abstractmethod
+    def create_table(self, conn: sa.Connection, plan: Plan) -> None:
+        """Make the table of a plan, without rows."""
+
+    @abstractmethod
+    def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
+        """Create a table with the columns and rows of another, without its indexes and rules."""
+
+    def take_rows_out(
+        self, conn: sa.Connection, table: TableName, backup: TableName | None
+    ) -> None:
+        """Delete all rows of a target table; first copy them to a new backup, if there is one."""
+        if backup is not None:
+            self.copy_table(conn, table, backup)
+        self.empty_table(conn, table)
 
     def empty_table(self, conn: sa.Connection, table: TableName) -> None:
         """Delete all rows of a target table.

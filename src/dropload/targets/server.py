@@ -268,7 +268,7 @@ class ServerTarget(Target):
             return self.add_rows(conn, plan, staged, lambda: self._copy_into(conn, plan, stage))
         before = self.count_rows(conn, plan.table)
         backup = self.backup_name(plan.table, load_id) if keep_backup else None
-        self._take_rows_out(conn, plan.table, backup)
+        self.take_rows_out(conn, plan.table, backup)
         self._copy_into(conn, plan, stage)
         after = self.count_rows(conn, plan.table)
         return Published(before, after, staged, after, backup)
@@ -281,12 +281,13 @@ class ServerTarget(Target):
         staged: int,  # noqa: ARG002 - of which the table may hold others
     ) -> int:
         """Make the table of its side table; return how many rows it holds."""
-        self._create_table(conn, plan)
+        self.create_table(conn, plan)
         self._copy_rows(conn, plan, stage)
         self.drop_table(conn, stage)
         return self.count_rows(conn, plan.table)
 
-    def _create_table(self, conn: sa.Connection, plan: Plan) -> None:
+    def create_table(self, conn: sa.Connection, plan: Plan) -> None:
+        """Make the table of a plan, without rows."""
         definition = self._definition(plan.table_columns)
         conn.exec_driver_sql(f"CREATE TABLE {self.quoted(plan.table)} ({definition})")
 
@@ -349,18 +350,6 @@ class ServerTarget(Target):
             return f"a session that has ended since held a lock on {table}"
         sessions = [f"session {r.session} of {r.login} ({r.status})" for r in rows]
         return f"{', '.join(sessions)} {'holds' if len(rows) == 1 else 'hold'} a lock on {table}"
-
-    @abstractmethod
-    def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
-        """Create a table with the columns and rows of another, without its indexes and rules."""
-
-    def _take_rows_out(
-        self, conn: sa.Connection, table: TableName, backup: TableName | None
-    ) -> None:
-        if backup is not None:
-            self.copy_table(conn, table, backup)
-        # DELETE, not TRUNCATE: readers would wait for it or see nothing, and it needs more rights.
-        self.empty_table(conn, table)
 
     def _change_columns(self, conn: sa.Connection, plan: Plan) -> None:
         for column in plan.columns:

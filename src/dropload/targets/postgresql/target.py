@@ -435,7 +435,7 @@ class PostgreSQLTarget(ServerTarget):
             return False
         conn.execute(_END_WHEN_IDLE)
         if plan.creates_table:
-            self._create_table(conn, plan)
+            self.create_table(conn, plan)
             return self.takes_rows(conn, plan.table)
         return self._lock_for_append(conn, plan) and self._is_free_to_append(conn, plan)
 

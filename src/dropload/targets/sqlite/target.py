@@ -301,17 +301,7 @@ class SQLiteTarget(Target):
 
     def create_stage(self, conn: sa.Connection, plan: Plan, stage: TableName) -> None:
         """Create the side table; it can become the table by a rename."""
-        self._create_table(conn, stage, plan.table_columns, lineage=True)
-
-    def _create_table(
-        self,
-        conn: sa.Connection,
-        table: TableName,
-        columns: Sequence[TableColumn],
-        *,
-        lineage: bool,
-    ) -> None:
-        conn.exec_driver_sql(self._create_statement(table, columns, lineage=lineage))
+        conn.exec_driver_sql(self._create_statement(stage, plan.table_columns, lineage=True))
 
     def _create_statement(
         self, table: TableName, columns: Sequence[TableColumn], *, lineage: bool
@@ -420,18 +410,20 @@ class SQLiteTarget(Target):
             self._rename(conn, plan.table, backup)
             self._rename(conn, stage, plan.table)
             return Published(before, staged, staged, staged, backup)
-        self._replace_rows(conn, plan, stage, backup)
+        self.take_rows_out(conn, plan.table, backup)
+        self._copy_into(conn, plan, stage)
         after = self.count_rows(conn, plan.table)
         return Published(before, after, staged, after, backup)
 
-    def _replace_rows(
-        self, conn: sa.Connection, plan: Plan, stage: TableName, backup: TableName | None
-    ) -> None:
-        table = self.quoted(plan.table)
-        if backup is not None:
-            conn.exec_driver_sql(f"CREATE TABLE {self.quoted(backup)} AS SELECT * FROM {table}")  # noqa: S608
-        self.empty_table(conn, plan.table)
-        self._copy_into(conn, plan, stage)
+    def create_table(self, conn: sa.Connection, plan: Plan) -> None:
+        """Make the table of a plan, without rows."""
+        conn.exec_driver_sql(self._create_statement(plan.table, plan.table_columns, lineage=True))
+
+    def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
+        """Copy by CREATE TABLE AS."""
+        conn.exec_driver_sql(
+            f"CREATE TABLE {self.quoted(copy)} AS SELECT * FROM {self.quoted(source)}"  # noqa: S608
+        )
 
     def _stands_alone(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether nothing of the owner's hangs on the table.
