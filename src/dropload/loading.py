@@ -82,7 +82,7 @@ def _publish(
     staged = target.count_staged(conn, plan, stage) if rows is None else 0
     lock_as_planned(target, conn, plan)
     if rows is not None:
-        published = rows.append(conn)
+        published = rows.publish(conn, keep_backup=keep_backup)
         if published is not None:
             return published
         rows.stage(conn)

@@ -102,16 +102,38 @@ class RowsInHand:
             self._batches.append((batch.records, batch.source_rows))
             self.count += batch.records.num_rows
 
-    def append(self, conn: sa.Connection) -> Published | None:
-        """Write the records into the table itself, in the caller's transaction.
+    def publish(self, conn: sa.Connection, *, keep_backup: bool) -> Published | None:
+        """Make the records the table's, or add them to it, in the caller's transaction.
 
-        Returns None, and writes nothing, where they need a side table: the table is not ours, or
-        does not stay as it is, or something of its owner's has a say in rows that come.
+        The caller has the table locked, and has seen that it is as the plan has it. Returns None,
+        and writes nothing, where they need a side table: the table is not ours, or does not stay as
+        it is, or something of its owner's has a say in rows that come, or too many would have to be
+        copied for an undo.
         """
         target, plan = self._target, self._plan
-        if not (plan.only_adds and target.takes_rows(conn, plan.table)):
+        if plan.creates_table:
+            return self._publish_new(conn) if target.makes_tables_alone(conn) else None
+        if not (plan.keeps_table and target.takes_rows(conn, plan.table)):
             return None
+        if plan.replaces_rows:
+            return self._replace(conn, keep_backup=keep_backup)
         return target.add_counted(conn, plan, self.count, lambda: self._write(conn, plan.table))
+
+    def _publish_new(self, conn: sa.Connection) -> Published:
+        self._target.create_table(conn, self._plan)
+        rows = self._write(conn, self._plan.table)
+        return Published(0, rows, rows, rows, None)
+
+    def _replace(self, conn: sa.Connection, *, keep_backup: bool) -> Published | None:
+        target, table = self._target, self._plan.table
+        before = target.count_up_to(conn, table, SMALL_ROWS)
+        if before is None:
+            return None
+        backup = target.backup_name(table, self._load.load_id) if keep_backup else None
+        target.take_rows_out(conn, table, backup)
+        rows = self._write(conn, table)
+        after = target.count_rows(conn, table)
+        return Published(before, after, rows, after, backup)
 
     def stage(self, conn: sa.Connection) -> None:
         """Make the side table and write the records, in the caller's transaction."""

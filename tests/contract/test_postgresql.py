@@ -172,7 +172,10 @@ def test_rows_that_go_elsewhere_unseen_are_not_taken_for_success(site: Site, own
         'CREATE TABLE "public"."orders__1" (there integer)',
     ],
 )
-def test_where_somebody_would_notice_the_rows_are_copied(site: Site, reason: str) -> None:
+def test_where_somebody_would_notice_the_rows_are_copied(
+    site: Site, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dropload.small_files.SMALL_BYTES", 0)
     site.execute(
         "CREATE FUNCTION noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'", reason
     )
@@ -180,6 +183,32 @@ def test_where_somebody_would_notice_the_rows_are_copied(site: Site, reason: str
     assert ask(site, "SELECT id, name FROM orders") == [(1, "a")]
     anybody = ask(site, "SELECT relacl::text FROM pg_class WHERE relname = 'orders'")[0][0] or ""
     assert ("=r/" in anybody) is ("public GRANT" in reason), "the rights of a table of its schema"
+
+
+def test_what_an_event_trigger_hangs_on_a_new_table_is_obeyed(site: Site) -> None:
+    """COPY knows no rules: the rows of a small file go by a side table there."""
+    site.execute(
+        "CREATE TABLE kept (id bigint)",
+        """
+        CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF to_regclass('public.orders') IS NOT NULL THEN
+            CREATE RULE noted AS ON INSERT TO orders DO ALSO INSERT INTO kept VALUES (new.id);
+          END IF;
+        END $$
+        """,
+        "CREATE EVENT TRIGGER watching ON ddl_command_end WHEN TAG IN ('CREATE TABLE')"
+        " EXECUTE FUNCTION watch()",
+    )
+    assert site.drop("orders.csv", "id,name\n1,a\n2,b\n").verdict is Verdict.LOADED
+    assert ask(site, "SELECT id FROM kept ORDER BY id") == [(1,), (2,)]
+    assert ask(site, "SELECT id, name FROM orders ORDER BY id") == [(1, "a"), (2, "b")]
+
+
+def test_a_small_file_makes_its_table_with_the_rights_of_its_schema(site: Site) -> None:
+    site.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO PUBLIC")
+    assert copies_of(site, "id,name\n1,a\n") == []
+    assert ask(site, "SELECT id, name FROM orders") == [(1, "a")]
+    assert "=r/" in ask(site, "SELECT relacl::text FROM pg_class WHERE relname = 'orders'")[0][0]
 
 
 def test_what_changes_before_the_rows_are_published_is_seen(site: Site) -> None:
@@ -194,6 +223,7 @@ def test_what_changes_before_the_rows_are_published_is_seen(site: Site) -> None:
         conn.exec_driver_sql("CREATE PUBLICATION everything FOR ALL TABLES")
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dropload.small_files.SMALL_BYTES", 0)
         patch.setattr(target, "create_stage", create_and_change)
         assert len(copies_of(site, "id,name\n1,a\n")) == 1
     assert plans[0].creates_table

@@ -156,6 +156,23 @@ def test_columns_that_a_load_added_or_widened_stay_and_are_said(site: Site) -> N
     assert site.texts(site.table("people")) == [("1", "Ada", None)]
 
 
+@pytest.mark.parametrize("owned", [False, True])
+def test_values_that_come_back_read_as_they_were_written_in_a_column_widened_since(
+    site: Site, owned: bool
+) -> None:
+    before = "id,price,day\n1,1.50,2024-01-31\n2,20.00,2024-02-29\n"
+    load(site, before, "fullload")
+    if owned:
+        people = site.dock.target.quoted(site.table("people"))
+        site.execute(f"CREATE INDEX ix_people ON {people} (id)")
+    numbers = load(site, "id,price,day\n3,7.25,2024-03-31\n", "fullload")
+    words = load(site, "id,price,day\n4,none yet,soon\n", "fullload")
+    undo_load(site.dock, words, "ada")
+    undo_load(site.dock, numbers, "ada")
+    found = sorted(row[:3] for row in site.texts(site.table("people")))
+    assert found == [("1", "1.50", "2024-01-31"), ("2", "20.00", "2024-02-29")]
+
+
 def test_the_reference_configuration_names_the_load_that_stands(site: Site) -> None:
     first = load(site, ADA, "fullload", "reference")
     second = load(site, "id,name,city\n2,Bob,Bonn\n", "fullload", "reference")

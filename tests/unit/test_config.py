@@ -192,9 +192,7 @@ def test_what_is_found_later_names_its_origin_too(tmp_path: Path, url: str, said
 
 
 def test_a_server_without_a_host_is_refused() -> None:
-    pytest.importorskip(
-        "pyodbc", reason="libodbc.so.2 is missing (libodbc2)", exc_type=ImportError
-    )
+    pytest.importorskip("pyodbc", reason="libodbc.so.2 is missing (libodbc2)", exc_type=ImportError)
     config = Config.model_validate({"database": {"type": "mssql", "port": 1433}})
     with pytest.raises(ConfigError, match=r"database\.host is missing"):
         open_target(config)

@@ -106,7 +106,10 @@ def test_appending_counts_the_rows_of_the_table_once(yard: Yard) -> None:
     assert yard.query('SELECT rows_before, rows_after FROM "ref.Load_History"')[1] == (30, 60)
 
 
-def test_a_table_that_takes_the_place_of_another_is_counted_once(yard: Yard) -> None:
+def test_a_table_that_takes_the_place_of_another_is_counted_once(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_files, "SMALL_BYTES", 0)
     yard.drop("t_20240101.csv", SMALL, load_type="fullload")
     with statements_of(yard) as said:
         yard.drop("t_20240102.csv", SMALL[: SMALL.rindex("30,")], load_type="fullload")
@@ -114,6 +117,26 @@ def test_a_table_that_takes_the_place_of_another_is_counted_once(yard: Yard) -> 
     assert len(stages) == 1
     assert len(_counts(said)) == 2, "what is replaced: for the guard rails, and as it goes"
     assert yard.query('SELECT rows_before, rows_after FROM "ref.Load_History"')[1] == (30, 29)
+
+
+def test_a_small_file_changes_no_more_of_the_schema_than_what_stays(yard: Yard) -> None:
+    """Each change of it takes SQLite as long as there are many tables, in every connection."""
+    words = ("CREATE", "DROP", "ALTER")
+    changes = []
+    for number, load_type in enumerate(("append", "append", "fullload", "fullload"), start=1):
+        with statements_of(yard) as said:
+            rows = SMALL.replace("x", "abcd"[number - 1])
+            yard.drop(f"t_2024010{number}.csv", rows, load_type=load_type)
+        changes.append([text.partition(" (")[0] for text in said if text.startswith(words)])
+    backups = [['CREATE TABLE "bkp.t__3"'], ['CREATE TABLE "bkp.t__4"']]
+    assert changes == [['CREATE TABLE "dbo.t"'], [], *backups]
+    assert yard.query('SELECT rows_before, rows_after FROM "ref.Load_History"') == [
+        (0, 30),
+        (30, 60),
+        (60, 30),
+        (30, 30),
+    ]
+    assert {row[3][0] for row in yard.table("dbo.t")} == {"d"}
 
 
 def test_appending_to_a_large_table_costs_what_the_file_costs(

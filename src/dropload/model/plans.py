@@ -122,15 +122,14 @@ class Plan:
         return any(column.action in CHANGING_ACTIONS for column in self.columns)
 
     @property
-    def only_adds(self) -> bool:
-        """Return whether rows are added to a table that dropload made, which stays as it is."""
-        is_as_it_was = self.has_lineage and not self.creates_table and not self.changes_table
-        return is_as_it_was and self.load_type is LoadType.APPEND
+    def keeps_table(self) -> bool:
+        """Return whether the rows go into a table that dropload made, which stays as it is."""
+        return self.has_lineage and not self.creates_table and not self.changes_table
 
     @property
     def leaves_what_is_there(self) -> bool:
         """Return whether a table is made, or rows are added to one of dropload's that stays."""
-        return self.creates_table or self.only_adds
+        return self.creates_table or (self.keeps_table and not self.replaces_rows)
 
     @property
     def replaces_rows(self) -> bool:

@@ -441,6 +441,13 @@ class Target(ABC):
         """Return whether each row that is written into a table stays there, or raises."""
         return False
 
+    def makes_tables_alone(self, conn: sa.Connection) -> bool:  # noqa: ARG002 - most do not
+        """Return whether a table that is made here takes rows as `takes_rows` has it.
+
+        False where something may hang on it at once, or where rows are only written to side tables.
+        """
+        return False
+
     def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:  # noqa: ARG002
         """Get a transaction ready in which rows are added to a table while their file is read.
 

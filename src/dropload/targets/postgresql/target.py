@@ -427,6 +427,10 @@ class PostgreSQLTarget(ServerTarget):
         named = {"name": self.quoted(table), "load_id": LOAD_ID, "source_row": SOURCE_ROW}
         return bool(conn.execute(catalogue.TAKES_COPIES, named).scalar_one())
 
+    def makes_tables_alone(self, conn: sa.Connection) -> bool:
+        """Return whether no event trigger of an owner's hangs something on new tables."""
+        return bool(conn.execute(catalogue.NOBODY_WAITS_FOR_TABLES).scalar_one())
+
     def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:
         """Make a table that is not there; take the locks of an INSERT, if nobody has to wait."""
         if not owned.has_our_types(plan):

@@ -342,6 +342,10 @@ class SQLiteTarget(Target):
         """
         return not self.may_change_rows(conn, table)
 
+    def makes_tables_alone(self, conn: sa.Connection) -> bool:  # noqa: ARG002 - it is always so
+        """Return True: a table is its definition, and a rename has the whole schema read anew."""
+        return True
+
     def stream_rows(self, plan: Plan, stage: TableName, load_id: int) -> RowStream:
         """Have another process write the columns, while no transaction of ours has the file."""
 
@@ -420,10 +424,16 @@ class SQLiteTarget(Target):
         conn.exec_driver_sql(self._create_statement(plan.table, plan.table_columns, lineage=True))
 
     def copy_table(self, conn: sa.Connection, source: TableName, copy: TableName) -> None:
-        """Copy by CREATE TABLE AS."""
-        conn.exec_driver_sql(
-            f"CREATE TABLE {self.quoted(copy)} AS SELECT * FROM {self.quoted(source)}"  # noqa: S608
-        )
+        """Copy into columns that are declared alike: it says how values are printed.
+
+        CREATE TABLE AS would keep no more of a declaration than its affinity.
+        """
+        found = conn.exec_driver_sql(f"PRAGMA table_xinfo({self.quoted(source)})").all()
+        quote = self.quoted_column
+        columns = [quote(row.name) + (f" {quote(row.type)}" if row.type else "") for row in found]
+        conn.exec_driver_sql(f"CREATE TABLE {self.quoted(copy)} ({', '.join(columns)})")
+        rows = f"SELECT * FROM {self.quoted(source)}"  # noqa: S608 - quoted by the dialect
+        conn.exec_driver_sql(f"INSERT INTO {self.quoted(copy)} {rows}")
 
     def _stands_alone(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether nothing of the owner's hangs on the table.
