@@ -74,8 +74,7 @@ def _publish(
 ) -> Published:
     """Make the rows the table's, from its side table or from memory, while others are kept out."""
     if isinstance(rows, OpenAppend):
-        if not plan.creates_table:
-            check_as_planned(target, conn, plan)
+        rows.check_table(conn)
         return rows.published()
     stage = target.stage_name(plan.table, load.load_id)
     # Many rows take a moment, in which nobody need wait for the table.

@@ -182,6 +182,8 @@ def _take_over_standard_logging() -> None:
     # It complains of its own threads whenever it is stopped, which is no news; what has died is
     # noticed by the watcher.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
+    # It warns of a COPY that cannot be ended in good order: the connection is gone, which is told.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 def _processors(settings: LogConfig, out: Sink) -> list[Processor]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import sqlalchemy as sa
 
-from dropload.errors import DroploadError
+from dropload.errors import DroploadError, StalePlanError
 from dropload.model import Plan
 from dropload.stage_writer import naming_the_value
 from dropload.targets.base import COUNTED_ROWS, Published, Target
@@ -28,6 +28,7 @@ class OpenAppend(RowStream):
         self._load_id = load_id
         self._transaction = ExitStack()
         self._conn: sa.Connection | None = None
+        self._table_id: int | None = None
         self._rows_before: int | None = None
         self._copy: RowCopy | None = None
         self._is_counted = False
@@ -38,10 +39,12 @@ class OpenAppend(RowStream):
         """Begin the transaction; return False where the table takes no rows so, or not now."""
         with ExitStack() as opened:
             conn = opened.enter_context(self._target.write())
-            if not self._target.prepare_append(conn, self._plan):
-                return False
+            self._table_id = self._target.open_table(conn, self._plan)
             self._transaction, self._conn = opened.pop_all(), conn
-        return True
+        if self._table_id is None:
+            # A table that was made for it must not stay.
+            self.abandon()
+        return self._table_id is not None
 
     def send(self, batches: Rows) -> bool:
         """Write the batches into the table."""
@@ -76,6 +79,14 @@ class OpenAppend(RowStream):
             self._count_once(conn)
             yield conn
 
+    def check_table(self, conn: sa.Connection) -> None:
+        """Raise StalePlanError when its name means another table now: rows may be in both.
+
+        Nobody can have changed it, but what it is called does change with its schema's name.
+        """
+        if self._target.table_id(conn, self._plan.table) != self._table_id:
+            raise StalePlanError(f"{self._plan.table} was renamed while the file was being read.")
+
     def published(self) -> Published:
         """Return what the transaction has done to the table."""
         before, rows = self._rows_before, self._rows
@@ -84,7 +95,9 @@ class OpenAppend(RowStream):
 
     def _count_once(self, conn: sa.Connection) -> None:
         """Count the rows that are there; with the first that come: the reader need not wait."""
-        if not self._is_counted:
+        if self._plan.creates_table:
+            self._rows_before = 0
+        elif not self._is_counted:
             # No further, however many the file brings: nothing is written meanwhile.
             self._rows_before = self._target.count_up_to(conn, self._plan.table, COUNTED_ROWS)
             self._is_counted = True

@@ -184,13 +184,7 @@ class _Voyage:
         with closing(StagingAhead(self._dock, self._load, self._under_way.meter)) as ahead:
             with measure("profiling"):
                 examined = self._profile(parser, layout, kept, ahead)
-            with measure("checking"):
-                known = self._look_up_table(examined.profile, ahead.kept_table)
-                examined = self._check_values(examined, known)
-                if examined.checks:
-                    self._check_table(known)
-            with measure("planning"):
-                plan = plan_load(self._dock, self._named, examined, known)
+            examined, plan = self._plan(examined, ahead)
             with measure("staging"):
                 ahead.accept(plan)
                 rows = None if ahead.is_accepted else self._stage(plan, examined.parser, kept)
@@ -226,6 +220,25 @@ class _Voyage:
         ahead.take_no_more()
         self._under_way.examined = examined
         return examined
+
+    def _plan(self, examined: Examined, ahead: StagingAhead) -> tuple[Examined, Plan]:
+        """Say what the load would do; return what its values are for the table, too."""
+        kept, measure = ahead.kept_table, self._under_way.times.measure
+        try:
+            with measure("checking"):
+                known = self._look_up_table(examined.profile, kept)
+                examined = self._check_values(examined, known)
+                if examined.checks:
+                    self._check_table(known)
+            with measure("planning"):
+                return examined, plan_load(self._dock, self._named, examined, known)
+        except (FileError, HeldError):
+            # What kept the table as it was may have ended, and nobody has noticed. It goes first:
+            # who waits for it would be waited for.
+            ahead.close()
+            if kept is not None:
+                self._check_table(kept)
+            raise
 
     def _look_up_table(self, profile: Profile, kept: KnownTable | None) -> KnownTable | None:
         """Return the table as it is now, None when there is none; `kept` is one that stays so.

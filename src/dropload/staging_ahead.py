@@ -125,6 +125,7 @@ class StagingAhead:
     def close(self) -> None:
         """Stop writing; what is in the side table is the next one's to drop or to keep."""
         attempt, self._attempt = self._attempt, None
+        self.kept_table = None
         if attempt is not None:
             attempt.behind.stop()
             attempt.writer.abandon()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from dropload import small_files
 from dropload.dock import Dock, open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
@@ -116,6 +117,20 @@ def test_the_scripts_run_twice_without_harm(site: Site) -> None:
     with site.dock.target.write() as conn:
         for _, path in scripts_of(site.dock.target):
             site.dock.target.run_script(conn, path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("small", [0, 1 << 20])
+def test_names_of_columns_may_have_any_sign(
+    site: Site, monkeypatch: pytest.MonkeyPatch, small: int
+) -> None:
+    monkeypatch.setattr(small_files, "SMALL_BYTES", small)
+    names = ["id", "%", "50%% off", 'a "quote"', "semi;colon", "back\\slash", "{brace}", "%s", "?"]
+    text = ",".join('"' + name.replace('"', '""') + '"' for name in names) + "\n"
+    for number in (1, 2):
+        outcome = site.drop("signs.csv", text + f"{number},a,b,c,d,e,f,g,h\n")
+        assert outcome.verdict is Verdict.LOADED, outcome
+    rows = [(str(number), *"abcdefgh") for number in (1, 2)]
+    assert site.texts(site.table("signs")) == rows
 
 
 def test_an_append_and_a_fullload_bring_the_same_rows_everywhere(site: Site) -> None:

@@ -4,6 +4,7 @@ import gzip
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dropload import (
     staging_ahead,
     write_behind,
 )
+from dropload.dock import Dock
 from dropload.errors import (
     DuplicateError,
     FileError,
@@ -26,13 +28,16 @@ from dropload.errors import (
     TargetError,
     TransientError,
 )
+from dropload.examination import Examined, KnownTable
 from dropload.identity import worker_name
-from dropload.intake import drop_of_path
-from dropload.model import Outcome, Plan, TableName, Verdict
+from dropload.intake import NamedDrop, drop_of_path
+from dropload.model import Kind, Outcome, Plan, TableName, Verdict
 from dropload.open_append import OpenAppend
 from dropload.parsers.delimited import columnar
 from dropload.pipeline import process_drop
+from dropload.staging_ahead import StagingAhead
 from dropload.targets.base import Published
+from dropload.targets.postgresql import opening
 from dropload.targets.postgresql import target as postgresql
 from dropload.targets.postgresql.errors import translate_error
 from dropload.targets.row_stream import Rows
@@ -178,6 +183,151 @@ def test_a_new_table_of_which_the_whole_file_wants_another_is_made_anew(
     assert {table for table, _ in copies} == {"public.fresh", "stg.fresh__2"}
     assert readings == ["fresh.csv"]
     assert len(ask(site, "SELECT id FROM fresh")) == COUNT + 1
+
+
+GUARDED = """
+CREATE FUNCTION guard() RETURNS event_trigger LANGUAGE plpgsql AS $$ DECLARE made record; BEGIN
+  FOR made IN SELECT * FROM pg_event_trigger_ddl_commands()
+    WHERE command_tag = 'CREATE TABLE' AND schema_name = 'public'
+  LOOP EXECUTE 'ALTER TABLE ' || made.object_identity || ' ENABLE ROW LEVEL SECURITY'; END LOOP;
+END $$;
+CREATE EVENT TRIGGER guarding ON ddl_command_end WHEN TAG IN ('CREATE TABLE')
+EXECUTE FUNCTION guard()
+"""
+
+
+@pytest.mark.parametrize("end", ["", "x,1.25,,,,,,n\n"])
+def test_a_table_that_takes_no_copy_is_not_left_behind(
+    site: Site, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Its owner has new tables guarded: it is made for nothing, and made anew by the plan."""
+    site.execute(GUARDED)
+    fresh, seen = site.table("fresh"), list[bool]()
+    take_no_more = StagingAhead.take_no_more
+
+    def look(ahead: StagingAhead) -> None:
+        seen.append(site.exists(fresh))
+        take_no_more(ahead)
+
+    monkeypatch.setattr(StagingAhead, "take_no_more", look)
+    outcome = site.drop("fresh.csv", NEW + end)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert seen == [False]
+    assert outcome.rows_loaded == len(site.texts(fresh)) == COUNT + bool(end)
+    [[guarded]] = ask(site, "SELECT relrowsecurity FROM pg_class WHERE relname = 'fresh'")
+    assert guarded is True
+
+
+def test_somebody_who_makes_the_same_table_is_hardly_waited_for(
+    site: Site, readings: list[str], copies: list[tuple[str, str]]
+) -> None:
+    take_no_more, limits = StagingAhead.take_no_more, list[str]()
+    with site.dock.target.engine.connect() as owner:
+        owner.exec_driver_sql("CREATE TABLE fresh (id bigint)")
+
+        def give_way(ahead: StagingAhead) -> None:
+            owner.rollback()
+            take_no_more(ahead)
+
+        def note(_conn: object, _cursor: object, words: str, *_rest: object) -> None:
+            limits.extend([words] if "lock_timeout" in words else [])
+
+        sa.event.listen(site.dock.target.engine, "before_cursor_execute", note)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(StagingAhead, "take_no_more", give_way)
+            outcome = site.drop("fresh.csv", NEW)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert limits == ["SET LOCAL lock_timeout = '100ms'"], "and it was not had in that time"
+    assert {table for table, _ in copies} == {"stg.fresh__2"}
+    assert readings == []
+    assert len(site.texts(site.table("fresh"))) == COUNT
+
+
+def test_a_schema_that_gets_another_name_meanwhile_splits_no_rows(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(append: OpenAppend) -> None:
+        append.settle()  # what comes next looks for the table by its name
+        site.execute(
+            "ALTER SCHEMA public RENAME TO older",
+            "CREATE SCHEMA public",
+            "CREATE TABLE public.orders (LIKE older.orders)",
+        )
+
+    after_first_rows(monkeypatch, rename)
+    with capture_logs() as said:
+        outcome = drop_new(site)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    given_up = [entry["reason"] for entry in said if entry["event"] == "append_given_up"]
+    assert given_up == ["public.orders was renamed while the file was being read."]
+    assert len(ask(site, "SELECT id FROM older.orders")) == 300
+    assert len(ask(site, "SELECT id FROM public.orders")) == COUNT
+
+
+def test_what_is_known_of_the_table_ends_with_what_kept_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner ends the session to change the table: the file is good for what it is now."""
+
+    def change(_append: OpenAppend) -> None:
+        kill_session(site)
+        site.execute("ALTER TABLE orders ALTER COLUMN id TYPE text")
+
+    after_first_rows(monkeypatch, change)
+    outcome = site.drop("orders_20240102.csv", NEW + "x,1.25,,,,,,n\n")
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_verdict_on_a_table_that_was_kept_no_longer_is_none(
+    site: Site, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    """The session ends when all rows are sent: nobody has noticed when the plan is made."""
+    plan_load = examination.plan_load
+
+    def change_and_plan(dock: Dock, named: NamedDrop, found: Examined, known: KnownTable) -> Plan:
+        kill_session(site)
+        if known.info.columns[0].type.kind is Kind.INTEGER:
+            if changed:
+                site.execute("ALTER TABLE orders ALTER COLUMN id TYPE text")
+            raise HeldError("Column id is no text.")
+        return plan_load(dock, named, found, known)
+
+    monkeypatch.setattr("dropload.pipeline.plan_load", change_and_plan)
+    outcome = drop_new(site)
+    if not changed:
+        assert (outcome.verdict, outcome.message) == (Verdict.HELD, "Column id is no text.")
+        return
+    assert outcome.verdict is Verdict.RETRY, outcome
+    assert "was changed" in outcome.message
+    assert drop_new(site).verdict is Verdict.LOADED
+
+
+def test_a_statement_may_take_a_minute_at_most(
+    site: Site, monkeypatch: pytest.MonkeyPatch, copies: list[tuple[str, str]]
+) -> None:
+    """Whoever is stopped, or vanishes, within a COPY holds the table no longer than that."""
+    monkeypatch.setattr(opening, "MOST_SECONDS", 0.3)
+
+    def stand_still(append: OpenAppend) -> None:
+        append.send([])
+        time.sleep(1)
+
+    after_first_rows(monkeypatch, stand_still)
+    check_loaded(site, drop_new(site))
+    assert {table for table, _ in copies} == {"public.orders", "stg.orders__2"}
+
+
+def test_threads_that_use_up_the_connections_leave_enough_for_the_others(
+    site: Site, copies: list[tuple[str, str]]
+) -> None:
+    engine = site.dock.target.engine
+    with ExitStack() as held:
+        for _ in range(5):
+            held.enter_context(engine.connect())
+        outcome = site.drop("fresh.csv", NEW)
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert {table for table, _ in copies} == {"stg.fresh__2"}
 
 
 def test_meanwhile_others_read_and_write_the_table_and_nobody_changes_it(
@@ -407,8 +557,8 @@ def test_a_lost_answer_to_the_commit_doubles_no_row(
 def test_a_file_that_hangs_does_not_keep_the_table_from_its_owner(
     site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = str(postgresql._END_WHEN_IDLE)
-    monkeypatch.setattr(postgresql, "_END_WHEN_IDLE", sa.text(words.replace("'5s'", "'50ms'")))
+    words = str(opening._LIMIT)
+    monkeypatch.setattr(opening, "_LIMIT", sa.text(words.replace("'5s'", "'50ms'")))
     monkeypatch.setattr(write_behind, "PAUSE_SECONDS", 0.05)
     take, taken = staging_ahead.StagingAhead.take, list[object]()
     locks = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
@@ -464,7 +614,7 @@ def test_a_load_that_does_not_end_well_takes_its_rows_back(
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(loading, "check_as_planned", fail)
+    monkeypatch.setattr(OpenAppend, "check_table", fail)
     outcome = drop_new(site)
     assert outcome.verdict is verdict, outcome
     assert ask(site, "SELECT count(*) FROM orders") == [(300,)]

@@ -448,14 +448,22 @@ class Target(ABC):
         """
         return False
 
-    def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:  # noqa: ARG002
-        """Get a transaction ready in which rows are added to a table while their file is read.
+    def open_table(self, conn: sa.Connection, plan: Plan) -> int | None:  # noqa: ARG002
+        """Get a transaction ready in which rows go into a table while their file is read.
 
         The plan leaves what is there: the table is made here, or is dropload's and stays. Nobody
-        can change it then until the transaction ends; others read it and write to it. Returns False
-        where this database does not allow for that, the table does not, or not now.
+        can change it then until the transaction ends; others read it and write to it. Returns its
+        `table_id`; None where this database does not allow for that, the table does not, or not
+        now: the transaction is of no use then, and is to be rolled back.
         """
-        return False
+        return None
+
+    def table_id(self, conn: sa.Connection, table: TableName) -> int | None:
+        """Return what tells the table from another one of its name, None where there is none.
+
+        Only where `open_table` opens any.
+        """
+        raise NotImplementedError
 
     def begin_copy(
         self,
@@ -465,7 +473,7 @@ class Target(ABC):
         first: Rows,
         load_id: int,
     ) -> RowCopy:
-        """Begin to write rows into a table in a transaction that `prepare_append` has got ready.
+        """Begin to write rows into a table in a transaction that `open_table` has got ready.
 
         `first` are the batches that will be added first.
         """

@@ -2,6 +2,8 @@
 
 import sqlalchemy as sa
 
+NUMBER = sa.text("SELECT CAST(CAST(to_regclass(:name) AS oid) AS bigint)")
+"""By what a table is known whatever it is called; null where there is none of that name."""
 LIST_NAMED = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = to_regclass(:name)")
 """The constraints of a table that have a name."""
 IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")

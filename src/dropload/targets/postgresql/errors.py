@@ -54,6 +54,7 @@ def translate_error(exc: Exception) -> DroploadError:
         (not state and _ENCRYPTION.search(said), _encryption_error(said)),
         (not state and "permission denied for database" in said, _connect_error(said)),
         (state.startswith(_LOGIN) or _is_login_failure(said), _login_error(said)),
+        (_is_of_catalogue(original), TransientError(f"PostgreSQL: {said}.")),
         (state.startswith(_ROWS) or (not state and rows), refused_rows_error(said)),
         (state.startswith(_TOO_WIDE), _width_error(said)),
         (state == _CANCELED and "statement timeout" in said, slow_statement_error("PostgreSQL")),
@@ -119,6 +120,11 @@ def _first_line(error: BaseException) -> str:
     text = primary or str(error).strip().partition("\n")[0]
     detail = getattr(diag, "message_detail", None)
     return f"{text} ({detail.rstrip('.')})" if primary and detail else text.rstrip(".")
+
+
+def _is_of_catalogue(error: BaseException) -> bool:
+    """Return whether a rule of the catalogue itself was broken: by who made the same just now."""
+    return getattr(getattr(error, "diag", None), "schema_name", None) == "pg_catalog"
 
 
 def _is_login_failure(said: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
+import psycopg.sql
 import sqlalchemy as sa
 
 from dropload import column_types
@@ -19,6 +20,7 @@ from dropload.targets.base import LINEAGE, LOAD_ID, SOURCE_ROW, Limits
 from dropload.targets.postgresql import catalogue, owned
 from dropload.targets.postgresql.copying import CopyUnderWay, copy_rows
 from dropload.targets.postgresql.errors import is_lock_timeout, translate_error
+from dropload.targets.postgresql.opening import open_table, queue_name
 from dropload.targets.row_stream import Rows
 from dropload.targets.server import ServerTarget, database_password
 
@@ -73,14 +75,6 @@ _LIST_PUBLISHING = sa.text(
     "   AND (l.classid::bigint << 32) | l.objid::bigint = hashtextextended(:name, 0)"
 )
 """Sessions that hold the lock that `lock_queue` takes."""
-_TRY_QUEUE = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
-_END_WHEN_IDLE = sa.text(
-    "SELECT set_config('idle_in_transaction_session_timeout', '5s', true)"
-    " WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
-)
-"""Has the server end a transaction for which nothing came for so long: a file that hangs must not
-keep a table from its owner (or for as long as the owner has set). A process that is stopped within
-a COPY has until `statement_timeout`."""
 _DECIMAL_ROOM = 19
 """Digits of a new decimal column; PostgreSQL stores only those that a value has."""
 
@@ -405,14 +399,20 @@ class PostgreSQLTarget(ServerTarget):
         first: Rows,
         load_id: int,
     ) -> CopyUnderWay:
-        """Begin a COPY; the table has our types, or `prepare_append` would have refused it."""
+        """Begin a COPY; the table has our types, or `open_table` would have refused it."""
         driver, place = _driver_of(conn), self._place_of(plan, table)
         return CopyUnderWay(driver, place, plan, first, load_id, has_our_types=True)
 
     def _place_of(self, plan: Plan, table: TableName) -> str:
-        names = [*(c.name for c in plan.columns), *LINEAGE]
-        columns = ", ".join(self.quoted_column(name) for name in names)
-        return f"{self.quoted(table)} ({columns})"
+        """Return a table and the columns that a COPY fills, quoted by the driver.
+
+        The dialect doubles a per cent sign, for statements that have parameters.
+        """
+        schema, name = self.physical_name(table)
+        columns = [*(c.name for c in plan.columns), *LINEAGE]
+        named = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, columns))
+        place = psycopg.sql.Identifier(str(schema), name)
+        return psycopg.sql.SQL("{} ({})").format(place, named).as_string(None)
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether there is a trigger, a rule or a partition."""
@@ -431,40 +431,19 @@ class PostgreSQLTarget(ServerTarget):
         """Return whether no event trigger of an owner's hangs something on new tables."""
         return bool(conn.execute(catalogue.NOBODY_WAITS_FOR_TABLES).scalar_one())
 
-    def prepare_append(self, conn: sa.Connection, plan: Plan) -> bool:
+    def open_table(self, conn: sa.Connection, plan: Plan) -> int | None:
         """Make a table that is not there; take the locks of an INSERT, if nobody has to wait."""
-        if not owned.has_our_types(plan):
-            return False
-        if not conn.execute(_TRY_QUEUE, {"name": _queue_name(plan.table)}).scalar_one():
-            return False
-        conn.execute(_END_WHEN_IDLE)
-        if plan.creates_table:
-            self.create_table(conn, plan)
-            return self.takes_rows(conn, plan.table)
-        return self._lock_for_append(conn, plan) and self._is_free_to_append(conn, plan)
+        return open_table(self, conn, plan)
 
-    def _lock_for_append(self, conn: sa.Connection, plan: Plan) -> bool:
-        try:
-            lock = f"LOCK TABLE {self.quoted(plan.table)} IN ROW EXCLUSIVE MODE NOWAIT"
-            conn.exec_driver_sql(lock)
-        except sa.exc.DBAPIError as exc:
-            if not is_lock_timeout(exc):
-                raise
-            return False
-        return True
-
-    def _is_free_to_append(self, conn: sa.Connection, plan: Plan) -> bool:
-        info = self.reflect(conn, plan.table)
-        if info is None or info.columns != plan.table_before:
-            return False
-        named = {"name": self.quoted(plan.table)}
-        has_keys: bool = conn.execute(catalogue.HAS_KEYS, named).scalar_one()
-        return not has_keys and self.takes_rows(conn, plan.table)
+    def table_id(self, conn: sa.Connection, table: TableName) -> int | None:
+        """Return the number that a table keeps whatever it is called."""
+        found: int | None = conn.execute(catalogue.NUMBER, {"name": self.quoted(table)}).scalar()
+        return found
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
         """Take an advisory lock of this transaction, named after the table."""
         query = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-        name = _queue_name(table)
+        name = queue_name(table)
         try:
             with self.lock_wait.watched():
                 conn.execute(query, {"name": name})
@@ -552,10 +531,6 @@ def _driver_of(conn: sa.Connection) -> psycopg.Connection:
     driver = conn.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
     return driver
-
-
-def _queue_name(table: TableName) -> str:
-    return f"dropload {table}"
 
 
 def _cut(name: str) -> str:
