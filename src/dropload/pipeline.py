@@ -180,7 +180,7 @@ class _Voyage:
         measure = self._under_way.times.measure
         with measure("detecting"):
             parser, layout = detect_layout(self._dock, self._load.drop)
-        kept = KeptBatches(self._load.drop, layout)
+        kept = KeptBatches(self._dock.target, self._load.drop, layout)
         with closing(StagingAhead(self._dock, self._load, self._under_way.meter)) as ahead:
             with measure("profiling"):
                 examined = self._profile(parser, layout, kept, ahead)

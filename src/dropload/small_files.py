@@ -16,8 +16,9 @@ from dropload.targets.base import Published, Target
 
 SMALL_ROWS = 10_000
 SMALL_BYTES = 64 * 1024
-"""Files of up to so many bytes, and rows (a packed file may hold millions), are staged and
-published in one transaction: nothing of them is worth resuming, and it costs two less."""
+"""Files of up to so many bytes, or some times as many (`Target.in_hand`), and rows (a packed file
+may hold millions), are staged and published in one transaction: nothing of them is worth resuming,
+and it costs two less."""
 
 
 def rows_in_hand(
@@ -33,8 +34,8 @@ def rows_in_hand(
 
     It is read again only when `kept` are not the plan's records. Raises what `stage_rows` raises.
     """
-    is_small = plan.profile.size_bytes <= SMALL_BYTES and plan.rows_planned <= SMALL_ROWS
-    if not is_small:
+    is_small = plan.profile.size_bytes <= SMALL_BYTES * target.in_hand
+    if not is_small or plan.rows_planned > SMALL_ROWS:
         return None
     rows = RowsInHand(target, load, plan, settings)
 
@@ -55,9 +56,10 @@ def rows_in_hand(
 class KeptBatches:
     """What was read of a small file to profile it, so that it need not be read again."""
 
-    def __init__(self, drop: Drop, layout: Layout) -> None:
+    def __init__(self, target: Target, drop: Drop, layout: Layout) -> None:
         """To be made before the file is read; `layout` is the one that it is read in."""
         self.size_bytes = drop.version.size_bytes
+        self._is_kept = self.size_bytes <= SMALL_BYTES * target.in_hand
         self._path = drop.path
         self._touched_at = touched_at(drop.path)
         self._layout = layout
@@ -67,7 +69,7 @@ class KeptBatches:
 
     def take(self, batch: Batch, reader: str) -> None:
         """Keep the good records of a batch that `reader` has read."""
-        if self.size_bytes > SMALL_BYTES:
+        if not self._is_kept:
             return
         if reader != self._reader:
             # It has begun again.

@@ -21,7 +21,7 @@ from tests.proxy import CommitAfter, DistantProxy, Says, is_anything, is_bulk_ro
 
 OLD = "id,name\n1,old\n2,old\n"
 MANY_ROWS = 200
-_SAYS_STAGING = Says("COPY stg", "INSERT BULK", "INSERT INTO stg")
+_SAYS_STAGING = Says('COPY "stg"', "INSERT BULK", "INSERT INTO stg")
 one_way_of_staging = pytest.mark.parametrize(
     "server_url", ["postgresql", "sqlserver without bulk"], indirect=True
 )
@@ -82,8 +82,9 @@ class Strait(Site):
 
     def publishes(self, table: str) -> tuple[str, ...]:
         """Return what is said when rows come into a table: copied, added, with the side table."""
-        quoted = self.dock.target.quoted(self.table(table))
-        return f"INSERT INTO {quoted}", f"COPY {quoted}", f'RENAME TO "{table}"'
+        place = self.table(table)
+        quoted, copied = self.dock.target.quoted(place), f'COPY "{place.schema}"."{place.name}"'
+        return f"INSERT INTO {quoted}", copied, f'RENAME TO "{table}"'
 
 
 @pytest.fixture

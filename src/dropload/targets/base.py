@@ -134,6 +134,9 @@ class Target(ABC):
     """Schema of the non-reference area unless the configuration names one."""
     commit_bytes: ClassVar[int] = 4 * 1024 * 1024
     """Text staged per transaction: few commits, and other writers get their turn."""
+    in_hand: ClassVar[int] = 1
+    """Files of how many times `SMALL_BYTES` go with what publishes them, and are not staged before:
+    the locks that publishing takes are held a moment longer."""
     settle_seconds: float = 1.0
     """How often rows that went ahead are settled and the journal is told of them: a try that is cut
     off has at most these to do again."""
