@@ -36,11 +36,12 @@ def find_first_row(rows: Sequence[Sequence[str]], width: int) -> int:
     """Return the index of the record that is the header or, without one, the first data."""
     if width < 2:
         return _skip_comments(rows)
-    first = _find_row_of(rows, width, width - 1 if width > 3 else width)
+    usual = _usual_filled(rows, width)
+    first = _find_row_of(rows, width, width - 1 if width > 3 else width, usual)
     narrow = _narrowest_width(rows[first:], width)
     if narrow != width:
-        return min(first, _find_row_of(rows, narrow, narrow))
-    return _skip_sparse_block(rows, first, width)
+        return min(first, _find_row_of(rows, narrow, narrow, _usual_filled(rows, narrow)))
+    return _skip_sparse_block(rows, first, usual)
 
 
 def find_rows_above(
@@ -90,12 +91,11 @@ def _begin_alike(above: Sequence[Sequence[str]], below: Sequence[Sequence[str]])
     return upper[0] is lower[0] and upper[0] in TYPED and min(upper[1], lower[1]) >= _MOSTLY
 
 
-def _skip_sparse_block(rows: Sequence[Sequence[str]], first: int, width: int) -> int:
+def _skip_sparse_block(rows: Sequence[Sequence[str]], first: int, usual: float) -> int:
     """Return the index of a clear header below rows that are too empty to be of its table.
 
     Settings above a table are often filled up with delimiters: "Account;DE12;;;".
     """
-    usual = _usual_filled(rows, width)
     if usual < _LEAST_USUAL or count_filled(rows[first]) > _SPARSE * usual:
         return first
     full = (
@@ -110,9 +110,8 @@ def _skip_sparse_block(rows: Sequence[Sequence[str]], first: int, width: int) ->
     return below if lower.header and (lower.confidence > upper.confidence) else first
 
 
-def _find_row_of(rows: Sequence[Sequence[str]], width: int, least_width: int) -> int:
+def _find_row_of(rows: Sequence[Sequence[str]], width: int, least_width: int, usual: float) -> int:
     """Return the index of the first row that could belong to a table of that width."""
-    usual = _usual_filled(rows, width)
     for place, row in enumerate(rows[:_LONGEST_PREAMBLE]):
         if len(row) < least_width or is_comment(rows, place, width):
             continue

@@ -108,12 +108,14 @@ def unwrap_sample(sample: Sample, wrapping: Wrapping, delimiter: str) -> Sample:
 def _stand_between_rules(lines: Sequence[str]) -> bool:
     """Return whether rows between pipes are parted from their header, or others, by rules."""
     first = next((place for place, line in enumerate(lines) if is_rule(line, "|")), len(lines))
+    if first == len(lines):
+        return False
     rows = [line for line in lines if not is_rule(line, "|")]
     between = [line for line in rows if _is_row_between_pipes(line)]
     above = [line for line in lines[:first] if _is_row_between_pipes(line)]
     # Further down, or below values, dashes between pipes are missing values.
     is_top = len(above) <= 1 and not any(map(_holds_only_values, above))
-    is_drawn = first < len(lines) and is_top and len(between) > 1
+    is_drawn = is_top and len(between) > 1
     return is_drawn and len(between) >= _MOSTLY * len(_without_remarks(rows))
 
 
