@@ -331,7 +331,7 @@ def test_a_name_that_ends_in_a_blank_does_not_touch_the_file_without_it(site: Si
 def test_a_schema_that_is_missing_is_made_once(database_url: str, tmp_path: Path) -> None:
     """A schema's name is quoted like any other: it cannot end the statement."""
     config = make_config(
-        tmp_path, database={"url": database_url}, schemas={"non_reference": "Sales 'n' \"more\""}
+        tmp_path, database={"url": database_url}, schemas={"non_reference": "Sales 'n' \"more\" 5%"}
     )
     dock = open_dock(config)
     dock.tree.create()

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 
 from dropload.errors import ConfigError
 from dropload.loading import publish_rows
-from dropload.model import Plan, TableName, Verdict
+from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName, Verdict
 from dropload.targets.postgresql.target import refuse_old_server
 from tests.conftest import drop_database, make_database
 from tests.contract.test_loading import Site
@@ -261,6 +262,13 @@ def test_what_changes_before_the_rows_are_published_is_seen(site: Site) -> None:
     with target.read() as conn:
         assert not target.has_table(conn, stage)
     assert ask(site, "SELECT id, name FROM orders") == [(1, "a")]
+
+
+def test_a_per_cent_sign_is_shown_as_it_is(site: Site) -> None:
+    column = TableColumn("50% off", ColumnType(Kind.TEXT))
+    plan = replace(make_plan(rows=3), table_before=None, table_columns=(column,))
+    [statement] = site.dock.target.explain_changes(plan)
+    assert '"50% off" text' in statement
 
 
 def test_what_is_staged_in_a_transaction_goes_by_one_copy(

@@ -149,13 +149,17 @@ class ServerTarget(Target):
     def parse_type(self, row: sa.RowMapping) -> ColumnType:
         """Return our type for a column of the catalogue."""
 
+    def full_name(self, table: TableName) -> str:
+        """Return the table's name, quoted, as a value: a statement may need it otherwise."""
+        return self.quoted(table)
+
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return enabled triggers, named constraints, and the tables whose rows hang on it."""
         schema, name = self.physical_name(table)
         named = {"schema": schema, "name": name}
         constraints = conn.execute(_LIST_CONSTRAINTS, named).scalars().all()
-        triggers = conn.execute(self.list_triggers, {"name": self.quoted(table)}).scalars().all()
-        references = conn.execute(self.list_references, {"name": self.quoted(table)}).all()
+        triggers = conn.execute(self.list_triggers, {"name": self.full_name(table)}).scalars().all()
+        references = conn.execute(self.list_references, {"name": self.full_name(table)}).all()
         return TableRules(
             tuple(triggers),
             # PostgreSQL lists NOT NULL among the checks.
@@ -165,7 +169,7 @@ class ServerTarget(Target):
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether the catalogue has an enabled trigger."""
-        return conn.execute(self.list_triggers, {"name": self.quoted(table)}).first() is not None
+        return conn.execute(self.list_triggers, {"name": self.full_name(table)}).first() is not None
 
     list_triggers: ClassVar[sa.TextClause]
     """Names of the enabled triggers of a table; `:name` is its name as the dialect quotes it."""
@@ -314,7 +318,7 @@ class ServerTarget(Target):
         except sa.exc.DBAPIError as exc:
             if not self.is_lock_timeout(exc):
                 raise
-            raise self.locked_error(table, self.list_blockers, self.quoted(table)) from exc
+            raise self.locked_error(table, self.list_blockers, self.full_name(table)) from exc
 
     def locked_error(self, table: TableName, list_holders: sa.TextClause, name: str) -> LockedError:
         """Return the error that a table is locked, with the sessions that a query by name finds."""

@@ -83,5 +83,7 @@ def _lock(target: "PostgreSQLTarget", conn: sa.Connection, plan: Plan) -> bool:
     info = target.reflect(conn, plan.table)
     if info is None or info.columns != plan.table_before:
         return False
-    has_keys: bool = conn.execute(catalogue.HAS_KEYS, {"name": table}).scalar_one()
+    has_keys: bool = conn.execute(
+        catalogue.HAS_KEYS, {"name": target.full_name(plan.table)}
+    ).scalar_one()
     return not has_keys and target.takes_rows(conn, plan.table)

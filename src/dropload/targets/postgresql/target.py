@@ -194,6 +194,15 @@ class PostgreSQLTarget(ServerTarget):
 
     # --- names
 
+    def full_name(self, table: TableName) -> str:
+        """Return the name as it is: the dialect doubles `%`, for statements with parameters."""
+        schema, name = self.physical_name(table)
+        return f"{_quote(str(schema))}.{_quote(name)}"
+
+    def explain_changes(self, plan: Plan) -> list[str]:
+        """Return the statements as a person may run them."""
+        return [words.replace("%%", "%") for words in super().explain_changes(plan)]
+
     def physical_name(self, table: TableName) -> tuple[str | None, str]:
         """Return schema and name, the name in lower case: nobody has to quote it."""
         return table.schema, table.name.lower()
@@ -309,7 +318,7 @@ class PostgreSQLTarget(ServerTarget):
 
         It is read and written no second time.
         """
-        is_kept = conn.execute(catalogue.IS_KEPT, {"stage": self.quoted(stage)}).scalar_one()
+        is_kept = conn.execute(catalogue.IS_KEPT, {"stage": self.full_name(stage)}).scalar_one()
         if not is_kept or not self._is_like_its_table(conn, plan, stage):
             return super()._make_table(conn, plan, stage, staged)
         self._move_stage(conn, plan, stage)
@@ -331,7 +340,7 @@ class PostgreSQLTarget(ServerTarget):
         _, name = self.physical_name(plan.table)
         quote = self.engine.dialect.identifier_preparer.quote_identifier
         found = (
-            conn.execute(catalogue.LIST_NAMED, {"name": self.quoted(plan.table)}).scalars().all()
+            conn.execute(catalogue.LIST_NAMED, {"name": self.full_name(plan.table)}).scalars().all()
         )
         for old in found:
             if old.startswith(stage.name):
@@ -349,7 +358,7 @@ class PostgreSQLTarget(ServerTarget):
         names = {
             "stage": stage.schema,
             "schema": plan.table.schema,
-            "between": self.quoted(between),
+            "between": self.full_name(between),
         }
         return bool(conn.execute(catalogue.IS_UNNOTICED, names).scalar_one())
 
@@ -406,19 +415,16 @@ class PostgreSQLTarget(ServerTarget):
         return CopyUnderWay(driver, place, plan, first, load_id, has_our_types=True)
 
     def _place_of(self, plan: Plan, table: TableName) -> str:
-        """Return a table and the columns that a COPY fills, quoted by the driver.
-
-        The dialect doubles a per cent sign, for statements that have parameters.
-        """
-        schema, name = self.physical_name(table)
+        """Return a table and the columns that a COPY fills: it has no parameters, either."""
         columns = [*(c.name for c in plan.columns), *LINEAGE]
-        named = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, columns))
-        place = psycopg.sql.Identifier(str(schema), name)
-        return psycopg.sql.SQL("{} ({})").format(place, named).as_string(None)
+        quoted = ", ".join(_quote(name) for name in columns)
+        return f"{self.full_name(table)} ({quoted})"
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether there is a trigger, a rule or a partition."""
-        goes_aside = conn.execute(catalogue.MAY_CHANGE_ROWS, {"name": self.quoted(table)}).scalar()
+        goes_aside = conn.execute(
+            catalogue.MAY_CHANGE_ROWS, {"name": self.full_name(table)}
+        ).scalar()
         return bool(goes_aside) or super().may_change_rows(conn, table)
 
     def takes_rows(self, conn: sa.Connection, table: TableName) -> bool:
@@ -426,7 +432,7 @@ class PostgreSQLTarget(ServerTarget):
 
         Each side table that is made and dropped leaves dead rows in the system catalogue.
         """
-        named = {"name": self.quoted(table), "load_id": LOAD_ID, "source_row": SOURCE_ROW}
+        named = {"name": self.full_name(table), "load_id": LOAD_ID, "source_row": SOURCE_ROW}
         return bool(conn.execute(catalogue.TAKES_COPIES, named).scalar_one())
 
     def makes_tables_alone(self, conn: sa.Connection) -> bool:
@@ -439,7 +445,7 @@ class PostgreSQLTarget(ServerTarget):
 
     def table_id(self, conn: sa.Connection, table: TableName) -> int | None:
         """Return the number that a table keeps whatever it is called."""
-        found: int | None = conn.execute(catalogue.NUMBER, {"name": self.quoted(table)}).scalar()
+        found: int | None = conn.execute(catalogue.NUMBER, {"name": self.full_name(table)}).scalar()
         return found
 
     def lock_queue(self, conn: sa.Connection, table: TableName) -> None:
@@ -533,6 +539,10 @@ def _driver_of(conn: sa.Connection) -> psycopg.Connection:
     driver = conn.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL names this driver
     return driver
+
+
+def _quote(name: str) -> str:
+    return psycopg.sql.Identifier(name).as_string(None)
 
 
 def _cut(name: str) -> str:
