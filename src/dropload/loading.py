@@ -50,7 +50,8 @@ def publish_rows(
             _check_not_overtaken(journal, conn, load)
         if once and not plan.creates_table:
             check_not_duplicate(target, journal, conn, load, plan.profile.file_hash)
-        published = _publish(target, conn, load, plan, rows, keep_backup=backups_kept > 0)
+        keep_backup = backups_kept > 0
+        published = _publish(target, journal, conn, load, plan, rows, keep_backup=keep_backup)
         _check_counts(plan, published)
         if load.drop.area is Area.REFERENCE:
             journal.reference.upsert(conn, load, plan.table_columns)
@@ -65,6 +66,7 @@ def publish_rows(
 
 def _publish(
     target: Target,
+    journal: Journal,
     conn: sa.Connection,
     load: Load,
     plan: Plan,
@@ -81,7 +83,7 @@ def _publish(
     staged = target.count_staged(conn, plan, stage) if rows is None else 0
     lock_as_planned(target, conn, plan)
     if rows is not None:
-        published = rows.publish(conn, keep_backup=keep_backup)
+        published = rows.publish(conn, journal, keep_backup=keep_backup)
         if published is not None:
             return published
         rows.stage(conn)
@@ -155,8 +157,8 @@ def _check_counts(plan: Plan, published: Published) -> None:
     if published.rows_loaded != expected:
         # Somebody else wrote there, a worker that was taken for dead perhaps: it is made anew.
         raise TransientError(
-            f"The side table of {plan.table} holds {published.rows_loaded:,} rows where "
-            f"{expected:,} were staged."
+            f"{published.rows_loaded:,} rows are ready for {plan.table} where {expected:,} were "
+            "read from the file."
         )
     if published.rows_added != expected:
         raise TargetError(

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from dropload.column_types import rewrite_columns
 from dropload.config import LoadConfig
+from dropload.journal import Journal
 from dropload.model import Drop, Layout, Load, Plan, TableName
 from dropload.parsers.base import Batch, Parser
 from dropload.reading_again import notations_to_rewrite, read_again, touched_at
@@ -16,9 +17,12 @@ from dropload.targets.base import Published, Target
 
 SMALL_ROWS = 10_000
 SMALL_BYTES = 64 * 1024
-"""Files of up to so many bytes, or some times as many (`Target.in_hand`), and rows (a packed file
-may hold millions), are staged and published in one transaction: nothing of them is worth resuming,
-and it costs two less."""
+"""Files of up to so many bytes, or some times as many (`Target.small_times`), and rows (a packed
+file may hold millions), are staged and published in one transaction: nothing of them is worth
+resuming, and it costs two less."""
+_REPLACED_BYTES = 1 << 20
+"""A fullload copies rows that have come in files of so many bytes in a moment; SQLite keeps every
+other writer waiting meanwhile."""
 
 
 def rows_in_hand(
@@ -34,7 +38,7 @@ def rows_in_hand(
 
     It is read again only when `kept` are not the plan's records. Raises what `stage_rows` raises.
     """
-    is_small = plan.profile.size_bytes <= SMALL_BYTES * target.in_hand
+    is_small = plan.profile.size_bytes <= SMALL_BYTES * target.small_times
     if not is_small or plan.rows_planned > SMALL_ROWS:
         return None
     rows = RowsInHand(target, load, plan, settings)
@@ -59,7 +63,7 @@ class KeptBatches:
     def __init__(self, target: Target, drop: Drop, layout: Layout) -> None:
         """To be made before the file is read; `layout` is the one that it is read in."""
         self.size_bytes = drop.version.size_bytes
-        self._is_kept = self.size_bytes <= SMALL_BYTES * target.in_hand
+        self._is_kept = self.size_bytes <= SMALL_BYTES * target.small_times
         self._path = drop.path
         self._touched_at = touched_at(drop.path)
         self._layout = layout
@@ -87,7 +91,7 @@ class KeptBatches:
 
 
 class RowsInHand:
-    """The good records of a small file, to be staged by the transaction that publishes them."""
+    """The good records of a small file, for the transaction that publishes them."""
 
     def __init__(self, target: Target, load: Load, plan: Plan, settings: LoadConfig) -> None:
         self._target = target
@@ -104,13 +108,16 @@ class RowsInHand:
             self._batches.append((batch.records, batch.source_rows))
             self.count += batch.records.num_rows
 
-    def publish(self, conn: sa.Connection, *, keep_backup: bool) -> Published | None:
+    def publish(
+        self, conn: sa.Connection, journal: Journal, *, keep_backup: bool
+    ) -> Published | None:
         """Make the records the table's, or add them to it, in the caller's transaction.
 
         The caller has the table locked, and has seen that it is as the plan has it. Returns None,
         and writes nothing, where they need a side table: the table is not ours, or does not stay as
-        it is, or something of its owner's has a say in rows that come, or too many would have to be
-        copied for an undo.
+        it is, or something of its owner's has a say in rows that come, or too many, or too long
+        ones, would have to be copied for an undo. A side table that an earlier try has left behind
+        is recovery's to drop.
         """
         target, plan = self._target, self._plan
         if plan.creates_table:
@@ -118,6 +125,8 @@ class RowsInHand:
         if not (plan.keeps_table and target.takes_rows(conn, plan.table)):
             return None
         if plan.replaces_rows:
+            if journal.history.bytes_of_rows(conn, plan.table) > _REPLACED_BYTES:
+                return None
             return self._replace(conn, keep_backup=keep_backup)
         return target.add_counted(conn, plan, self.count, lambda: self._write(conn, plan.table))
 
@@ -147,7 +156,7 @@ class RowsInHand:
         self._write(conn, stage)
 
     def _write(self, conn: sa.Connection, table: TableName) -> int:
-        """Write the records into a table; return how many it has taken."""
+        """Write the records into a table; return how many: it takes all of them, or raises."""
         with naming_the_value(self._plan.table):
             self._target.write_batches(
                 conn, self._plan, table, self._batches, self._load.load_id, self._batch_rows

@@ -246,16 +246,19 @@ def test_the_state_of_things_can_be_read(grounds: Grounds) -> None:
     assert grounds.dock.target.describe()
 
 
-@pytest.mark.parametrize("place", ["stage", "backup", "rows"])
+@pytest.mark.parametrize(
+    ("place", "small"),
+    [("stage", 0), ("backup", 0), ("backup", 1 << 16), ("rows", 0), ("rows", 1 << 16)],
+)
 def test_a_missing_right_pauses_the_table_and_says_which(
-    grounds: Grounds, place: str, monkeypatch: pytest.MonkeyPatch
+    grounds: Grounds, place: str, small: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Promise 6: the file stays where it is, and loads when the owner has granted the right."""
     if not grounds.has_all_rights:
         pytest.skip("this server can only grant rights on rows")
-    monkeypatch.setattr("dropload.small_files.SMALL_BYTES", 0)
+    monkeypatch.setattr("dropload.small_files.SMALL_BYTES", small)
     schema = {"stage": "stg", "backup": "bkp", "rows": grounds.schema}[place]
-    name, rows = f"{place}_without_right.csv", "id,name\n1,a\n"
+    name, rows = f"{place}{small}_without_right.csv", "id,name\n1,a\n"
     if place == "backup":
         assert grounds.site.drop(name, rows).verdict is Verdict.LOADED
     grounds.revoke(schema)

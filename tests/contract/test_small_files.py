@@ -83,6 +83,23 @@ def test_more_rows_than_are_copied_in_a_moment_are_replaced_by_a_side_table(
     assert site.texts(site.table("people")) == TWO
 
 
+def test_long_rows_are_replaced_by_a_side_table_however_few(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite would keep every other writer waiting while they are copied."""
+    load(site, ADA, "append")
+    load(site, BOB, "append")
+    made = stages_of(site, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(small_files, "_REPLACED_BYTES", len(ADA + BOB) - 1)
+        load(site, BOB, "fullload")
+    assert len(made) == 1
+    monkeypatch.setattr(small_files, "_REPLACED_BYTES", len(BOB))
+    load(site, BOB.replace("Bob", "Eve"), "fullload")
+    assert len(made) == (1 if site.dock.target.name != "mssql" else 2), "what stands is small"
+    assert site.texts(site.table("people")) == [("3", "3.25", "Eve")]
+
+
 def test_a_table_that_changes_gets_its_rows_by_a_side_table(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

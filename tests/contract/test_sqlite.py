@@ -304,3 +304,27 @@ def test_the_log_of_changes_is_written_into_the_file_beside_the_load(tmp_path: P
     nowhere = Checkpointer(tmp_path / "no.db")
     nowhere.note(EVERY_BYTES)
     nowhere.close()
+
+
+@pytest.mark.parametrize("small", [0, 1 << 16])
+@pytest.mark.parametrize(
+    ("made", "changed"),
+    [
+        ("", 'ALTER TABLE "dbo.t" ADD COLUMN twice INTEGER AS (id * 2)'),
+        ('CREATE TABLE "dbo.t" (id INTEGER, name TEXT, {}) STRICT', ""),
+        ('CREATE TABLE "dbo.t" (id INTEGER NOT NULL, name TEXT, {})', ""),
+    ],
+)
+def test_what_an_owner_has_declared_stays_across_a_fullload(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch, small: int, made: str, changed: str
+) -> None:
+    monkeypatch.setattr(small_files, "SMALL_BYTES", small)
+    yard.execute(made.format('"_load_id" INTEGER NOT NULL, "_source_row" INTEGER NOT NULL'))
+    yard.drop("t_20240101.csv", "id,name\n1,a\n2,b\n", load_type="fullload")
+    yard.execute(changed)
+    definition = "SELECT sql FROM sqlite_master WHERE name = 'dbo.t'"
+    before = yard.query(definition)
+    outcome = yard.drop("t_20240102.csv", "id,name\n3,c\n4,d\n", load_type="fullload")
+    assert outcome.verdict is Verdict.LOADED, outcome
+    assert yard.query(definition) == before
+    assert yard.query('SELECT id, name FROM "dbo.t"') == [(3, "c"), (4, "d")]

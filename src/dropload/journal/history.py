@@ -89,6 +89,23 @@ class History:
         )
         return conn.execute(query.limit(1)).first() is not None
 
+    def bytes_of_rows(self, conn: sa.Connection, table: TableName) -> int:
+        """Return how large the files were that brought what is in a table: since it was replaced.
+
+        Rows that no load has brought are not known here.
+        """
+        own = self._loads.c
+        standing = (
+            own.schema_name == table.schema,
+            own.table_name == table.name,
+            in_states(own.state, STANDING),
+        )
+        is_fullload = own.load_type == LoadType.FULLLOAD.value
+        replaced = sa.select(sa.func.max(own.commit_no)).where(*standing, is_fullload)
+        since = own.commit_no >= sa.func.coalesce(replaced.scalar_subquery(), 0)
+        query = sa.select(sa.func.sum(own.file_size)).where(*standing, since)
+        return int(conn.execute(query).scalar() or 0)
+
     def past_plans(self, conn: sa.Connection, table: TableName) -> list[str]:
         """Return the plans of the last loads into the table as JSON, the newest first."""
         query = (

@@ -115,7 +115,7 @@ class Published:
     """Rows of the table; None where counting them would have taken longer than the load."""
     rows_after: int | None
     rows_loaded: int
-    """Rows of the side table."""
+    """Rows that were ready for it: in the side table, in memory or in the open transaction."""
     rows_added: int
     """Those of them that the table has taken."""
     backup: TableName | None
@@ -134,9 +134,9 @@ class Target(ABC):
     """Schema of the non-reference area unless the configuration names one."""
     commit_bytes: ClassVar[int] = 4 * 1024 * 1024
     """Text staged per transaction: few commits, and other writers get their turn."""
-    in_hand: ClassVar[int] = 1
-    """Files of how many times `SMALL_BYTES` go with what publishes them, and are not staged before:
-    the locks that publishing takes are held a moment longer."""
+    small_times: ClassVar[int] = 1
+    """Files of up to how many times `SMALL_BYTES` are small: their rows go with what publishes
+    them, whose locks are held a moment longer."""
     settle_seconds: float = 1.0
     """How often rows that went ahead are settled and the journal is told of them: a try that is cut
     off has at most these to do again."""

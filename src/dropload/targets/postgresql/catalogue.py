@@ -9,7 +9,7 @@ LIST_NAMED = sa.text("SELECT conname FROM pg_constraint WHERE conrelid = to_regc
 IS_KEPT = sa.text("SELECT relpersistence = 'p' FROM pg_class WHERE oid = to_regclass(:stage)")
 """Whether a crash leaves a table its rows."""
 _NO_EVENT_TRIGGERS = "NOT EXISTS (SELECT 1 FROM pg_event_trigger WHERE evtenabled <> 'D')"
-NOBODY_WAITS_FOR_TABLES = sa.text(f"SELECT {_NO_EVENT_TRIGGERS}")
+NO_EVENT_TRIGGERS = sa.text(f"SELECT {_NO_EVENT_TRIGGERS}")
 """Whether no event trigger may change tables that are made."""
 IS_UNNOTICED = sa.text(
     "SELECT to_regclass(:between) IS NULL"  # noqa: S608 - our own words

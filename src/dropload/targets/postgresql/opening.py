@@ -60,6 +60,8 @@ def _has_few_connections_left(target: "PostgreSQLTarget") -> bool:
 
 
 def _make(target: "PostgreSQLTarget", conn: sa.Connection, plan: Plan) -> bool:
+    if not target.makes_tables_alone(conn):
+        return False
     wait = round(target.database.busy_timeout_seconds * 1000)
     try:
         conn.exec_driver_sql(_NO_WAIT)

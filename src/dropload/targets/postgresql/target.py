@@ -117,7 +117,7 @@ class PostgreSQLTarget(ServerTarget):
     # Nobody waits for one that stages, and each costs a wait for the disk.
     commit_bytes = 16 << 20
     # A COPY takes 10,000 rows in less time than a side table is made, moved or dropped.
-    in_hand = 8
+    small_times = 8
     override_numbers = "OVERRIDING SYSTEM VALUE"
 
     # --- connecting
@@ -437,7 +437,7 @@ class PostgreSQLTarget(ServerTarget):
 
     def makes_tables_alone(self, conn: sa.Connection) -> bool:
         """Return whether no event trigger of an owner's hangs something on new tables."""
-        return bool(conn.execute(catalogue.NOBODY_WAITS_FOR_TABLES).scalar_one())
+        return bool(conn.execute(catalogue.NO_EVENT_TRIGGERS).scalar_one())
 
     def open_table(self, conn: sa.Connection, plan: Plan) -> int | None:
         """Make a table that is not there; take the locks of an INSERT, if nobody has to wait."""

@@ -60,8 +60,10 @@ if TYPE_CHECKING:
 _ROW_ID = "_rowid_"
 _QUOTED = re.compile(r"""\"(?:[^"]|"")*"|'(?:[^']|'')*'|`[^`]*`|\[[^\]]*\]""")
 _RULES = re.compile(
-    r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|DEFAULT)\b", re.IGNORECASE
+    r"\b(CHECK|UNIQUE|REFERENCES|PRIMARY|FOREIGN|COLLATE|GENERATED|AS|DEFAULT|STRICT|WITHOUT)\b",
+    re.IGNORECASE,
 )
+_NOT_NULL = re.compile(r"\bNOT\s+NULL\b", re.IGNORECASE)
 
 _LIST_TRIGGERS = sa.text(
     "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n ORDER BY name"
@@ -441,7 +443,7 @@ class SQLiteTarget(Target):
         A rename would take its indexes, triggers and rules along to the backup, and leave views
         and foreign keys behind.
         """
-        if self._has_rules(conn, table):
+        if not self._is_plain(conn, table):
             return False
         name = str(table).lower()
         query = sa.text("SELECT lower(name), lower(tbl_name), lower(sql) FROM sqlite_master")
@@ -452,8 +454,18 @@ class SQLiteTarget(Target):
 
     def _has_rules(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether an owner gave the table defaults, checks, keys or the like."""
+        return _declares_rules(self._definition_of(conn, table))
+
+    def _is_plain(self, conn: sa.Connection, table: TableName) -> bool:
+        """Return whether a table made anew by its columns would be the same."""
+        sql = self._definition_of(conn, table)
+        # Only lineage is declared NOT NULL by dropload.
+        demands_no_more = len(_NOT_NULL.findall(_QUOTED.sub("", sql))) <= len(LINEAGE)
+        return demands_no_more and not _declares_rules(sql)
+
+    def _definition_of(self, conn: sa.Connection, table: TableName) -> str:
         query = sa.text("SELECT sql FROM sqlite_master WHERE type='table' AND lower(name)=:n")
-        return _declares_rules(conn.execute(query, {"n": str(table).lower()}).scalar() or "")
+        return str(conn.execute(query, {"n": str(table).lower()}).scalar() or "")
 
     def _rename(self, conn: sa.Connection, old: TableName, new: TableName) -> None:
         conn.exec_driver_sql(f"ALTER TABLE {self.quoted(old)} RENAME TO {self.quoted(new)}")
@@ -500,7 +512,7 @@ class SQLiteTarget(Target):
         The order is SQLite's own (https://www.sqlite.org/lang_altertable.html, section 7): new
         table, copy, drop, rename, then indexes, triggers and views again.
         """
-        if self._has_rules(conn, plan.table):
+        if not self._is_plain(conn, plan.table):
             raise TargetError(
                 f"{plan.table} needs wider columns, but has rules (defaults, checks, keys) of its "
                 "owner that dropload would lose by making it anew.",
