@@ -319,11 +319,12 @@ def test_what_an_owner_has_declared_stays_across_a_fullload(
     yard: Yard, monkeypatch: pytest.MonkeyPatch, small: int, made: str, changed: str
 ) -> None:
     monkeypatch.setattr(small_files, "SMALL_BYTES", small)
+    definition = "SELECT sql FROM sqlite_master WHERE name = 'dbo.t'"
     yard.execute(made.format('"_load_id" INTEGER NOT NULL, "_source_row" INTEGER NOT NULL'))
+    before = yard.query(definition)
     yard.drop("t_20240101.csv", "id,name\n1,a\n2,b\n", load_type="fullload")
     yard.execute(changed)
-    definition = "SELECT sql FROM sqlite_master WHERE name = 'dbo.t'"
-    before = yard.query(definition)
+    before = before or yard.query(definition)
     outcome = yard.drop("t_20240102.csv", "id,name\n3,c\n4,d\n", load_type="fullload")
     assert outcome.verdict is Verdict.LOADED, outcome
     assert yard.query(definition) == before
