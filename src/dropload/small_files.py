@@ -21,8 +21,8 @@ SMALL_BYTES = 64 * 1024
 file may hold millions), are staged and published in one transaction: nothing of them is worth
 resuming, and it costs two less."""
 _REPLACED_BYTES = 1 << 20
-"""A fullload copies rows that have come in files of so many bytes in a moment; SQLite keeps every
-other writer waiting meanwhile."""
+"""A fullload copies rows that have come in files of so many bytes in a moment, in which some
+databases keep every other writer waiting."""
 
 
 def rows_in_hand(

@@ -328,11 +328,11 @@ def test_a_file_that_changes_while_it_is_loaded_is_never_loaded_as_it_was(
 ) -> None:
     """B6: nothing wrong is committed; what stands there afterwards is a drop of its own."""
     daemon.start()
+    # Made before: the load is over soon.
+    before, other = _text_of(200_000), daemon.inbox() / "other.part"
+    other.write_text(before + "200000,new\n")
     path = wait_for_a_load_to_stage(daemon)
-    before = path.read_text()
     if change == "replaced":
-        other = path.with_suffix(".part")
-        other.write_text(before + "200000,new\n")
         other.rename(path)
     elif change == "truncated":
         os.truncate(path, len(before.rpartition("\n199999,")[0]) + 1)
