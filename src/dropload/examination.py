@@ -1,6 +1,6 @@
 """Look at a file, and at the table it is meant for; nothing is written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -8,6 +8,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from dropload.column_types import Hints
+from dropload.config import LoadConfig
 from dropload.dock import Dock
 from dropload.errors import FileError
 from dropload.intake import NamedDrop
@@ -22,11 +23,11 @@ from dropload.model import (
     TableRules,
 )
 from dropload.parsers import find_parser
-from dropload.parsers.base import Parser
+from dropload.parsers.base import Batch, Parser
 from dropload.planning import Questions, Request, find_checks, make_plan
 from dropload.planning.guards import check_width
 from dropload.planning.past import find_comma_columns
-from dropload.profiling import OnBatch, profile_file
+from dropload.profiling import OnBatch, profile_batches, profile_file
 from dropload.reading_again import check_version
 from dropload.reports import REJECT_COLUMNS
 from dropload.row_checks import RowCheck
@@ -35,8 +36,6 @@ T = TypeVar("T")
 
 OnProgress = Callable[[int, int], None]
 """Gets the records and the bytes of the file that were read so far."""
-_BEGINNING_BYTES = 256 << 10
-"""So much of a file is looked at to plan for all of it: one block mostly, or more small ones."""
 _CONTRADICTED = 0.1
 """Share of refused rows from which the layout itself is in doubt."""
 _LAYOUT_MAY_BE_WRONG = frozenset({"unbalanced_quote", "record_too_long"})
@@ -190,12 +189,8 @@ def examine_as(
     checks: tuple[CheckedColumn, ...] = (),
     on_progress: OnProgress | None = None,
     on_batch: OnBatch | None = None,
-    enough_bytes: int | None = None,
 ) -> Examined:
-    """Read the whole file once in that layout; rows that `checks` refuse are rejects.
-
-    With `enough_bytes` only its beginning.
-    """
+    """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
     settings = dock.config.load
     profile = profile_file(
         drop.path,
@@ -204,26 +199,35 @@ def examine_as(
         hash_algorithm=settings.hash_algorithm,
         max_record_bytes=settings.max_record_bytes,
         check=RowCheck(checks, layout, dock.target.refusal),
-        hints=Hints(settings.decimal_mark or "", settings.day_first),
+        hints=_hints(settings),
         on_progress=on_progress,
         on_batch=on_batch,
-        enough_bytes=enough_bytes,
     )
     check_version(drop.path, drop.version)
     return Examined(parser, layout, profile, checks)
 
 
+def _hints(settings: LoadConfig) -> Hints:
+    return Hints(settings.decimal_mark or "", settings.day_first)
+
+
 def plan_beginning(
-    dock: Dock, named: NamedDrop, parser: Parser, layout: Layout
+    dock: Dock,
+    named: NamedDrop,
+    parser: Parser,
+    layout: Layout,
+    batches: Sequence[Batch],
+    reader: str,
 ) -> tuple[Plan, KnownTable | None] | None:
     """Return what would be done if the rest of the file is as its beginning; nobody has to decide.
 
     And the table that it was planned for. None where values of the table's columns would have to be
-    looked at one by one.
+    looked at one by one. `batches` are the beginning as `reader` has read it.
     """
     with dock.target.read() as conn:
         known = look_up_table(dock, conn, named)
-    examined = examine_as(dock, named.drop, parser, layout, enough_bytes=_BEGINNING_BYTES)
+    profile = profile_batches(batches, layout, reader, _hints(dock.config.load))
+    examined = Examined(parser, layout, profile)
     forced = replace(named, drop=replace(named.drop, force=True))
     plan = plan_load(dock, forced, examined, known)
     if known and find_checks(examined.profile, known.info, dock.target):

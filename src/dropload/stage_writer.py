@@ -16,7 +16,7 @@ from dropload.parsers.base import Batch
 from dropload.targets.base import Target
 from dropload.targets.row_stream import RowStream
 
-_FIRST_BYTES = 4 << 20
+_FIRST_BYTES = 1 << 20
 """The first transaction is no larger, so that the database soon has something to do."""
 NoteRows = Callable[[sa.Connection, int], None]
 """Writes to the journal, in the transaction of some rows, how many of the file are staged now."""

@@ -10,8 +10,10 @@ Where the database allows for it, rows go into the table itself, a new one or on
 appended to, by a transaction that stays open until the plan is certain: they are written once.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from threading import Event
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
@@ -27,7 +29,7 @@ from dropload.parsers.base import Batch, Parser
 from dropload.parsers.delimited import DelimitedParser
 from dropload.progress import ProgressMeter
 from dropload.reading_again import notations_to_rewrite, touched_at
-from dropload.stage_writer import StageWriter
+from dropload.stage_writer import NoteRows, StageWriter
 from dropload.targets.base import Target
 from dropload.write_behind import WriteBehind
 
@@ -36,12 +38,14 @@ AHEAD_BYTES = 4 << 20
 APPEND_BYTES = 256 << 20
 """The rows of a larger file go to a side table, where they outlive a try that is cut off, and while
 they come nobody who would change the table has to wait."""
+_BEGINNING_BYTES = 256 << 10
+"""So much of a file is looked at to plan for all of it: one block mostly, or more small ones."""
 _PACKED = 16
 """How many times its size is expected of a file that is no plain text: tables reach 10 to 50."""
 
 
 class StagingAhead:
-    """The side table of a load that is filled while nobody knows yet whether it will be used.
+    """The rows of a load that are written while nobody knows yet whether they will be used.
 
     Whatever goes wrong here is no trouble of the load: it is staged as if nothing had been tried.
     Only a lost claim is raised.
@@ -52,10 +56,10 @@ class StagingAhead:
         self._load = load
         self._meter = meter
         self._touched_at = 0
-        self._has_taken = False
-        """Whether rows were handed over."""
         self._attempt: _Attempt | None = None
         """None: nothing is staged, or no more."""
+        self._behind: WriteBehind[_Item] | None = None
+        """The thread of the attempt."""
         self.is_accepted = False
         """Whether all rows of the plan are written: into its side table, or by `open_append`."""
         self.kept_table: KnownTable | None = None
@@ -65,42 +69,38 @@ class StagingAhead:
         """What has taken them into the table itself; None where nothing has."""
 
     def begin(self, named: NamedDrop, parser: Parser, layout: Layout) -> None:
-        """Get ready to write the rows of a large file, when this is the first try."""
+        """Get ready to write the rows of a large file, before any of it is read."""
         if self._load.drop.version.size_bytes < AHEAD_BYTES:
             return
         try:
             self._touched_at = touched_at(self._load.drop.path)
-            found = plan_beginning(self._dock, named, parser, layout)
-            if found is not None and self._is_first_try():
-                plan, known = found
-                self._attempt = self._start(plan, parser)
-                self.kept_table = known if self._attempt.append else None
-        except ClaimLostError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
+            attempt = _Attempt(self._dock, self._load, named, parser, layout, self._note_rows)
+            # What stands still lets go of what others wait for.
+            self._behind = WriteBehind(attempt.work, on_pause=attempt.settle)
+            self._behind.start()
+            self._attempt = attempt
+        except Exception as exc:  # noqa: BLE001 - of what nobody has asked for
             self._give_up(str(exc))
 
     def take(self, batch: Batch, reader: str) -> None:
-        """Have a batch staged that `reader` has read, if it is the one of the plan.
+        """Have a batch staged that `reader` has read.
 
-        What another reads first may count for nothing: it may leave the file to that one yet.
+        What one reads first may count for nothing: it may leave the file to another yet.
         """
-        attempt = self._attempt
-        if attempt is None or reader == attempt.plan.profile.reader:
-            self._has_taken = attempt is not None
-            self._hand_over(batch)
-        elif self._has_taken:
-            self._give_up(f"the file is read by {reader}")
+        self._hand_over((batch, reader))
 
     def take_no_more(self) -> None:
         """Have settled what was taken: the file is judged, which may take long, before `accept`."""
         self._hand_over(None)
+        if self._attempt is not None:
+            self._attempt.has_begun.wait()
+            self.kept_table = self._attempt.kept_table
 
-    def _hand_over(self, batch: Batch | None) -> None:
-        if self._attempt is None:
+    def _hand_over(self, item: "_Item") -> None:
+        if self._attempt is None or self._behind is None:
             return
         try:
-            self._attempt.behind.put(batch)
+            self._behind.put(item)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -108,10 +108,10 @@ class StagingAhead:
 
     def accept(self, plan: Plan) -> None:
         """Keep what was written if it is all rows of the plan, which the journal says then."""
-        if self._attempt is None:
+        if self._attempt is None or self._behind is None:
             return
         try:
-            objection = self._finish(self._attempt, plan)
+            objection = self._finish(self._attempt, self._behind, plan)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -126,27 +126,138 @@ class StagingAhead:
         """Stop writing; what is in the side table is the next one's to drop or to keep."""
         attempt, self._attempt = self._attempt, None
         self.kept_table = None
-        if attempt is not None:
-            attempt.behind.stop()
-            attempt.writer.abandon()
+        if attempt is not None and self._behind is not None:
+            self._behind.stop()
+            attempt.abandon()
         if self.open_append is not None:
             self.open_append.abandon()
 
-    def _finish(self, attempt: "_Attempt", plan: Plan) -> str:
+    def _finish(self, attempt: "_Attempt", behind: WriteBehind["_Item"], plan: Plan) -> str:
         """Have the last rows written; return what speaks against them, else nothing."""
-        if not _stages_alike(self._dock.target, attempt.plan, plan):
+        if attempt.plan is not None and not _stages_alike(self._dock.target, attempt.plan, plan):
             return "the whole file is not as its beginning"
-        attempt.behind.finish()
+        behind.finish()
         if touched_at(self._load.drop.path) != self._touched_at:
             return "the file was touched while it was read"
-        if attempt.writer.rows_taken != plan.rows_planned:
-            return "other rows are loaded"
-        attempt.writer.finish(lambda conn, rows: self._note_staged(conn, plan, rows))
-        return ""
+        return attempt.finish(plan, lambda conn, rows: self._note_staged(conn, plan, rows))
 
     def _give_up(self, reason: str) -> None:
         self.close()
         get_logger().debug("staging_ahead_given_up", reason=reason)
+
+    def _note_rows(self, conn: sa.Connection) -> None:
+        """Renew the lease, or find out that the claim is gone; no row counts until the end."""
+        self._dock.journal.loads.advance(conn, self._load, State.CLAIMED, self._meter.take())
+
+    def _note_staged(self, conn: sa.Connection, plan: Plan, rows: int) -> None:
+        journal = self._dock.journal
+        journal.loads.record_plan(conn, self._load, plan, self._meter.take(), rows_staged=rows)
+
+
+_Item: TypeAlias = tuple[Batch, str] | None
+"""A batch and the name of who has read it; None: no more comes."""
+
+
+class _Attempt:
+    """What writes the rows, in a thread of its own: it plans on the first of them, too."""
+
+    def __init__(
+        self,
+        dock: Dock,
+        load: Load,
+        named: NamedDrop,
+        parser: Parser,
+        layout: Layout,
+        note_rows: Callable[[sa.Connection], None],
+    ) -> None:
+        self._dock = dock
+        self._load = load
+        self._named = named
+        self._parser = parser
+        self._layout = layout
+        self._note_rows = note_rows
+        self._reader = ""
+        """Who has read what was taken last."""
+        self._beginning: list[Batch] = []
+        """What was taken before there was a plan."""
+        self._notations: dict[int, str] = {}
+        self._writer: StageWriter | None = None
+        self.plan: Plan | None = None
+        """That of the beginning; None: not yet, or there can be none."""
+        self.append: OpenAppend | None = None
+        """What takes the rows; None: a side table."""
+        self.kept_table: KnownTable | None = None
+        """The table that they go into, with `append`."""
+        self.has_begun = Event()
+        """Set when all of the above is as it will be."""
+
+    def work(self, item: _Item) -> None:
+        """Take a batch, or settle what was taken; raises what speaks against the attempt."""
+        try:
+            if item is not None:
+                self._take(*item)
+            else:
+                self._begin()
+                self.settle()
+        except BaseException:
+            self.has_begun.set()
+            raise
+
+    def settle(self) -> None:
+        """Have committed what may go ahead of the journal's word."""
+        if self._writer is not None:
+            self._writer.settle()
+
+    def finish(self, plan: Plan, note_rows: NoteRows) -> str:
+        """Write what is left; return what speaks against it, else nothing."""
+        if self._writer is None or self._writer.rows_taken != plan.rows_planned:
+            return "other rows are loaded"
+        self._writer.finish(note_rows)
+        return ""
+
+    def abandon(self) -> None:
+        """Stop writing."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _take(self, batch: Batch, reader: str) -> None:
+        if reader != self._reader:
+            if self._writer is not None:
+                raise _GivenUpError(f"the file is read by {reader}")
+            self._reader = reader
+            self._beginning.clear()
+        if self._writer is not None:
+            self._write(batch)
+            return
+        self._beginning.append(batch)
+        if sum(one.records.nbytes for one in self._beginning) >= _BEGINNING_BYTES:
+            self._begin()
+
+    def _write(self, batch: Batch) -> None:
+        if self._writer is None:
+            raise RuntimeError("there is no plan yet")
+        records = rewrite_columns(batch.records, self._notations)
+        self._writer.add(Batch(records, batch.source_rows))
+
+    def _begin(self) -> None:
+        """Plan on the beginning, and write it; nothing where that was done."""
+        if self._writer is not None:
+            return
+        if not self._is_first_try():
+            raise _GivenUpError("it was tried before")
+        found = plan_beginning(
+            self._dock, self._named, self._parser, self._layout, self._beginning, self._reader
+        )
+        if found is None:
+            raise _GivenUpError("values of the table are looked at one by one")
+        self.plan, known = found
+        self._notations = notations_to_rewrite(self.plan)
+        self._writer = self._start(self.plan)
+        self.kept_table = known if self.append else None
+        self.has_begun.set()
+        for batch in self._beginning:
+            self._write(batch)
+        self._beginning.clear()
 
     def _is_first_try(self) -> bool:
         """Return whether none was cut off before: the next must get further than that.
@@ -158,11 +269,23 @@ class StagingAhead:
             row = self._dock.journal.history.row(conn, self._load.load_id)
         return row is not None and row.attempts <= 1
 
-    def _begin_append(self, plan: Plan, parser: Parser) -> OpenAppend | None:
+    def _start(self, plan: Plan) -> StageWriter:
+        append = self._begin_append(plan)
+        if append is None:
+            self._make_stage(plan)
+            return self._make_writer(plan, None)
+        with ExitStack() as opened:
+            opened.callback(append.abandon)
+            writer = self._make_writer(plan, append)
+            opened.pop_all()
+        self.append = append
+        return writer
+
+    def _begin_append(self, plan: Plan) -> OpenAppend | None:
         """Open the table itself for the rows; None where they are to have a side table."""
         dock, load = self._dock, self._load
         size_bytes = load.drop.version.size_bytes
-        is_packed = parser.name != DelimitedParser.name
+        is_packed = self._parser.name != DelimitedParser.name
         most_bytes = APPEND_BYTES // _PACKED if is_packed else APPEND_BYTES
         if size_bytes > most_bytes or not plan.leaves_what_is_there:
             return None
@@ -188,19 +311,8 @@ class StagingAhead:
             target.create_stage(conn, plan, stage)
             self._note_rows(conn)
 
-    def _start(self, plan: Plan, parser: Parser) -> "_Attempt":
-        append = self._begin_append(plan, parser)
-        if append is None:
-            self._make_stage(plan)
-            return self._start_writer(plan, None)
-        with ExitStack() as opened:
-            opened.callback(append.abandon)
-            attempt = self._start_writer(plan, append)
-            opened.pop_all()
-        return attempt
-
-    def _start_writer(self, plan: Plan, append: OpenAppend | None) -> "_Attempt":
-        writer = StageWriter(
+    def _make_writer(self, plan: Plan, append: OpenAppend | None) -> StageWriter:
+        return StageWriter(
             self._dock.target,
             self._load.load_id,
             plan,
@@ -208,38 +320,10 @@ class StagingAhead:
             lambda conn, _rows: self._note_rows(conn),
             stream=append,
         )
-        notations = notations_to_rewrite(plan)
-
-        def write(batch: Batch | None) -> None:
-            if batch is None:
-                writer.settle()
-                return
-            records = rewrite_columns(batch.records, notations)
-            writer.add(Batch(records, batch.source_rows))
-
-        # What stands still lets go of what others wait for.
-        behind = WriteBehind(write, on_pause=writer.settle)
-        behind.start()
-        return _Attempt(plan, writer, behind, append)
-
-    def _note_rows(self, conn: sa.Connection) -> None:
-        """Renew the lease, or find out that the claim is gone; no row counts until the end."""
-        self._dock.journal.loads.advance(conn, self._load, State.CLAIMED, self._meter.take())
-
-    def _note_staged(self, conn: sa.Connection, plan: Plan, rows: int) -> None:
-        journal = self._dock.journal
-        journal.loads.record_plan(conn, self._load, plan, self._meter.take(), rows_staged=rows)
 
 
-class _Attempt(NamedTuple):
-    """What is being staged, and by whom."""
-
-    plan: Plan
-    writer: StageWriter
-    behind: WriteBehind[Batch | None]
-    """None: no more comes."""
-    append: OpenAppend | None
-    """What takes the rows; None: a side table."""
+class _GivenUpError(Exception):
+    """The rows are staged when the file is known."""
 
 
 def _stages_alike(target: Target, one: Plan, other: Plan) -> bool:

@@ -72,7 +72,7 @@ def site(postgresql_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     usual = columnar.read_columnar.__kwdefaults__
     small = {**(usual or {}), "block_bytes": 16 << 10}
     monkeypatch.setattr(columnar.read_columnar, "__kwdefaults__", small)
-    monkeypatch.setattr(examination, "_BEGINNING_BYTES", 16 << 10)
+    monkeypatch.setattr(staging_ahead, "_BEGINNING_BYTES", 16 << 10)
     monkeypatch.setattr(postgresql.PostgreSQLTarget, "commit_bytes", 32 << 10)
     url = make_database(postgresql_server)
     with opened_site(url, tmp_path) as opened:
@@ -566,13 +566,18 @@ def test_a_file_that_hangs_does_not_keep_the_table_from_its_owner(
     take, taken = staging_ahead.StagingAhead.take, list[object]()
     locks = "SELECT count(*) FROM pg_locks WHERE relation = 'orders'::regclass"
 
+    def wait_until(*, is_locked: bool, otherwise: str) -> None:
+        deadline = time.monotonic() + 60
+        while (ask(site, locks) != [(0,)]) is not is_locked:
+            assert time.monotonic() < deadline, otherwise
+            time.sleep(0.005)
+
     def take_and_hang(ahead: staging_ahead.StagingAhead, *batch: Any) -> None:
         take(ahead, *batch)
         taken.append(batch)
-        deadline = time.monotonic() + 60
-        while len(taken) == 3 and ask(site, locks) != [(0,)]:
-            assert time.monotonic() < deadline, "the server has not ended the transaction"
-            time.sleep(0.02)
+        if len(taken) == 3:
+            wait_until(is_locked=True, otherwise="no row has come to the table")
+            wait_until(is_locked=False, otherwise="the server has not ended the transaction")
 
     monkeypatch.setattr(staging_ahead.StagingAhead, "take", take_and_hang)
     check_loaded(site, drop_new(site))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
-from dropload import examination, small_files, staging_ahead
+from dropload import examination, profiling, small_files, staging_ahead
 from dropload.dock import open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
@@ -41,7 +42,7 @@ def however_small(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = columnar.read_columnar.__kwdefaults__
     small = {**(usual or {}), "block_bytes": 16 << 10}
     monkeypatch.setattr(columnar.read_columnar, "__kwdefaults__", small)
-    monkeypatch.setattr(examination, "_BEGINNING_BYTES", 16 << 10)
+    monkeypatch.setattr(staging_ahead, "_BEGINNING_BYTES", 16 << 10)
 
 
 @pytest.fixture
@@ -80,6 +81,62 @@ def test_a_file_like_its_beginning_is_read_once(
     assert (load.rows_staged, load.rows_loaded, load.rows_read) == (COUNT, COUNT, COUNT)
     assert load.staged_at is not None
     assert load.file_hash
+
+
+def test_a_file_is_read_for_its_hash_its_types_its_plan_and_its_rows_at_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, opening = list[str](), profiling.open_hashed
+
+    def note(path: Path, algorithm: str) -> Any:
+        opened.append(path.name)
+        return opening(path, algorithm)
+
+    monkeypatch.setattr(profiling, "open_hashed", note)
+    outcome = site.drop("orders.csv", MANY)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT), outcome
+    assert opened == ["orders.csv"]
+
+
+def test_a_file_is_judged_when_it_is_known_which_table_is_kept(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planning for its beginning may take longer than reading it."""
+    plan, begun = examination.plan_beginning, list[bool]()
+    take = staging_ahead.StagingAhead.take_no_more
+
+    def plan_late(*arguments: Any) -> Any:
+        time.sleep(0.3)
+        return plan(*arguments)
+
+    def look(ahead: staging_ahead.StagingAhead) -> None:
+        take(ahead)
+        begun.append(ahead._attempt is not None and ahead._attempt.plan is not None)
+
+    monkeypatch.setattr(staging_ahead, "plan_beginning", plan_late)
+    monkeypatch.setattr(staging_ahead.StagingAhead, "take_no_more", look)
+    few = HEAD + "".join(BODY[:40])
+    for content, count in ((MANY, COUNT), (few, 40)):
+        outcome = site.drop("orders.csv", content)
+        assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, count), outcome
+    assert begun == [True, True]
+    assert readings == []
+
+
+@pytest.mark.parametrize("content", [MANY, HEAD + "".join(BODY[:40])])
+def test_trouble_with_the_plan_of_the_beginning_is_no_trouble_of_the_load(
+    site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(staging_ahead, "plan_beginning", fail)
+    with capture_logs() as lines:
+        outcome = site.drop("orders.csv", content)
+    assert (outcome.verdict, outcome.rows_read) == (Verdict.LOADED, content.count("\n") - 1)
+    assert readings == ["orders.csv"]
+    assert [line["reason"] for line in lines if line["event"] == GIVEN_UP] == ["no room"]
+    assert stages(site) == []
 
 
 def test_rows_on_the_way_are_stopped_before_their_side_table_is_made_anew(

@@ -240,7 +240,7 @@ def test_transactions_grow_where_a_target_likes_them_large() -> None:
     for number in range(1, 49):
         writer.add(Batch(megabyte, pa.array([number], pa.int64())))
     writer.finish(lambda *_: None)
-    assert sizes == [4, 8, 16, 16, 4]
+    assert sizes == [1, 2, 4, 8, 16, 16, 1]
 
 
 _LOAD_IN_A_WORKER = """

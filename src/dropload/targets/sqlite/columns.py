@@ -81,7 +81,9 @@ def parse_declared(declared: str) -> ColumnType:
         return ColumnType(kind)
     if not args:
         return ColumnType(Kind.FLOAT)  # NUMERIC without digits holds any number
-    digits = args[0] if word == "DECIMAL_TEXT" else min(args[0], EXACT_DIGITS)
+    # Its affinity decides whether the digits are kept as they are written.
+    is_text = word == "DECIMAL_TEXT"
+    digits = max(args[0], EXACT_DIGITS + 1) if is_text else min(args[0], EXACT_DIGITS)
     return ColumnType(kind, precision=digits, scale=args[1] if len(args) > 1 else 0)
 
 
@@ -120,11 +122,21 @@ def print_value(value: Any, kind: str, decimals: int) -> str | None:
 def storable(column: "pa.Array", column_type: ColumnType) -> "pa.Array":
     """Return the values as SQLite should get them.
 
-    Whole and decimal numbers go in as text: the column's affinity makes them numbers without loss.
-    Floats do not: SQLite's own reading of long digits may differ in the last bit.
+    Numbers, as far as the column keeps them as such: SQLite, where all rows pass through one
+    thread, would take longer to read them than Arrow, and may read the last bit of a float's long
+    digits otherwise. Raises ConversionError for a value that the type does not hold.
     """
+    import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+
+    if is_kept_as_text(column_type):
+        return column
     if column_type.kind is Kind.FLOAT:
         return column_types.convert(column, column_type)
     if column_type.kind is Kind.BOOLEAN:
         return column_types.convert(column, column_type).cast("int8")
-    return column
+    kind = pa.int64() if column_type.kind is Kind.INTEGER else pa.float64()
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:
+        # Says which value it is.
+        return column_types.convert(column, column_type).cast(kind)
