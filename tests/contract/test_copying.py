@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dropload.column_types import ConversionError
+from dropload.column_types import ConversionError, plain
 from dropload.model import ColumnType, Kind, Plan, TableName, Verdict
-from dropload.targets.postgresql import binary_rows, copying
+from dropload.targets.postgresql import binary_fields, binary_rows, copying
 from tests.conftest import drop_database, make_database
 from tests.contract.test_loading import Site
 from tests.contract.test_owned_tables import opened_site
@@ -132,6 +132,39 @@ def test_both_formats_give_the_same_rows(
     with connection.transaction(force_rollback=True):
         assert taken(connection, ddl, "binary", encoded) == by_text
     assert len(by_text) == len(numbers)
+
+
+@st.composite
+def short_decimals(draw: st.DrawFn) -> tuple[ColumnType, list[str]]:
+    precision = draw(st.integers(1, 15))
+    kind, _, texts = decimal_column(precision, draw(st.integers(0, precision)))
+    short = texts.filter(lambda text: len(text) <= plain.SURE_CHARS)
+    return kind, draw(st.lists(short, min_size=1, max_size=20))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(column=short_decimals())
+def test_short_decimals_are_read_as_long_ones_are(column: tuple[ColumnType, list[str]]) -> None:
+    """By floats, in half the time."""
+    kind, texts = column
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(binary_fields, "_digits_by_decimals")
+        by_floats = binary_fields.encode(pa.array(texts), kind)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(binary_fields, "_FLOAT_DIGITS", 0)
+        by_decimals = binary_fields.encode(pa.array(texts), kind)
+    assert by_floats.tobytes() == by_decimals.tobytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1.239", "10000.00", "-10000", "n/a", "nan", "inf", "9999.999", "1.23000000000001", ""],
+)
+def test_a_number_that_its_column_cannot_hold_is_named(text: str) -> None:
+    kind = ColumnType(Kind.DECIMAL, precision=6, scale=2)
+    with pytest.raises(ConversionError) as raised:
+        binary_fields.encode(pa.array(["1.23", None, text, "9999.99"]), kind)
+    assert (raised.value.position, raised.value.value) == (2, text)
 
 
 def taken(connection: psycopg.Connection, ddl: str, form: str, data: bytes) -> list[Any]:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from dropload import column_types
 from dropload.column_types.ordering import MAX_DECIMAL_DIGITS
+from dropload.column_types.plain import SURE_CHARS
 from dropload.model import ColumnType, Kind
 
 _EPOCH_DAY = 10_957
@@ -24,6 +25,8 @@ _NEGATIVE = 0x4000
 _UNSIGNED_END = 2**64
 _LIMB = 2**32 - 1
 """The part of a long number that is divided at once."""
+_FLOAT_DIGITS = 15
+"""Numbers of so many decimal digits are told apart by floats."""
 _NO_UUID = "0" * 32
 
 Values: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
@@ -100,18 +103,51 @@ def _encode_decimals(column: pa.Array, column_type: ColumnType) -> Values:
 
     The server leaves out those that are zero at either end.
     """
-    typed = column_types.cast_decimals(column.fill_null("0"), column_type)
-    _, high = _words_of(typed)
-    digits, decimals = _digits_of(pc.abs(typed), column_type)
+    texts = column.fill_null("0")
+    is_short = column_type.precision <= _FLOAT_DIGITS and _longest(texts) <= SURE_CHARS
+    read = _digits_by_floats if is_short else _digits_by_decimals
+    digits, is_negative = read(texts, column_type)
     count = len(digits)
     head = [("count", ">i2"), ("weight", ">i2"), ("sign", ">u2"), ("scale", ">i2")]
     rows = np.empty(len(column), [*head, ("digits", ">i2", (count,))])
-    rows["count"], rows["weight"] = count, count - decimals - 1
+    rows["count"] = count
+    rows["weight"] = count - _digits_needed(column_type.scale) - 1
     rows["scale"] = column_type.scale
-    rows["sign"] = np.where(high.view("=i8") < 0, _NEGATIVE, 0)
+    rows["sign"] = np.where(is_negative, _NEGATIVE, 0)
     for place, digit in enumerate(reversed(digits)):
         rows["digits"][:, place] = digit
     return rows
+
+
+def _longest(texts: pa.Array) -> int:
+    return int(pc.max(pc.binary_length(texts)).as_py())
+
+
+def _digits_by_floats(texts: pa.Array, column_type: ColumnType) -> tuple[list[Values], Values]:
+    """Return the digits of base 10,000, the last one first, and which numbers are below zero.
+
+    Of numbers of up to 15 digits, which no float confuses; Arrow reads those in half the time.
+    """
+    numbers = numbers_of(texts.cast("float64"), "=f8")
+    power = 10.0**column_type.scale
+    whole = np.rint(numbers * power)
+    magnitudes = np.abs(whole)
+    # Divided again it is the same float, unless there were more decimals, or no number at all.
+    if not ((whole / power == numbers).all() and magnitudes.max() < 10.0**column_type.precision):
+        raise ValueError(f"not all are {column_type}")
+    return _digits_of_whole(magnitudes.astype("=u8"), column_type), whole < 0
+
+
+def _digits_by_decimals(texts: pa.Array, column_type: ColumnType) -> tuple[list[Values], Values]:
+    """Return the same of numbers of any length."""
+    typed = column_types.cast_decimals(texts, column_type)
+    is_negative = _words_of(typed)[1].view("=i8") < 0
+    low, high = _words_of(pc.abs(typed))
+    if not high.any() and int(low.max()) * _factor(column_type) < _UNSIGNED_END:
+        return _digits_of_whole(low, column_type), is_negative
+    count = _digits_needed(column_type.scale)
+    count += max(1, _digits_needed(column_type.precision - column_type.scale))
+    return list(_peel_long(low, high, _factor(column_type), count)), is_negative
 
 
 def _words_of(decimals: pa.Array) -> tuple[Values, Values]:
@@ -120,27 +156,29 @@ def _words_of(decimals: pa.Array) -> tuple[Values, Values]:
     return words[0 : 2 * len(decimals) : 2], words[1 : 2 * len(decimals) : 2]
 
 
-def _digits_of(magnitudes: pa.Array, column_type: ColumnType) -> tuple[list[Values], int]:
-    """Return the digits of decimals, none of them negative, the last one first.
+def _factor(column_type: ColumnType) -> int:
+    """Return how many times the digits behind the point are to be taken to be whole ones."""
+    scale = column_type.scale
+    return int(10 ** (_digits_needed(scale) * _BASE_DIGITS - scale))
 
-    And how many of them stand behind the point.
+
+def _digits_of_whole(magnitudes: Values, column_type: ColumnType) -> list[Values]:
+    """Return the digits of whole numbers of the last decimal; times `_factor`, 64 bits hold them.
+
+    Half as many bits are divided ten times as fast (measured).
     """
-    low, high = _words_of(magnitudes)
-    decimals = _digits_needed(column_type.scale)
-    # Whole digits of the base behind the point: so many zeros are put there.
-    factor = 10 ** (decimals * _BASE_DIGITS - column_type.scale)
-    most = int(low.max())
-    if not high.any() and most * factor < _UNSIGNED_END:
-        count = max(decimals + 1, _digits_needed(len(str(most * factor))))
-        return list(_peel(low * np.uint64(factor), count)), decimals
-    count = decimals + max(1, _digits_needed(column_type.precision - column_type.scale))
-    return list(_peel_long(low, high, factor, count)), decimals
+    factor = _factor(column_type)
+    most = int(magnitudes.max()) * factor
+    count = max(_digits_needed(column_type.scale) + 1, _digits_needed(len(str(most))))
+    kind: Any = np.uint32 if most <= _LIMB else np.uint64
+    return list(_peel(magnitudes.astype(kind) * kind(factor), count))
 
 
 def _peel(numbers: Values, count: int) -> Iterator[Values]:
     for _ in range(count):
-        yield numbers % _BASE
-        numbers = numbers // _BASE
+        rest = numbers // _BASE
+        yield numbers - rest * _BASE
+        numbers = rest
 
 
 def _peel_long(low: Values, high: Values, factor: int, count: int) -> Iterator[Values]:
