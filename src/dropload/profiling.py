@@ -210,7 +210,7 @@ class _Tally:
         self._rejects.extend(batch.rejects[: MAX_KEPT_REJECTS - len(self._rejects)])
         self._last.extend(batch.rejects[-MOST_LINES:])
         self._gathered.append(batch)
-        self._gathered_rows += batch.records.num_rows
+        self._gathered_rows += batch.records.num_rows + len(batch.rejects)
         self._gathered_bytes += batch.records.nbytes
         if self._gathered_rows >= _GATHERED_ROWS or self._gathered_bytes >= _MOST_GATHERED_BYTES:
             self._observe_gathered()
@@ -248,7 +248,7 @@ class _Tally:
 
         deque(self._pool.map(observe, range(_THREADS)), maxlen=0)
 
-    def profile(self, source: "_Source", reader: str) -> Profile:
+    def profile(self, source: _Source, reader: str) -> Profile:
         """Return what all batches together say."""
         self._observe_gathered()
         footer: tuple[Reject, ...] = ()

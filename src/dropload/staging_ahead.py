@@ -40,6 +40,8 @@ APPEND_BYTES = 256 << 20
 they come nobody who would change the table has to wait."""
 _BEGINNING_BYTES = 256 << 10
 """So much of a file is looked at to plan for all of it: one block mostly, or more small ones."""
+_BEGINNING_ROWS = 64_000
+"""Or so many of its rows, good and bad."""
 _PACKED = 16
 """How many times its size is expected of a file that is no plain text: tables reach 10 to 50."""
 
@@ -77,10 +79,10 @@ class StagingAhead:
             attempt = _Attempt(self._dock, self._load, named, parser, layout, self._note_rows)
             # What stands still lets go of what others wait for.
             self._behind = WriteBehind(attempt.work, on_pause=attempt.settle)
-            self._behind.start()
             self._attempt = attempt
+            self._behind.start()
         except Exception as exc:  # noqa: BLE001 - of what nobody has asked for
-            self._give_up(str(exc))
+            self._give_up(exc)
 
     def take(self, batch: Batch, reader: str) -> None:
         """Have a batch staged that `reader` has read.
@@ -93,31 +95,31 @@ class StagingAhead:
         """Have settled what was taken: the file is judged, which may take long, before `accept`."""
         self._hand_over(None)
         if self._attempt is not None:
-            self._attempt.has_begun.wait()
             self.kept_table = self._attempt.kept_table
 
     def _hand_over(self, item: "_Item") -> None:
+        """Have the thread take an item; behind the last one it is known what it has begun."""
         if self._attempt is None or self._behind is None:
             return
         try:
             self._behind.put(item)
+            if item is None:
+                self._behind.wait_for(self._attempt.has_begun)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
-            self._give_up(str(exc))
+            self._give_up(exc)
 
     def accept(self, plan: Plan) -> None:
         """Keep what was written if it is all rows of the plan, which the journal says then."""
         if self._attempt is None or self._behind is None:
             return
         try:
-            objection = self._finish(self._attempt, self._behind, plan)
+            self._finish(self._attempt, self._behind, plan)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
-            objection = str(exc) or type(exc).__name__
-        if objection:
-            self._give_up(objection)
+            self._give_up(exc)
             return
         self.open_append, self._attempt = self._attempt.append, None
         self.is_accepted = True
@@ -132,18 +134,18 @@ class StagingAhead:
         if self.open_append is not None:
             self.open_append.abandon()
 
-    def _finish(self, attempt: "_Attempt", behind: WriteBehind["_Item"], plan: Plan) -> str:
-        """Have the last rows written; return what speaks against them, else nothing."""
+    def _finish(self, attempt: "_Attempt", behind: WriteBehind["_Item"], plan: Plan) -> None:
+        """Have the last rows written; raises what speaks against them."""
         if attempt.plan is not None and not _stages_alike(self._dock.target, attempt.plan, plan):
-            return "the whole file is not as its beginning"
+            raise _GivenUpError("the whole file is not as its beginning")
         behind.finish()
         if touched_at(self._load.drop.path) != self._touched_at:
-            return "the file was touched while it was read"
-        return attempt.finish(plan, lambda conn, rows: self._note_staged(conn, plan, rows))
+            raise _GivenUpError("the file was touched while it was read")
+        attempt.finish(plan, lambda conn, rows: self._note_staged(conn, plan, rows))
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: Exception) -> None:
         self.close()
-        get_logger().debug("staging_ahead_given_up", reason=reason)
+        get_logger().debug("staging_ahead_given_up", reason=str(reason) or type(reason).__name__)
 
     def _note_rows(self, conn: sa.Connection) -> None:
         """Renew the lease, or find out that the claim is gone; no row counts until the end."""
@@ -180,6 +182,8 @@ class _Attempt:
         """Who has read what was taken last."""
         self._beginning: list[Batch] = []
         """What was taken before there was a plan."""
+        self._beginning_bytes = self._beginning_rows = 0
+        """Of good rows, and of all of them."""
         self._notations: dict[int, str] = {}
         self._writer: StageWriter | None = None
         self.plan: Plan | None = None
@@ -193,27 +197,23 @@ class _Attempt:
 
     def work(self, item: _Item) -> None:
         """Take a batch, or settle what was taken; raises what speaks against the attempt."""
-        try:
-            if item is not None:
-                self._take(*item)
-            else:
-                self._begin()
-                self.settle()
-        except BaseException:
-            self.has_begun.set()
-            raise
+        if item is not None:
+            self._take(*item)
+        else:
+            self._begin()
+            self.settle()
 
     def settle(self) -> None:
         """Have committed what may go ahead of the journal's word."""
         if self._writer is not None:
             self._writer.settle()
 
-    def finish(self, plan: Plan, note_rows: NoteRows) -> str:
-        """Write what is left; return what speaks against it, else nothing."""
-        if self._writer is None or self._writer.rows_taken != plan.rows_planned:
-            return "other rows are loaded"
-        self._writer.finish(note_rows)
-        return ""
+    def finish(self, plan: Plan, note_rows: NoteRows) -> None:
+        """Write what is left; raises what speaks against it."""
+        writer = self._begun_writer()
+        if writer.rows_taken != plan.rows_planned:
+            raise _GivenUpError("other rows are loaded")
+        writer.finish(note_rows)
 
     def abandon(self) -> None:
         """Stop writing."""
@@ -225,19 +225,24 @@ class _Attempt:
             if self._writer is not None:
                 raise _GivenUpError(f"the file is read by {reader}")
             self._reader = reader
-            self._beginning.clear()
+            self._beginning, self._beginning_bytes, self._beginning_rows = [], 0, 0
         if self._writer is not None:
             self._write(batch)
             return
         self._beginning.append(batch)
-        if sum(one.records.nbytes for one in self._beginning) >= _BEGINNING_BYTES:
+        self._beginning_bytes += batch.records.nbytes
+        self._beginning_rows += batch.records.num_rows + len(batch.rejects)
+        if self._beginning_bytes >= _BEGINNING_BYTES or self._beginning_rows >= _BEGINNING_ROWS:
             self._begin()
 
     def _write(self, batch: Batch) -> None:
+        records = rewrite_columns(batch.records, self._notations)
+        self._begun_writer().add(Batch(records, batch.source_rows))
+
+    def _begun_writer(self) -> StageWriter:
         if self._writer is None:
             raise RuntimeError("there is no plan yet")
-        records = rewrite_columns(batch.records, self._notations)
-        self._writer.add(Batch(records, batch.source_rows))
+        return self._writer
 
     def _begin(self) -> None:
         """Plan on the beginning, and write it; nothing where that was done."""

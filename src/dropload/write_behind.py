@@ -49,6 +49,11 @@ class WriteBehind(Generic[T]):
         self._thread.join()
         self._raise_error()
 
+    def wait_for(self, event: threading.Event) -> None:
+        """Wait until the work has set it; raises what the work has raised instead."""
+        while not event.wait(_LOOK_SECONDS):
+            self._raise_error()
+
     def stop(self) -> None:
         """Wait for the item under way, if any, and leave the others."""
         self._is_over.set()

@@ -509,6 +509,29 @@ def test_nobody_is_waited_for_before_the_file_is_read(
     assert {table for table, _ in copies} == {"stg.orders__2"}
 
 
+def test_a_file_is_judged_when_it_is_known_that_its_table_is_kept(
+    site: Site, copies: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planning for its beginning may take longer than reading it."""
+    plan, take = examination.plan_beginning, staging_ahead.StagingAhead.take_no_more
+    kept: list[bool] = []
+
+    def plan_late(*arguments: Any) -> Any:
+        time.sleep(0.3)
+        return plan(*arguments)
+
+    def look(ahead: staging_ahead.StagingAhead) -> None:
+        take(ahead)
+        kept.append(ahead.kept_table is not None)
+
+    monkeypatch.setattr(staging_ahead, "plan_beginning", plan_late)
+    monkeypatch.setattr(staging_ahead, "_BEGINNING_BYTES", len(NEW))
+    monkeypatch.setattr(staging_ahead.StagingAhead, "take_no_more", look)
+    check_loaded(site, drop_new(site))
+    assert kept == [True]
+    assert {table for table, _ in copies} == {"public.orders"}
+
+
 def kill_session(site: Site) -> None:
     """Have the server end the sessions that have rows in the table, uncommitted."""
     site.execute(

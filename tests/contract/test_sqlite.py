@@ -116,15 +116,22 @@ def test_numbers_are_handed_over_as_numbers() -> None:
         (ColumnType(Kind.TEXT), texts),
     ):
         assert columns.storable(texts, column_type).equals(expected)
-    for column_type in (ColumnType(Kind.INTEGER), ColumnType(Kind.DECIMAL, precision=3, scale=2)):
-        with pytest.raises(ConversionError, match="n/a"):
-            columns.storable(pa.array(["1", "n/a"]), column_type)
+    decimal = ColumnType(Kind.DECIMAL, precision=3, scale=2)
+    for column_type, text in (
+        (ColumnType(Kind.INTEGER), "n/a"),
+        (decimal, "n/a"),
+        (decimal, "nan"),
+        (decimal, "inf"),
+    ):
+        with pytest.raises(ConversionError, match=text):
+            columns.storable(pa.array(["1", None, text]), column_type)
 
 
 def test_a_column_that_keeps_decimals_as_text_is_none_of_numbers() -> None:
     declared = columns.parse_declared("DECIMAL_TEXT(10,2)")
     assert columns.is_kept_as_text(declared)
     assert (declared.kind, declared.scale) == (Kind.DECIMAL, 2)
+    assert columns.parse_declared("DECIMAL_TEXT") == ColumnType(Kind.TEXT)
 
 
 def test_rows_that_were_rejected_and_rewritten_go_the_same_way(tmp_path: Path) -> None:

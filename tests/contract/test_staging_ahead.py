@@ -139,6 +139,18 @@ def test_trouble_with_the_plan_of_the_beginning_is_no_trouble_of_the_load(
     assert stages(site) == []
 
 
+@pytest.mark.parametrize("content", [MANY, HEAD + "".join(BODY[:40])])
+def test_a_thread_that_ends_before_it_has_begun_is_not_waited_for(
+    site: Site, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    def fail(_attempt: object, _item: object) -> None:
+        raise OSError("no thread")
+
+    monkeypatch.setattr(staging_ahead._Attempt, "work", fail)
+    outcome = site.drop("orders.csv", content)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, content.count("\n") - 1)
+
+
 def test_rows_on_the_way_are_stopped_before_their_side_table_is_made_anew(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
+from dropload import profiling
 from dropload.column_types import ColumnTypeDetector
 from dropload.errors import FileError
 from dropload.model import ColumnType, Kind, Layout, Profile
@@ -259,6 +260,24 @@ def test_a_file_with_decimal_commas_says_what_the_points_of_another_column_are(
     found = profile(tmp_path / "a.csv", data, how).columns[0]
     assert (str(found.type), found.doubt) == (type_, doubt)
     assert note in found.note
+
+
+def test_rows_that_are_refused_are_not_kept_until_there_are_as_many_good_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    add = profiling._Tally.add
+
+    def note(tally: profiling._Tally, batch: Batch) -> None:
+        add(tally, batch)
+        held.append(len(tally._gathered))
+
+    monkeypatch.setattr(profiling, "_GATHERED_ROWS", 1000)
+    monkeypatch.setattr(profiling._Tally, "add", note)
+    data = b"a,b\n" + b"1,2,3\n" * 200_000
+    assert profile(tmp_path / "a.csv", data, layout("a", "b")).rejected_rows == 200_000
+    assert len(held) > 2
+    assert max(held) <= 1
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(3000, 60), (60, 3500)])

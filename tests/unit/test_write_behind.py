@@ -84,6 +84,26 @@ def test_what_waits_when_it_is_stopped_is_left() -> None:
     assert threads() == []
 
 
+def test_what_the_work_sets_is_waited_for_or_its_error_is_raised() -> None:
+    event = threading.Event()
+    behind = WriteBehind[threading.Event](lambda item: item.set())
+    behind.start()
+    behind.put(event)
+    behind.wait_for(event)
+    behind.finish()
+
+    def fail(_item: threading.Event) -> None:
+        raise OSError("no")
+
+    behind = WriteBehind(fail)
+    behind.start()
+    behind.put(event)
+    with pytest.raises(OSError, match="no"):
+        behind.wait_for(threading.Event())
+    behind.stop()
+    assert threads() == []
+
+
 def test_one_that_was_never_started_is_stopped_as_well() -> None:
     WriteBehind(print).stop()
     assert threads() == []

@@ -137,7 +137,8 @@ def texts_of_columns(records: pa.RecordBatch) -> list[list[str] | None]:
 
 @cache
 def _repeated(pattern: str) -> re.Pattern[str]:
-    return re.compile(f"(?:(?:{pattern}){_BETWEEN})*")
+    # Atomic: where a text does not match, those before it are not matched in other ways again.
+    return re.compile(f"(?>(?:{pattern}){_BETWEEN})*+")
 
 
 def _split(joined: str, count: int) -> list[str] | None:

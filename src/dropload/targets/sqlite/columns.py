@@ -79,10 +79,10 @@ def parse_declared(declared: str) -> ColumnType:
         return ColumnType(kind, precision=FRACTION)
     if kind is not Kind.DECIMAL:
         return ColumnType(kind)
-    if not args:
-        return ColumnType(Kind.FLOAT)  # NUMERIC without digits holds any number
-    # Its affinity decides whether the digits are kept as they are written.
     is_text = word == "DECIMAL_TEXT"
+    if not args:  # NUMERIC without digits holds any number
+        return ColumnType(Kind.TEXT if is_text else Kind.FLOAT)
+    # The affinity TEXT keeps all digits, however few were declared.
     digits = max(args[0], EXACT_DIGITS + 1) if is_text else min(args[0], EXACT_DIGITS)
     return ColumnType(kind, precision=digits, scale=args[1] if len(args) > 1 else 0)
 
@@ -124,9 +124,11 @@ def storable(column: "pa.Array", column_type: ColumnType) -> "pa.Array":
 
     Numbers, as far as the column keeps them as such: SQLite, where all rows pass through one
     thread, would take longer to read them than Arrow, and may read the last bit of a float's long
-    digits otherwise. Raises ConversionError for a value that the type does not hold.
+    digits otherwise. The values are those that the types have been found to hold; raises
+    ConversionError for most others, not for all.
     """
     import pyarrow as pa  # noqa: PLC0415 - only what loads rows needs Arrow
+    import pyarrow.compute as pc  # noqa: PLC0415
 
     if is_kept_as_text(column_type):
         return column
@@ -136,7 +138,11 @@ def storable(column: "pa.Array", column_type: ColumnType) -> "pa.Array":
         return column_types.convert(column, column_type).cast("int8")
     kind = pa.int64() if column_type.kind is Kind.INTEGER else pa.float64()
     try:
-        return column.cast(kind)
+        numbers = column.cast(kind)
     except pa.ArrowInvalid:
         # Says which value it is.
         return column_types.convert(column, column_type).cast(kind)
+    if column_type.kind is Kind.DECIMAL and pc.all(pc.is_finite(numbers)).as_py() is False:
+        # SQLite makes NULL of what is no number.
+        return column_types.convert(column, column_type).cast(kind)
+    return numbers
