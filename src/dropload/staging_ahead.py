@@ -60,8 +60,6 @@ class StagingAhead:
         self._touched_at = 0
         self._attempt: _Attempt | None = None
         """None: nothing is staged, or no more."""
-        self._behind: WriteBehind[_Item] | None = None
-        """The thread of the attempt."""
         self.is_accepted = False
         """Whether all rows of the plan are written: into its side table, or by `open_append`."""
         self.kept_table: KnownTable | None = None
@@ -76,11 +74,8 @@ class StagingAhead:
             return
         try:
             self._touched_at = touched_at(self._load.drop.path)
-            attempt = _Attempt(self._dock, self._load, named, parser, layout, self._note_rows)
-            # What stands still lets go of what others wait for.
-            self._behind = WriteBehind(attempt.work, on_pause=attempt.settle)
-            self._attempt = attempt
-            self._behind.start()
+            self._attempt = _Attempt(self._dock, self._load, named, parser, layout, self._note_rows)
+            self._attempt.behind.start()
         except Exception as exc:  # noqa: BLE001 - of what nobody has asked for
             self._give_up(exc)
 
@@ -99,12 +94,12 @@ class StagingAhead:
 
     def _hand_over(self, item: "_Item") -> None:
         """Have the thread take an item; behind the last one it is known what it has begun."""
-        if self._attempt is None or self._behind is None:
+        if self._attempt is None:
             return
         try:
-            self._behind.put(item)
+            self._attempt.behind.put(item)
             if item is None:
-                self._behind.wait_for(self._attempt.has_begun)
+                self._attempt.behind.wait_for(self._attempt.has_begun)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -112,10 +107,10 @@ class StagingAhead:
 
     def accept(self, plan: Plan) -> None:
         """Keep what was written if it is all rows of the plan, which the journal says then."""
-        if self._attempt is None or self._behind is None:
+        if self._attempt is None:
             return
         try:
-            self._finish(self._attempt, self._behind, plan)
+            self._finish(self._attempt, plan)
         except ClaimLostError:
             raise
         except Exception as exc:  # noqa: BLE001 - of a plan that may be wrong
@@ -128,17 +123,17 @@ class StagingAhead:
         """Stop writing; what is in the side table is the next one's to drop or to keep."""
         attempt, self._attempt = self._attempt, None
         self.kept_table = None
-        if attempt is not None and self._behind is not None:
-            self._behind.stop()
+        if attempt is not None:
+            attempt.behind.stop()
             attempt.abandon()
         if self.open_append is not None:
             self.open_append.abandon()
 
-    def _finish(self, attempt: "_Attempt", behind: WriteBehind["_Item"], plan: Plan) -> None:
+    def _finish(self, attempt: "_Attempt", plan: Plan) -> None:
         """Have the last rows written; raises what speaks against them."""
         if attempt.plan is not None and not _stages_alike(self._dock.target, attempt.plan, plan):
             raise _GivenUpError("the whole file is not as its beginning")
-        behind.finish()
+        attempt.behind.finish()
         if touched_at(self._load.drop.path) != self._touched_at:
             raise _GivenUpError("the file was touched while it was read")
         attempt.finish(plan, lambda conn, rows: self._note_staged(conn, plan, rows))
@@ -161,7 +156,10 @@ _Item: TypeAlias = tuple[Batch, str] | None
 
 
 class _Attempt:
-    """What writes the rows, in a thread of its own: it plans on the first of them, too."""
+    """What writes the rows, in a thread of its own: it plans on the first of them, too.
+
+    The thread ends before anybody else finishes or abandons it.
+    """
 
     def __init__(
         self,
@@ -178,6 +176,9 @@ class _Attempt:
         self._parser = parser
         self._layout = layout
         self._note_rows = note_rows
+        # What stands still lets go of what others wait for.
+        self.behind: WriteBehind[_Item] = WriteBehind(self.work, on_pause=self.settle)
+        """The thread; it is not started yet."""
         self._reader = ""
         """Who has read what was taken last."""
         self._beginning: list[Batch] = []

@@ -98,7 +98,7 @@ def test_a_file_is_read_for_its_hash_its_types_its_plan_and_its_rows_at_once(
     assert opened == ["orders.csv"]
 
 
-def test_a_file_is_judged_when_it_is_known_which_table_is_kept(
+def test_a_file_is_judged_when_there_is_a_plan_of_its_beginning(
     site: Site, readings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planning for its beginning may take longer than reading it."""

@@ -1,6 +1,7 @@
 """How SQLite declares columns, what it keeps of their values, and how they read as text."""
 
 import re
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -137,12 +138,10 @@ def storable(column: "pa.Array", column_type: ColumnType) -> "pa.Array":
     if column_type.kind is Kind.BOOLEAN:
         return column_types.convert(column, column_type).cast("int8")
     kind = pa.int64() if column_type.kind is Kind.INTEGER else pa.float64()
-    try:
+    with suppress(pa.ArrowInvalid):
         numbers = column.cast(kind)
-    except pa.ArrowInvalid:
-        # Says which value it is.
-        return column_types.convert(column, column_type).cast(kind)
-    if column_type.kind is Kind.DECIMAL and pc.all(pc.is_finite(numbers)).as_py() is False:
         # SQLite makes NULL of what is no number.
-        return column_types.convert(column, column_type).cast(kind)
-    return numbers
+        if pc.all(pc.is_finite(numbers)).as_py() is not False:
+            return numbers
+    # Says which value it is.
+    return column_types.convert(column, column_type).cast(kind)
