@@ -24,6 +24,7 @@ from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
 from dropload.logs import configure_logs
 from dropload.model import Inbox, Outcome, TableName
+from dropload.parsers import delimited
 from dropload.pipeline import process_drop
 from dropload.targets.base import Target
 from tests.proxy import Address, DistantProxy
@@ -174,6 +175,12 @@ def close_targets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 POSTGRESQL_VARIABLE = "DROPLOAD_TEST_POSTGRESQL_URL"
 """Names a server for tests in the place of the wheel's, by a URL of a database that is there, with
 a superuser: postgresql://postgres:password@host/postgres"""
+
+
+@pytest.fixture
+def small_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have files of a few lines read in columns, as large ones are."""
+    monkeypatch.setattr(delimited, "FEW_BYTES", 0)
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,13 @@ READ = sorted(name for name, expected in EXPECTED.items() if "rows" in expected)
 UNREADABLE = sorted(name for name, expected in EXPECTED.items() if "read_error" in expected)
 
 
+@pytest.fixture(params=["small as they are", "in columns"], autouse=True)
+def way_of_reading(request: pytest.FixtureRequest) -> None:
+    """Read every file in both ways."""
+    if request.param == "in columns":
+        request.getfixturevalue("small_in_columns")
+
+
 def read_whole(path: Path) -> Profile:
     """Return what is in the file."""
     parser = DelimitedParser()

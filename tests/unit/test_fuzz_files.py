@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,7 @@ from dropload.parsers.delimited import DelimitedParser
 from dropload.profiling import profile_file
 from dropload.wrapping import Unwrapper, Wrapping
 
+pytestmark = pytest.mark.usefixtures("small_in_columns")
 FILES = Path(__file__).parent.parent / "files"
 # The beginning of a file is damaged as well as all of it, and faster.
 LONGEST_BYTES = 6000

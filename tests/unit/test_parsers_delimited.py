@@ -15,7 +15,7 @@ from dropload.errors import FileError
 from dropload.model import Layout, Reject
 from dropload.parsers import find_parser
 from dropload.parsers.base import Batch, Parser, UnfaithfulError
-from dropload.parsers.delimited import DelimitedParser, blocks
+from dropload.parsers.delimited import FEW_BYTES, DelimitedParser, blocks
 from dropload.parsers.delimited.blocks import Block, cut_blocks
 from dropload.parsers.delimited.columnar import BLOCK_BYTES, read_columnar
 from dropload.parsers.delimited.doubts import DoubtFinder
@@ -803,3 +803,31 @@ def test_the_installed_parser_is_found_and_kept() -> None:
     parser = find_parser(Path("orders.csv"))
     assert parser.name == "delimited"
     assert find_parser(Path("orders.tsv")) is parser
+
+
+@pytest.mark.parametrize("reader", DelimitedParser.readers)
+@pytest.mark.parametrize("size", [FEW_BYTES, FEW_BYTES + 1])
+def test_of_a_file_of_few_bytes_the_name_of_the_reader_makes_no_difference(
+    reader: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyarrow takes its time to begin: what is small is read by the other one"""
+    columns_read = list[int]()
+
+    def note(*arguments: Any, **named: Any) -> Iterator[Batch]:
+        columns_read.append(size)
+        return read_columnar(*arguments, **named)
+
+    monkeypatch.setattr("dropload.parsers.delimited.columnar.read_columnar", note)
+    data = b"a,b\n" + b"1,2\n" * (size // 4 - 2)
+    data += b"3,4\n".rjust(size - len(data), b"0")
+    source = io.BytesIO(data)
+    batches = list(
+        DelimitedParser().read(source, layout(), reader, max_record_bytes=MAX_RECORD_BYTES)
+    )
+    expected = list(read_tolerant(io.BytesIO(data), layout(), max_record_bytes=MAX_RECORD_BYTES))
+    assert [batch.records.to_pydict() for batch in batches] == [
+        batch.records.to_pydict() for batch in expected
+    ]
+    assert [batch.rejects for batch in batches] == [batch.rejects for batch in expected]
+    is_large = size > FEW_BYTES
+    assert bool(columns_read) == (is_large and reader == "columnar")

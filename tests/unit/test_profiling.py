@@ -100,7 +100,7 @@ def test_notes_count_records_that_were_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def no_doubts(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_doubts(monkeypatch: pytest.MonkeyPatch, small_in_columns: None) -> None:
     """Have the first reader leave files with any doubtful quote to the next."""
     monkeypatch.setattr(blocks, "_FREE_DOUBTS_BYTES", 0)
     monkeypatch.setattr(blocks, "_MOST_DOUBTFUL", 0)
