@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dropload.durable import path_text
 from dropload.errors import FileError
@@ -191,6 +192,12 @@ def clean_column_names(header_names: Sequence[str]) -> tuple[str, ...]:
     The text is kept, case and punctuation included, because the database owner looks for it and
     identifiers are always quoted. Unique means: on a target that ignores case and width, too.
     """
+    return _clean_column_names(tuple(header_names))
+
+
+@lru_cache(maxsize=64)
+def _clean_column_names(header_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Do so; file after file has the same header."""
     cleaned = [_clean_column_name(cell) for cell in header_names]
     used = {_identity(name) for name in LINEAGE_COLUMNS}
     blocked = used.union(map(_identity, cleaned))
@@ -206,6 +213,7 @@ def clean_column_names(header_names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+@lru_cache(maxsize=4096)
 def match_key(name: str) -> str:
     """Return what two column names must share to be taken for the same column.
 

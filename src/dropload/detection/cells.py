@@ -141,8 +141,8 @@ def classify_column(cells: list[str]) -> tuple[CellKind, float]:
         counts.pop(blank, None)
     if not counts:
         return CellKind.EMPTY, 1.0
-    [(kind, count)] = counts.most_common(1)
-    return kind, count / counts.total()
+    kind = max(counts, key=counts.__getitem__)
+    return kind, counts[kind] / counts.total()
 
 
 def count_filled(cells: Sequence[str]) -> int:

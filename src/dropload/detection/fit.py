@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from typing import TypeVar
 
 from dropload.detection.cells import BLANK, TYPED, CellKind, classify_cell
@@ -185,7 +185,7 @@ def _measure_worth(table: list[list[str]], width: int, dialect: Dialect) -> floa
     count = 0
     for column in columns:
         cells = [row[column] for row in rows if column < len(row)]
-        worths += sum(_cell_worth(cell, dialect.delimiter) for cell in cells)
+        worths += sum(map(_cell_worth, cells, repeat(dialect.delimiter)))
         count += len(cells)
         likeness += _measure_likeness(cells)
     return (worths / max(count, 1)) * (0.7 + 0.3 * likeness / max(len(columns), 1))
@@ -193,9 +193,10 @@ def _measure_worth(table: list[list[str]], width: int, dialect: Dialect) -> floa
 
 def _measure_likeness(cells: list[str]) -> float:
     """Return the share of the most frequent kind among the cells that are not blank."""
-    kinds = Counter(
-        _FAMILY.get(kind, kind) for cell in cells if (kind := classify_cell(cell)) not in BLANK
-    )
+    kinds = Counter[CellKind]()
+    for kind, count in Counter(map(classify_cell, cells)).items():
+        if kind not in BLANK:
+            kinds[_FAMILY.get(kind, kind)] += count
     return max(kinds.values()) / kinds.total() if kinds else 1.0
 
 
@@ -218,14 +219,14 @@ def _cell_worth(cell: str, delimiter: str) -> float:
 
 def _is_whole(value: str) -> bool:
     """Return whether a line is one value although it holds what may be a delimiter."""
-    if any(mark in value for mark in _CUT_MARKS) or value.endswith(","):
+    if _CUT_MARKS.search(value):
         return False
     kind = classify_cell(value)
     return kind in TYPED and kind not in _NOT_WHOLE
 
 
 # Cut there, whatever the pieces look like together.
-_CUT_MARKS = ("\t", ";", "|", ',"', '",')
+_CUT_MARKS = re.compile(r"[\t;|]|,\"|\",|,\Z")
 # Such lines may as well be two columns, or say nothing.
 _NOT_WHOLE = (CellKind.BOOLEAN, CellKind.PAIR, CellKind.DOCUMENT)
 

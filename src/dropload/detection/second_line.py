@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 
 from dropload.detection.cells import (
     BLANK,
@@ -74,13 +74,15 @@ def find_units(rows: Rows, width: int) -> str:
     if not columns:
         return ""
     cells = [cell.strip() for cell in rows[1]]
-    measured = [is_measured(column) for column in columns]
     filled = [at for at, cell in enumerate(cells) if classify_cell(cell) not in BLANK]
     units = [at for at in filled if _UNIT.fullmatch(cells[at])]
+    if units != filled:
+        return ""
+    measured = list(map(is_measured, columns))
     loose = [at for at in filled if not measured[at] and cells[at][0] not in "[("]
     above = {cells[at] for at in units if measured[at]}
     again = any(cells[at] in map(str.strip, columns[at]) for at in filled)
-    if units != filled or loose or again or not any(len(unit) > 1 for unit in above):
+    if loose or again or not any(len(unit) > 1 for unit in above):
         return ""
     named = ", ".join(dict.fromkeys(cells[at] for at in filled))[:_QUOTED_CHARS]
     return f"the line below the header names units and is no row: {named}"
@@ -94,11 +96,12 @@ def find_second_heading(rows: Rows, line: int, width: int) -> str:
     """
     columns = _columns_below(rows, width)
     cells = [cell.strip() for cell in rows[1]] if columns else []
-    above = [cell for cell, column in zip(cells, columns, strict=True) if is_measured(column)]
-    texts = [(c, col) for c, col in zip(cells, columns, strict=True) if c and not is_measured(col)]
+    measured = list(map(is_measured, columns))
+    above = list(compress(cells, measured))
     if len(above) < 2 or len(set(above)) < len(above) or any(map(_is_value, above)):
         return ""
-    if any(_is_like_those_below(cell, column) for cell, column in texts):
+    texts = [(cells[at], column) for at, column in enumerate(columns) if not measured[at]]
+    if any(cell and _is_like_those_below(cell, column) for cell, column in texts):
         return ""
     shown = " | ".join(rows[1])[:_QUOTED_CHARS]
     return (

@@ -32,7 +32,12 @@ def loadable_columns(
         notes = (f"The columns {listed(REJECT_COLUMNS)} of a rejects file are not loaded.",)
     names = rules.column_names([column.name for column in profile.columns[:count]])
     columns = zip(profile.columns, names, strict=False)
-    return [(at, replace(column, name=name)) for at, (column, name) in enumerate(columns)], notes
+    named = (_called(column, name) for column, name in columns)
+    return list(enumerate(named)), notes
+
+
+def _called(column: ColumnProfile, name: str) -> ColumnProfile:
+    return column if column.name == name else replace(column, name=name)
 
 
 def leave_out_computed(
@@ -64,6 +69,8 @@ def pair_columns(
                 _check_unambiguous(info, sources, wanting, key)
                 _check_one_column(info, taken, alike, key)
                 pairs[at] = free[key]
+        if len(pairs) == len(sources):
+            break
     return pairs
 
 

@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dropload import column_types
@@ -66,6 +67,7 @@ def declaration(column_type: ColumnType) -> str:
     return f"{word}({column_type.precision},{column_type.scale})"
 
 
+@lru_cache(maxsize=512)
 def parse_declared(declared: str) -> ColumnType:
     """Return our type for a declared one, as far as the column's affinity keeps its values.
 
