@@ -26,7 +26,8 @@ def claim_drop(dock: Dock, named: NamedDrop, worker: str) -> Load | Outcome:
 
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     try:
-        with dock.target.write() as conn:
+        # A claim that a crash takes back was none; what a person asks for is written down for good.
+        with dock.target.write(synced=named.drop.requested_by != DAEMON) as conn:
             check_version(named.drop.path, named.drop.version)
             claim = dock.journal.claims.claim(conn, named.drop, named.table, worker)
             # And again: where the file still stands after it, a load of another daemon that is over

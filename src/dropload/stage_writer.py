@@ -105,8 +105,7 @@ class StageWriter:
         is_written = not self._pending or self._send()
         if is_last or not is_written or self._clock() >= self._settle_at:
             self._stream.settle()
-            with self._target.write() as conn:
-                self._target.defer_sync(conn)
+            with self._target.write(synced=False) as conn:
                 if not is_written:
                     self._write(conn)
                 note_rows(conn, staged)

@@ -20,6 +20,7 @@ from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.model import TableName, Verdict
 from dropload.parsers.base import Batch
+from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
 from dropload.targets import base
 from dropload.targets.row_stream import RowStream
@@ -200,8 +201,7 @@ def test_rows_that_are_committed_by_others_are_noted_once_a_second(
         stream_rows=lambda *_: SimpleNamespace(
             gathers=True, send=lambda _batches: is_ahead, settle=lambda: settled.append(now)
         ),
-        write=nullcontext,
-        defer_sync=lambda _conn: None,
+        write=lambda **_: nullcontext(),
         write_batches=lambda *_: None,
     )
     writer = StageWriter(
@@ -230,8 +230,7 @@ def test_transactions_grow_where_a_target_likes_them_large() -> None:
         commit_bytes=16 << 20,
         settle_seconds=1.0,
         stream_rows=lambda *_: RowStream(),
-        write=nullcontext,
-        defer_sync=lambda _conn: None,
+        write=lambda **_: nullcontext(),
         write_batches=lambda _conn, _plan, _stage, batches, *_: sizes.append(len(batches)),
     )
     plan: Any = SimpleNamespace(table=None)
@@ -250,6 +249,7 @@ from dropload import staging_ahead
 from dropload.arrow_settings import spare_memory
 from dropload.model import Verdict
 from dropload.parsers.base import Batch
+from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
 from tests.conftest import open_yard
 
@@ -284,7 +284,7 @@ def test_a_small_file_is_appended_without_a_side_table(yard: Yard) -> None:
     assert [row[4:6] for row in yard.query('SELECT * FROM "dbo.t"')][29:31] == [(1, 30), (2, 1)]
 
 
-MOST_STATEMENTS = 30
+MOST_STATEMENTS = 25
 """Of one file of a hand-over into a known table, its BEGIN and its share of the rest included."""
 
 
@@ -324,3 +324,33 @@ def test_a_rule_of_the_owner_that_refuses_or_drops_rows_keeps_all_of_them_out(
     assert outcome.verdict is (Verdict.FAILED if code == "constraint" else Verdict.PAUSED), outcome
     assert outcome.code == code_of(code)
     assert len(yard.table("dbo.t")) == 30
+
+
+def load_for(yard: Yard, who: str, path: Path) -> None:
+    drop = drop_of_path(path, yard.dock.tree, None, None, force=False, requested_by=who)
+    assert process_drop(yard.dock, drop, worker_name()).verdict is Verdict.LOADED
+
+
+@pytest.mark.parametrize(("who", "claim"), [("daemon", "NORMAL"), ("anna", "FULL")])
+def test_a_claim_waits_for_no_disk_and_rows_do(yard: Yard, who: str, claim: str) -> None:
+    """A claim that a crash takes back was none; what a person has asked for stays written down"""
+    levels: dict[str, str] = {}
+    said: list[str] = []
+
+    def note(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
+        said.append(statement)
+
+    def note_commit(conn: sa.Connection) -> None:
+        driver: Any = conn.connection.driver_connection
+        [level] = driver.execute("PRAGMA synchronous").fetchone()
+        begun = "".join(said)
+        for words in ('INSERT INTO "ref.Load_History"', 'INSERT INTO "dbo.t"'):
+            if words in begun:
+                levels[words.split('"')[1]] = ("OFF", "NORMAL", "FULL")[level]
+        said.clear()
+
+    engine = yard.dock.target.engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    sa.event.listen(engine, "commit", note_commit)
+    load_for(yard, who, yard.put("t.csv", SMALL))
+    assert levels == {"ref.Load_History": claim, "dbo.t": "FULL"}

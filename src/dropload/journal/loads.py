@@ -169,24 +169,27 @@ class Loads:
             rows_after=published.rows_after,
             backup_table=str(published.backup) if published.backup else None,
             filed_path=_optional_text(filed_path),
-            once_key=self._free_once_key(conn, load, plan.profile.file_hash),
-            commit_no=self._next_commit_no(conn, load.table),
+            **self._place_among_commits(conn, load, plan.profile.file_hash),
             error_message=None,
             **values,
         )
         self._add_rejects(conn, load.load_id, plan.profile.rejects)
 
-    def _next_commit_no(self, conn: sa.Connection, table: TableName) -> int:
-        """Return the next number; the caller holds the table's queue."""
-        last = conn.execute(self._queries.last_commit_no, of_table(table.schema, table.name))
-        return int(last.scalar() or 0) + 1
+    def _place_among_commits(
+        self, conn: sa.Connection, load: Load, file_hash: str
+    ) -> dict[str, Any]:
+        """Return the next number, and the key that may exist once where it is free.
 
-    def _free_once_key(self, conn: sa.Connection, load: Load, file_hash: str) -> str | None:
-        if load.drop.load_type is not LoadType.APPEND:
-            return None
-        key = once_key(load, file_hash)
-        taken = conn.execute(self._queries.with_bytes, {"of_once_key": key}).first()
-        return key if taken is None else None
+        The caller holds the table's queue.
+        """
+        is_append = load.drop.load_type is LoadType.APPEND
+        key = once_key(load, file_hash) if is_append else None
+        named = of_table(load.table.schema, load.table.name)
+        found = conn.execute(self._queries.commits, named | {"of_once_key": key}).one()
+        return {
+            "commit_no": (found.last_commit_no or 0) + 1,
+            "once_key": key if found.load_with_bytes is None else None,
+        }
 
     def close(
         self,
@@ -325,9 +328,7 @@ class Loads:
         )
 
     def _add_rejects(self, conn: sa.Connection, load_id: int, rejects: Iterable[Reject]) -> None:
-        """Keep refused rows; earlier ones of the same load are replaced."""
-        table = self._tables.rejects
-        conn.execute(self._queries.forget_rejects, {"of_load_id": load_id})
+        """Keep refused rows of a load that ends: it ends once, and has none from before."""
         rows = [
             {
                 "load_id": load_id,
@@ -341,7 +342,7 @@ class Loads:
             for reject in rejects
         ]
         if rows:
-            conn.execute(sa.insert(table), rows)
+            conn.execute(sa.insert(self._tables.rejects), rows)
 
     def forget_backup(self, conn: sa.Connection, load_id: int) -> None:
         """Note that the backup of a load is gone."""

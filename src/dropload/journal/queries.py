@@ -49,14 +49,17 @@ class Queries:
         """of_schema, of_table"""
         self.last_with_bytes = self.last_commit.where(own.once_key == _KEY)
         """of_schema, of_table, of_once_key"""
-        self.with_bytes = sa.select(own.load_id).where(own.once_key == _KEY)
-        """of_once_key"""
         self.later_commit = standing.where(own.load_id > _ID).limit(1)
         """of_schema, of_table, of_load_id"""
         self.later_fullload = self.later_commit.where(own.load_type == LoadType.FULLLOAD.value)
         """of_schema, of_table, of_load_id"""
-        self.last_commit_no = sa.select(sa.func.max(own.commit_no)).where(*of_table)
-        """of_schema, of_table"""
+        last_no = sa.select(sa.func.max(own.commit_no)).where(*of_table)
+        with_bytes = sa.select(own.load_id).where(own.once_key == _KEY)
+        self.commits = sa.select(
+            last_no.scalar_subquery().label("last_commit_no"),
+            with_bytes.scalar_subquery().label("load_with_bytes"),
+        )
+        """of_schema, of_table, of_once_key: both null where there is none"""
         self.backups = backups.where(*of_table, own.backup_table.is_not(None)).order_by(
             own.commit_no.desc()
         )
@@ -112,8 +115,6 @@ class Queries:
         )
         """of_load_id, and the new values: a committed load becomes filed"""
         self.end_of_load = sa.select(own.tracking_id, own.state).where(own.load_id == _ID)
-        """of_load_id"""
-        self.forget_rejects = sa.delete(tables.rejects).where(tables.rejects.c.load_id == _ID)
         """of_load_id"""
         self.published = sa.select(own.rows_before, own.rows_after, own.rows_loaded).where(
             own.load_id == _ID, in_states(own.state, STANDING)

@@ -153,11 +153,11 @@ class Tracking:
         row = self.find(conn, text)
         if row is not None:
             return row
-        values = _new_row(text, area, load_type, self._target.now(conn))
-        conn.execute(self._queries.new_file, values | _version_values(version))
-        made = self.find(conn, text)
-        assert made is not None  # noqa: S101 - inserted above in the same transaction
-        return made
+        values = _new_row(text, area, load_type, self._target.now(conn)) | _version_values(version)
+        made = conn.execute(self._queries.new_file, values).inserted_primary_key
+        assert made is not None  # noqa: S101 - one row was inserted
+        columns = {column.name: None for column in self._table.c}
+        return TrackedFile(**{**columns, **values, "id": made[0]})
 
     def find(self, conn: sa.Connection, file_path: str) -> TrackedFile | None:
         """Return the row of a path, None when it was never seen."""

@@ -161,8 +161,11 @@ class Target(ABC):
         """Return an engine whose connections are ready to use; raise ConfigError if impossible."""
 
     @abstractmethod
-    def begin_write(self) -> AbstractContextManager[sa.Connection]:
-        """Open a transaction that takes its write lock at once; commit at the end of the block."""
+    def begin_write(self, *, synced: bool = True) -> AbstractContextManager[sa.Connection]:
+        """Open a transaction that takes its write lock at once; commit at the end of the block.
+
+        See `write`.
+        """
 
     @abstractmethod
     def translate(self, exc: Exception) -> DroploadError:
@@ -197,20 +200,21 @@ class Target(ABC):
         """Return the database's own clock, in UTC: machines may disagree, it does not."""
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        """Run a block in one write transaction; an exception rolls it back."""
+    def write(self, *, synced: bool = True) -> Iterator[sa.Connection]:
+        """Run a block in one write transaction; an exception rolls it back.
+
+        Where it is not `synced`, and the database can do that, its commit does not wait for the
+        disk: a crash may take it back, with all that came after it, until one that waits.
+        """
         told: list[Callable[[], None]] = []
         try:
-            with self.begin_write() as conn:
+            with self.begin_write(synced=synced) as conn:
                 conn.info[_AFTER_COMMIT] = told
                 yield conn
         except self.driver_errors as exc:
             raise self.translate(exc) from exc
         for tell in told:
             tell()
-
-    def defer_sync(self, conn: sa.Connection) -> None:  # noqa: B027 - most have no such way
-        """Let a transaction's commit not wait for the disk: that of a later one does, for both."""
 
     def after_commit(self, conn: sa.Connection, tell: Callable[[], None]) -> None:
         """Have something said when the transaction of `write` is committed, else never."""

@@ -95,7 +95,7 @@ class SQLServerTarget(ServerTarget):
         return open_engine(secret, self.database, fast=not self.driver.is_freetds)
 
     @contextmanager
-    def begin_write(self) -> Iterator[sa.Connection]:
+    def begin_write(self, *, synced: bool = True) -> Iterator[sa.Connection]:  # noqa: ARG002 - others can
         """Open a transaction that any error ends, with patience for locks as configured."""
         with self.engine.connect() as conn, conn.begin():
             conn.exec_driver_sql("SET XACT_ABORT ON")

@@ -158,17 +158,16 @@ class PostgreSQLTarget(ServerTarget):
         return url.set(drivername="postgresql+psycopg")
 
     @contextmanager
-    def begin_write(self) -> Iterator[sa.Connection]:
-        """Open a transaction; locks are taken by its statements, on what they write."""
-        with self.engine.connect() as conn, conn.begin():
-            yield conn
+    def begin_write(self, *, synced: bool = True) -> Iterator[sa.Connection]:
+        """Open a transaction; locks are taken by its statements, on what they write.
 
-    def defer_sync(self, conn: sa.Connection) -> None:
-        """Commit asynchronously: the log is flushed in its order.
-
-        See https://www.postgresql.org/docs/current/wal-async-commit.html.
+        What is not synced is committed asynchronously: the log is flushed in its order, see
+        https://www.postgresql.org/docs/current/wal-async-commit.html.
         """
-        conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        with self.engine.connect() as conn, conn.begin():
+            if not synced:
+                conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            yield conn
 
     def translate(self, exc: Exception) -> DroploadError:
         """Sort SQLSTATE by who must act."""

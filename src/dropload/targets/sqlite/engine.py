@@ -17,7 +17,10 @@ WRITE = "dropload_write"
 """Execution option: the transaction begins with BEGIN IMMEDIATE."""
 SOON = "dropload_soon"
 """Execution option: and it gives up soon; the value is the usual patience, in seconds."""
+UNSYNCED = "dropload_unsynced"
+"""Execution option: and its commit does not wait for the disk."""
 _FILE = "dropload_file"
+_SYNC = "dropload_sync"
 _DEADLINE = "dropload_deadline"
 _SOON_MILLISECONDS = 250
 """Patience of a write that may be left out; the commits of other loads take less."""
@@ -57,7 +60,6 @@ def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
     for pragma in (
         f"page_size={PAGE_BYTES}",  # before the first page is written: then it stays as it is
         "journal_mode=WAL",
-        "synchronous=FULL",
         # Some builds (Debian's) write zeros over all pages of a dropped side table, which doubles
         # what is written; FAST does so only where a page is written anyway (pragma.html).
         "secure_delete=FAST",
@@ -111,10 +113,23 @@ def _file_identity(connection: sqlite3.Connection) -> tuple[int, int] | None:
 
 def _begin(conn: sa.Connection) -> None:
     options = conn.get_execution_options()
+    _set_sync(conn, "NORMAL" if UNSYNCED in options else "FULL")
     if SOON in options:
         _begin_soon(conn, options[SOON])
     else:
         conn.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITE) else "BEGIN")
+
+
+def _set_sync(conn: sa.Connection, level: str) -> None:
+    """Have commits wait for the disk, or not; within a transaction SQLite refuses to change that.
+
+    The log of changes reaches the disk in one piece, see https://www.sqlite.org/wal.html,
+    "Performance Considerations".
+    """
+    if conn.info.get(_SYNC) != level:
+        driver: Any = conn.connection.driver_connection
+        driver.execute(f"PRAGMA synchronous={level}")
+        conn.info[_SYNC] = level
 
 
 def _begin_soon(conn: sa.Connection, usual_seconds: float) -> None:

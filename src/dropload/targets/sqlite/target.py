@@ -51,7 +51,7 @@ from dropload.targets.sqlite.columns import (
     storable,
     stored_text,
 )
-from dropload.targets.sqlite.engine import SOON, WRITE, make_engine
+from dropload.targets.sqlite.engine import SOON, UNSYNCED, WRITE, make_engine
 from dropload.targets.sqlite.errors import sort_error
 
 if TYPE_CHECKING:
@@ -65,11 +65,9 @@ _RULES = re.compile(
 )
 _NOT_NULL = re.compile(r"\bNOT\s+NULL\b", re.IGNORECASE)
 
-_LIST_TRIGGERS = sa.text(
-    "SELECT name FROM sqlite_master WHERE type='trigger' AND lower(tbl_name)=:n ORDER BY name"
-)
 _DEFINITIONS = sa.text(
-    "SELECT type, sql FROM sqlite_master WHERE lower(tbl_name)=:n AND type IN ('table', 'trigger')"
+    "SELECT type, name, sql FROM sqlite_master"
+    " WHERE lower(tbl_name)=:n AND type IN ('table', 'trigger')"
 )
 _STORED_NAME = sa.text("SELECT name FROM sqlite_master WHERE type='table' AND lower(name)=:n")
 # No view: rows cannot be put there.
@@ -118,9 +116,9 @@ class SQLiteTarget(Target):
         return Path(url.database)
 
     @contextmanager
-    def begin_write(self) -> Iterator[sa.Connection]:
+    def begin_write(self, *, synced: bool = True) -> Iterator[sa.Connection]:
         """Open a transaction with BEGIN IMMEDIATE: a later lock upgrade could fail half-way."""
-        with self._begin_immediately() as conn:
+        with self._begin_immediately(**{} if synced else {UNSYNCED: True}) as conn:
             yield conn
 
     @contextmanager
@@ -241,16 +239,15 @@ class SQLiteTarget(Target):
 
     def find_rules(self, conn: sa.Connection, table: TableName) -> TableRules:
         """Return the triggers, and one word for rules that its definition has."""
-        rules = (f"the rules of {table}",) if self._has_rules(conn, table) else ()
-        return TableRules(tuple(self._triggers(conn, table)), rules)
+        found = conn.execute(_DEFINITIONS, {"n": str(table).lower()}).all()
+        has_rules = any(kind == "table" and _declares_rules(sql) for kind, _, sql in found)
+        triggers = sorted(name for kind, name, _ in found if kind == "trigger")
+        return TableRules(tuple(triggers), (f"the rules of {table}",) if has_rules else ())
 
     def may_change_rows(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether there is a trigger, or a key that may replace rows (ON CONFLICT)."""
         found = conn.execute(_DEFINITIONS, {"n": str(table).lower()}).all()
-        return any(kind == "trigger" or _declares_rules(sql) for kind, sql in found)
-
-    def _triggers(self, conn: sa.Connection, table: TableName) -> Sequence[str]:
-        return conn.execute(_LIST_TRIGGERS, {"n": str(table).lower()}).scalars().all()
+        return any(kind == "trigger" or _declares_rules(sql) for kind, _, sql in found)
 
     def list_columns(self, conn: sa.Connection, schema: str) -> Mapping[TableName, Sequence[str]]:
         """Ask for all tables whose names begin with the schema's."""
@@ -451,10 +448,6 @@ class SQLiteTarget(Target):
             if own != name and (of_table == name or _mentions(sql or "", name)):
                 return False
         return True
-
-    def _has_rules(self, conn: sa.Connection, table: TableName) -> bool:
-        """Return whether an owner gave the table defaults, checks, keys or the like."""
-        return _declares_rules(self._definition_of(conn, table))
 
     def _is_plain(self, conn: sa.Connection, table: TableName) -> bool:
         """Return whether a table made anew by its columns would be the same."""
