@@ -218,7 +218,10 @@ class Daemon:
         self._beat_when_due()
 
     def _take_turn(self, *, woken: bool) -> None:
-        """Collect results, look, offer what is whole, start loads: in this order, one way."""
+        """Collect results, look, offer what is whole, start loads: in this order, one way.
+
+        What was queued before is started before the look, and no worker is idle meanwhile.
+        """
         if self._reloading:
             self._take_configuration()
         for finished in self._dispatcher.collect():
@@ -229,6 +232,8 @@ class Daemon:
         filed = self._dispatcher.collect_filing()
         if filed is not None:
             self._settle_filing(filed)
+        if self._clock() < self._next_recovery:
+            self._start_loads()
         if self._scanner.is_due(woken=woken):
             self._look()
             # Before the journal is written, which may take its time with 100,000 new files.
@@ -238,10 +243,8 @@ class Daemon:
         self._enqueue_put_off()
         if self._outage.probe():
             self._keep_journal()
-        has_room = self._reserve.has_room()
+        self._start_loads()
         if self._outage.is_over:
-            if has_room:
-                self._start_loads()
             self._clean_up()
             self._look_for_trouble_when_due()
         if not self._said_ready:
@@ -264,7 +267,8 @@ class Daemon:
             self._gate.reopen(drop.path)
 
     def _start_loads(self) -> None:
-        if self._dispatcher.start_loads():
+        has_room = self._reserve.has_room()
+        if has_room and self._outage.is_over and self._dispatcher.start_loads():
             self._teller.note_news()
 
     def _enqueue_put_off(self) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -298,3 +299,25 @@ def test_while_no_worker_is_free_a_full_tree_is_looked_at_less_often(daemon: Dae
     assert daemon._scanner.least_seconds_between_scans() == pytest.approx(
         0.1 / scanning.BUSY_SCAN_SHARE
     )
+
+
+@pytest.mark.parametrize("is_recovery_due", [False, True])
+def test_a_free_worker_gets_what_is_queued_before_all_files_are_looked_at(
+    daemon: Daemon, clock: Clock, monkeypatch: pytest.MonkeyPatch, *, is_recovery_due: bool
+) -> None:
+    """With 100,000 files that takes a moment; what was cut off is settled before all else"""
+    steps: list[str] = []
+    daemon._take_turn(woken=True)
+    look, recover = daemon._scanner.look, daemon._recover_when_due
+
+    def note(step: str, then: Callable[[], Any]) -> Any:
+        steps.append(step)
+        return then()
+
+    monkeypatch.setattr(daemon._dispatcher, "start_loads", lambda: note("start", lambda: False))
+    monkeypatch.setattr(daemon._scanner, "look", lambda: note("look", look))
+    monkeypatch.setattr(daemon, "_recover_when_due", lambda: note("recover", recover))
+    clock.now += RECOVERY_SECONDS + 1 if is_recovery_due else 10
+    daemon._take_turn(woken=True)
+    usual = ["look", "recover", "start"]
+    assert steps == (usual if is_recovery_due else ["start", *usual])
