@@ -26,8 +26,7 @@ def claim_drop(dock: Dock, named: NamedDrop, worker: str) -> Load | Outcome:
 
 def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     try:
-        # A claim that a crash takes back was none; what a person asks for is written down for good.
-        with dock.target.write(synced=named.drop.requested_by != DAEMON) as conn:
+        with dock.target.write(synced=_waits_for_disk(dock, named)) as conn:
             check_version(named.drop.path, named.drop.version)
             claim = dock.journal.claims.claim(conn, named.drop, named.table, worker)
             # And again: where the file still stands after it, a load of another daemon that is over
@@ -39,6 +38,15 @@ def _claim(dock: Dock, named: NamedDrop, worker: str) -> Load | ClaimRefused:
     except ConstraintError:
         # The unique index on open loads let another worker through first.
         return ClaimRefused("another worker claimed it in the same moment")
+
+
+def _waits_for_disk(dock: Dock, named: NamedDrop) -> bool:
+    """Return False for a claim that may go with the machine: its worker goes, too.
+
+    A server may crash and leave the worker, which would go on under a number that the next claim
+    gets. What a person asks for is written down for good.
+    """
+    return dock.target.file is None or named.drop.requested_by != DAEMON
 
 
 def _note_request(dock: Dock, conn: sa.Connection, load: Load) -> None:

@@ -15,8 +15,11 @@ import pytest
 import sqlalchemy as sa
 
 from dropload.errors import ConfigError
+from dropload.identity import worker_name
+from dropload.intake import drop_of_path
 from dropload.loading import publish_rows
-from dropload.model import ColumnType, Kind, Plan, TableColumn, TableName, Verdict
+from dropload.model import DAEMON, ColumnType, Kind, Plan, TableColumn, TableName, Verdict
+from dropload.pipeline import process_drop
 from dropload.targets.postgresql.target import refuse_old_server
 from tests.conftest import drop_database, make_database
 from tests.contract.test_loading import Site
@@ -333,3 +336,20 @@ def test_rows_of_a_side_table_wait_for_no_disk_and_the_commit_that_counts_on_the
     assert ("publishing", "off") in waits, "the rows are staged"
     assert ("committed", "on") in waits
     assert {state for state, wait in waits if wait == "off"} == {"publishing"}
+
+
+def test_the_daemons_claims_wait_for_the_disk(site: Site) -> None:
+    """A server that crashes leaves the worker, and would give the number of its load out again"""
+    waits = set[tuple[str, str]]()
+
+    def note(conn: sa.Connection) -> None:
+        found = conn.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+        state = conn.exec_driver_sql("SELECT max(state) FROM ref.load_history").scalar_one()
+        waits.add((str(state), str(found)))
+
+    sa.event.listen(site.dock.target.engine, "commit", note)
+    path = site.inbox("append", "non-reference").path / "orders.csv"
+    path.write_text("id,name\n1,a\n")
+    drop = drop_of_path(path, site.dock.tree, None, None, force=False, requested_by=DAEMON)
+    assert process_drop(site.dock, drop, worker_name()).verdict is Verdict.LOADED
+    assert {("claimed", "on"), ("committed", "on"), ("filed", "on")} == waits

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from dropload import small_files
 from dropload.column_types import ConversionError
-from dropload.errors import LockedError, TransientError
+from dropload.errors import ConfigError, DroploadError, LockedError, TransientError
 from dropload.model import ColumnType, Kind, State, Verdict
 from dropload.targets.sqlite import SQLiteTarget, bulk, columns
 from dropload.targets.sqlite.checkpoints import EVERY_BYTES, Checkpointer
@@ -375,3 +375,19 @@ def test_what_an_owner_has_declared_stays_across_a_fullload(
     assert outcome.verdict is Verdict.LOADED, outcome
     assert yard.query(definition) == before
     assert yard.query('SELECT id, name FROM "dbo.t"') == [(3, "c"), (4, "d")]
+
+
+@pytest.mark.parametrize("synced", [True, False])
+def test_a_file_that_was_damaged_meanwhile_is_told_in_our_words(yard: Yard, synced: bool) -> None:
+    """Also where what is said before a transaction finds it: it is no fault of a file's"""
+    target = yard.dock.target
+    with pytest.raises(ConfigError), target.write(synced=synced) as conn:
+        # What is known of the schema goes with it: whatever is asked next reads the file.
+        conn.exec_driver_sql("CREATE TABLE t (a)")
+        raise ConfigError("never mind")
+    with sqlite3.connect(yard.root / "dropload.db") as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    (yard.root / "dropload.db").write_bytes(b"no database " * 4000)
+    with pytest.raises(DroploadError), target.write(synced=not synced):
+        pass

@@ -806,6 +806,26 @@ def test_the_installed_parser_is_found_and_kept() -> None:
 
 
 @pytest.mark.parametrize("reader", DelimitedParser.readers)
+def test_a_stream_that_gives_a_few_bytes_at_a_time_is_no_small_file(
+    reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Iterator[Batch]:
+        raise AssertionError("read by the other one")
+
+    other = "tolerant.read_tolerant" if reader == "columnar" else "columnar.read_columnar"
+    monkeypatch.setattr(f"dropload.parsers.delimited.{other}", refuse)
+
+    class Trickle(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(size or 0, 100))
+
+    source = Trickle(b"a,b\n" + b"1,2\n" * 5_000)
+    parser = DelimitedParser()
+    batches = list(parser.read(source, layout(), reader, max_record_bytes=MAX_RECORD_BYTES))
+    assert sum(batch.records.num_rows for batch in batches) == 5_000
+
+
+@pytest.mark.parametrize("reader", DelimitedParser.readers)
 @pytest.mark.parametrize("size", [FEW_BYTES, FEW_BYTES + 1])
 def test_of_a_file_of_few_bytes_the_name_of_the_reader_makes_no_difference(
     reader: str, size: int, monkeypatch: pytest.MonkeyPatch

@@ -41,7 +41,7 @@ class DelimitedParser:
 
         if layout.width:
             begun = _Begun(source)
-            is_fast = reader == "columnar" and begun.first_bytes > FEW_BYTES
+            is_fast = reader == "columnar" and not begun.is_small
             read = read_columnar if is_fast else read_tolerant
             yield from read(cast("BinaryIO", begun), layout, max_record_bytes=max_record_bytes)
         # The hash is of the whole file, even where nothing is left to parse.
@@ -53,10 +53,11 @@ class _Begun:
     """A stream whose first bytes are known before it is read."""
 
     def __init__(self, source: BinaryIO) -> None:
-        self._first = source.read(_CHUNK_BYTES)
-        self._source = source
-        self.first_bytes = len(self._first)
-        """How many; of a small file, all."""
+        first = source.read(_CHUNK_BYTES)
+        more = source.read(_CHUNK_BYTES) if len(first) <= FEW_BYTES else b""
+        self._first, self._source = first + more, source
+        self.is_small = len(self._first) <= FEW_BYTES and not more
+        """These are all of them."""
 
     def read(self, size: int) -> bytes:
         """Return some next bytes, none only at the end."""

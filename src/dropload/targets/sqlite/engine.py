@@ -53,13 +53,14 @@ def make_engine(path: Path, database: DatabaseConfig) -> sa.Engine:
 
 
 def _set_up_connection(connection: sqlite3.Connection, record: Any) -> None:
-    record.info[_FILE] = _file_identity(connection)
+    record.info[_FILE], record.info[_SYNC] = _file_identity(connection), "FULL"
     # Transactions are begun by us, explicitly: the driver's own rules commit before DDL.
     connection.isolation_level = None
     connection.create_function(PRINT, 3, print_value, deterministic=True)
     for pragma in (
         f"page_size={PAGE_BYTES}",  # before the first page is written: then it stays as it is
         "journal_mode=WAL",
+        "synchronous=FULL",
         # Some builds (Debian's) write zeros over all pages of a dropped side table, which doubles
         # what is written; FAST does so only where a page is written anyway (pragma.html).
         "secure_delete=FAST",
@@ -127,8 +128,7 @@ def _set_sync(conn: sa.Connection, level: str) -> None:
     "Performance Considerations".
     """
     if conn.info.get(_SYNC) != level:
-        driver: Any = conn.connection.driver_connection
-        driver.execute(f"PRAGMA synchronous={level}")
+        conn.exec_driver_sql(f"PRAGMA synchronous={level}")
         conn.info[_SYNC] = level
 
 
