@@ -23,7 +23,7 @@ from dropload.model import (
     TableRules,
 )
 from dropload.parsers import find_parser
-from dropload.parsers.base import Batch, Parser
+from dropload.parsers.base import Batch, MisjudgedError, Parser
 from dropload.planning import Questions, Request, find_checks, make_plan
 from dropload.planning.guards import check_width
 from dropload.planning.past import find_comma_columns
@@ -98,14 +98,45 @@ def examine_in(
     `on_batch` gets what is read in the layout that was asked for.
     """
     check_width(layout.width, _MOST_COLUMNS)
+    is_late = False
+
+    def note(batch: Batch, reader: str) -> None:
+        nonlocal is_late
+        is_late = is_late or batch.is_late
+        if on_batch is not None:
+            on_batch(batch, reader)
+
+    first: Examined | FileError | MisjudgedError
     try:
-        first = examine_as(dock, drop, parser, layout, (), on_progress, on_batch)
-    except FileError as exc:
-        if exc.code not in _LAYOUT_MAY_BE_WRONG:
-            raise
+        first = examine_as(dock, drop, parser, layout, (), on_progress, note)
+    except (FileError, MisjudgedError) as exc:
+        first = exc
+    if layout.seen_bytes and (is_late or not _is_in_order(first)):
+        whole = parser.detect(drop.path, whole=True)
+        if isinstance(first, MisjudgedError) or not _is_same(whole, layout):
+            return examine_in(dock, drop, parser, whole, on_progress)
+    return _look_again(dock, drop, parser, layout, first, on_progress)
+
+
+def _is_in_order(first: Examined | Exception) -> bool:
+    return isinstance(first, Examined) and not _is_contradicted(first)
+
+
+def _look_again(
+    dock: Dock,
+    drop: Drop,
+    parser: Parser,
+    layout: Layout,
+    first: Examined | Exception,
+    on_progress: OnProgress | None,
+) -> Examined:
+    """Return what reading a file found first, or something better where that is not in order."""
+    if isinstance(first, Exception):
+        if not isinstance(first, FileError) or first.code not in _LAYOUT_MAY_BE_WRONG:
+            raise first
         other = _examine_again(dock, drop, parser, layout, on_progress)
         if other is None or _is_contradicted(other):
-            raise
+            raise first
         return other
     if not _is_contradicted(first):
         return first
@@ -190,7 +221,10 @@ def examine_as(
     on_progress: OnProgress | None = None,
     on_batch: OnBatch | None = None,
 ) -> Examined:
-    """Read the whole file once in that layout; rows that `checks` refuse are rejects."""
+    """Read the whole file once in that layout, of which nothing is taken for granted any more.
+
+    Rows that `checks` refuse are rejects.
+    """
     settings = dock.config.load
     profile = profile_file(
         drop.path,
@@ -204,7 +238,7 @@ def examine_as(
         on_batch=on_batch,
     )
     check_version(drop.path, drop.version)
-    return Examined(parser, layout, profile, checks)
+    return Examined(parser, replace(layout, seen_bytes=0), profile, checks)
 
 
 def _hints(settings: LoadConfig) -> Hints:

@@ -25,7 +25,7 @@ from dropload.errors import FileError
 from dropload.footers import MOST_LINES, PATTERN, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
-from dropload.parsers.base import Batch, Parser, UnfaithfulError
+from dropload.parsers.base import Batch, MisjudgedError, Parser, UnfaithfulError
 from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
 
@@ -132,7 +132,8 @@ def profile_file(
     `check`, rows that it refuses are rejects. `on_batch` gets what is good of each batch, and the
     reader's name: all of the file from the one that is named in the profile.
 
-    Raises what the parser raises: FileError for an unreadable file.
+    Raises what the parser raises: FileError for an unreadable file, MisjudgedError for a layout
+    that the rest of the file contradicts.
     """
     for reader in parser.readers:
         with ThreadPoolExecutor(_THREADS) as pool, open_hashed(path, hash_algorithm) as stream:
@@ -147,6 +148,8 @@ def profile_file(
                         tally.add(good)
                         if on_progress is not None:
                             on_progress(tally.rows, stream.size_bytes)
+            except MisjudgedError:
+                raise
             except UnfaithfulError:
                 continue
             return tally.profile(stream.seen(), reader)

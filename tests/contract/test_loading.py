@@ -45,14 +45,14 @@ class Site:
     def drop(
         self,
         name: str,
-        content: str,
+        content: str | bytes,
         load_type: str = "append",
         area: str = "non-reference",
         *,
         force: bool = False,
     ) -> Outcome:
         path = self.inbox(load_type, area).path / name
-        path.write_text(content, encoding="utf-8")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         drop = drop_of_path(path, self.dock.tree, None, None, force=force, requested_by="x")
         return process_drop(self.dock, drop, worker_name())
 

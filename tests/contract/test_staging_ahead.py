@@ -12,13 +12,14 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from dropload import examination, profiling, small_files, staging_ahead
+from dropload.detection import encoding, sample
 from dropload.dock import open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
 from dropload.intake import drop_of_path
 from dropload.journal import apply_scripts
-from dropload.model import TableName, Verdict
-from dropload.parsers.delimited import blocks, columnar
+from dropload.model import Layout, TableName, Verdict
+from dropload.parsers.delimited import DelimitedParser, blocks, columnar
 from dropload.pipeline import process_drop
 from dropload.stage_writer import StageWriter
 from dropload.write_behind import WriteBehind
@@ -222,6 +223,43 @@ def test_a_quote_within_a_cell_and_a_cell_of_several_lines_are_staged_ahead(
     assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, len(expected)), outcome
     assert sorted(site.texts(site.table("orders"))) == sorted(expected)
     assert readings == []
+
+
+@pytest.mark.parametrize(
+    ("odd", "is_as_begun"),
+    [
+        ('{},1.25,01.01.2024,"a, b"\n', True),
+        ("{},1.25,01.01.2024,\x1b[31mred\n", True),
+        ("{},1.25,01.01.2024,näme\n", False),
+    ],
+    ids=["quote", "escape", "code page"],
+)
+def test_what_comes_for_the_first_time_behind_the_beginning_of_a_large_file_is_loaded(
+    site: Site,
+    readings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    odd: str,
+    *,
+    is_as_begun: bool,
+) -> None:
+    monkeypatch.setattr(encoding, "SEEN_BYTES", 70_000)
+    monkeypatch.setattr(sample, "_STRETCHES", 0)
+    detected, detect = list[bool](), DelimitedParser.detect
+
+    def note(parser: DelimitedParser, path: Path, **how: bool) -> Layout:
+        detected.append(how.get("whole", False))
+        return detect(parser, path, **how)
+
+    monkeypatch.setattr(DelimitedParser, "detect", note)
+    lines = [*BODY[:3500], odd.format(COUNT), *BODY[3500:]]
+    content = (HEAD + "".join(lines)).encode("utf-8" if is_as_begun else "cp1252")
+    outcome = site.drop("orders.csv", content)
+    assert (outcome.verdict, outcome.rows_loaded) == (Verdict.LOADED, COUNT + 1), outcome
+    note_of_odd = odd.split(",", 3)[3].strip().strip('"')
+    expected = [*EXPECTED, (str(COUNT), "1.25", "2024-01-01", note_of_odd)]
+    assert sorted(site.texts(site.table("orders"))) == sorted(expected)
+    assert detected == [False, True]
+    assert readings == ([] if is_as_begun else ["orders.csv"])
 
 
 def test_a_file_that_another_reader_has_to_read_is_read_again(

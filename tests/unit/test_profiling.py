@@ -163,7 +163,7 @@ class LateDoubt:
     suffixes: tuple[str, ...] = (".doubt",)
     readers: tuple[str, ...] = ("rash", "slow")
 
-    def detect(self, path: Path, *, thorough: bool = False) -> Layout:  # noqa: ARG002 - the protocol has it
+    def detect(self, path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:  # noqa: ARG002 - the protocol has it
         return layout("a")
 
     def read(

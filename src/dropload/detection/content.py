@@ -3,7 +3,7 @@
 import json
 import re
 import zipfile
-from pathlib import Path
+from typing import BinaryIO
 
 from dropload.detection.markup import name_document
 from dropload.errors import FileError
@@ -61,7 +61,7 @@ _BINARY_SHARE = 0.02
 _BINARY_COUNT = 4
 
 
-def refuse_foreign_bytes(head: bytes, path: Path) -> None:
+def refuse_foreign_bytes(head: bytes, stream: BinaryIO) -> None:
     """Raise FileError when the first bytes are those of a format that holds no delimited text."""
     # Some programs write a line end before their own signature.
     begin = head.lstrip(b"\r\n\t ")
@@ -69,7 +69,7 @@ def refuse_foreign_bytes(head: bytes, path: Path) -> None:
         if begin.startswith(signature) and _continues(begin, signature):
             raise _not_delimited(name, hint)
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        raise _not_delimited(*_name_zip(path))
+        raise _not_delimited(*_name_zip(stream))
 
 
 def _continues(begin: bytes, signature: bytes) -> bool:
@@ -102,10 +102,10 @@ def _not_delimited(name: str, hint: str) -> FileError:
     return FileError(f"This is {name}, not delimited text.", hint=hint, code="not_delimited")
 
 
-def _name_zip(path: Path) -> tuple[str, str]:
+def _name_zip(stream: BinaryIO) -> tuple[str, str]:
     """Return name and hint for what the archive holds."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
         return "a damaged ZIP archive", "Pack it again, or drop the CSV itself."

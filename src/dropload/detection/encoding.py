@@ -1,4 +1,4 @@
-"""Find out how a file's bytes become characters; the whole file is checked, in constant memory."""
+"""Find out how a file's bytes become characters; whole files are checked in constant memory."""
 
 import codecs
 import re
@@ -9,10 +9,13 @@ from typing import BinaryIO
 from dropload.detection.codepage import guess_codepage
 from dropload.detection.escapes import find_switched
 from dropload.detection.line_ends import LineCounter
-from dropload.detection.scan import CHUNK_BYTES, Scan, scan_file
+from dropload.detection.scan import CHUNK_BYTES, Scan, scan_beginning, scan_file
 from dropload.detection.wide import find_wide
 from dropload.errors import FileError
 
+SEEN_BYTES = 8 << 20
+"""A larger file is not read twice to know its encoding, unless the rest of it speaks against what
+its beginning says."""
 # What a guess is made from: more text does not change it.
 GUESS_BYTES = 48 * 1024
 # A line around a strange byte is enough context; a whole long line is not needed.
@@ -52,6 +55,8 @@ class Encoding:
     evidence: str
     quote_offset: int = -1
     """Where the first double quote stands in the file, -1 when there is none or it is unknown."""
+    seen_bytes: int = 0
+    """Bytes from the beginning that all this was found in; 0: all of the file."""
 
 
 def detect_encoding(stream: BinaryIO, head: bytes) -> Encoding:
@@ -61,7 +66,7 @@ def detect_encoding(stream: BinaryIO, head: bytes) -> Encoding:
     """
     for mark, name in _MARKS:
         if head.startswith(mark):
-            return _check_marked(stream, name, len(mark))
+            return _check_marked(stream, name, mark)
     if name := find_wide(head):
         return _check_wide(stream, name)
     scan = scan_file(stream, "utf-8")
@@ -75,12 +80,33 @@ def detect_encoding(stream: BinaryIO, head: bytes) -> Encoding:
     return _guess_encoding(stream, scan)
 
 
-def _check_marked(stream: BinaryIO, name: str, mark_bytes: int) -> Encoding:
+def assume_encoding(stream: BinaryIO, head: bytes) -> Encoding | None:
+    """Return UTF-8 for a large file that begins with it, None for any other; `head` as above.
+
+    It takes for granted what `detect_encoding` finds out: who reads the file looks at the rest.
+    """
+    has_bom = head.startswith(codecs.BOM_UTF8)
+    is_other = any(head.startswith(mark) for mark, _ in _MARKS[1:]) or find_wide(head)
+    if is_other or (scan := scan_beginning(stream, SEEN_BYTES)) is None:
+        return None
+    if scan.found.escape_offset >= 0:
+        return None
+    what = "only ASCII characters" if scan.found.is_ascii else "valid UTF-8"
+    text = f"{what} in the first {SEEN_BYTES >> 20} MB, and the rest is checked while it is read"
+    text = _told_by_mark(codecs.BOM_UTF8, "utf-8") if has_bom else text
+    return Encoding("utf-8", has_bom, 1.0, text, scan.found.quote_offset, scan.size_bytes)
+
+
+def _told_by_mark(mark: bytes, name: str) -> str:
+    return f"a byte-order mark of {len(mark)} bytes: {name}"
+
+
+def _check_marked(stream: BinaryIO, name: str, mark: bytes) -> Encoding:
     """Return the encoding that the byte-order mark names, or raise when the file breaks it."""
     scan = scan_file(stream, name)
     if scan.bad_offset >= 0:
         raise _encoding_error(stream, scan, name, "the byte-order mark at its beginning")
-    text = f"a byte-order mark of {mark_bytes} bytes: {name}"
+    text = _told_by_mark(mark, name)
     return Encoding(name, True, 1.0, text, scan.quote_offset if name == "utf-8" else -1)
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from dropload.detection.content import refuse_binary, refuse_documents, refuse_foreign_bytes
 from dropload.detection.dialect import Choice, choose_dialect, read_sep_line
-from dropload.detection.encoding import Encoding, detect_encoding
+from dropload.detection.encoding import Encoding, assume_encoding, detect_encoding
 from dropload.detection.fit import Fit
 from dropload.detection.heading import Block, Heading, find_heading
 from dropload.detection.preamble import find_first_row
@@ -50,32 +50,52 @@ _WRAPPED = {
 }
 
 
-def detect_layout(path: Path, *, thorough: bool = False) -> Layout:
+def detect_layout(path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:
+    """Return how the file at a path is written: see `lay_out`."""
+    with path.open("rb") as stream:
+        return lay_out(stream, thorough=thorough, whole=whole)
+
+
+def lay_out(stream: BinaryIO, *, thorough: bool = False, whole: bool = False) -> Layout:
     """Return how the file is written; there is always an answer for text, with its confidence.
 
-    `thorough` looks at far more of the file: for when reading it has contradicted the first answer.
+    Of a large file only the beginning is looked at byte by byte, and the layout says so, unless
+    `whole` is asked for. `thorough` looks at far more of the file: for when reading it has
+    contradicted the first answer.
 
     Raise FileError when the file is no delimited text (code `not_delimited` or `binary`) or
-    breaks its own encoding (code `encoding`). Memory is bounded whatever the file holds; only
-    the check of the encoding reads all of it.
+    breaks its own encoding (code `encoding`). Memory is bounded whatever the file holds.
     """
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-        refuse_foreign_bytes(head, path)
-        encoding = detect_encoding(stream, head)
-        if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
-            refuse_binary(head)
-        sample = _read_text(stream, encoding, thorough=thorough)
-        blank = count_blank_lines(sample.head)
-        if blank == len(sample.head):
-            _refuse_late_text(sample)
-            return _lay_out_nothing(encoding)
-        refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
-        layout = _lay_out_table(sample, encoding, blank)
-        if not _needs_look_at_quotes(layout, sample):
-            return layout
-        openings = read_openings(stream, encoding.name, layout.delimiter)
+    stream.seek(0)
+    head = stream.read(HEAD_BYTES)
+    refuse_foreign_bytes(head, stream)
+    if not (thorough or whole) and (encoding := assume_encoding(stream, head)):
+        sample = _read_text(stream, encoding)
+        if encoding.quote_offset >= 0 or not _shows_quotes(sample):
+            return _lay_out_text(stream, head, encoding, sample)
+    encoding = detect_encoding(stream, head)
+    return _lay_out_text(stream, head, encoding, _read_text(stream, encoding, thorough=thorough))
+
+
+def _lay_out_text(stream: BinaryIO, head: bytes, encoding: Encoding, sample: Sample) -> Layout:
+    """Return how a file of that encoding is written."""
+    if not encoding.name.startswith(("utf-16", "utf-32", "iso2022")):
+        refuse_binary(head)
+    blank = count_blank_lines(sample.head)
+    if blank == len(sample.head):
+        _refuse_late_text(sample)
+        return _lay_out_nothing(encoding)
+    refuse_documents("\n".join(islice(sample.head, blank, blank + 400)))
+    layout = _lay_out_table(sample, encoding, blank)
+    if not _needs_look_at_quotes(layout, sample):
+        return layout
+    openings = read_openings(stream, encoding.name, layout.delimiter)
     return _lay_out_table(replace(sample, openings=openings), encoding, blank)
+
+
+def _shows_quotes(sample: Sample) -> bool:
+    """Return whether there are quotes in what was sampled further on."""
+    return any('"' in line for stretch in sample.stretches for line in stretch)
 
 
 def _needs_look_at_quotes(layout: Layout, sample: Sample) -> bool:
@@ -86,7 +106,7 @@ def _needs_look_at_quotes(layout: Layout, sample: Sample) -> bool:
     return not (layout.quotechar or sample.complete) and layout.delimiter in (",", ";")
 
 
-def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool) -> Sample:
+def _read_text(stream: BinaryIO, encoding: Encoding, *, thorough: bool = False) -> Sample:
     """Return the sampled lines of the file."""
     size_bytes = stream.seek(0, 2)
     return read_sample(stream, encoding.name, size_bytes, encoding.quote_offset, thorough=thorough)
@@ -181,6 +201,7 @@ def _assemble(
         evidence=evidence,
         header_lines=max(1, heading.lines),
         doubt=heading.doubt,
+        seen_bytes=encoding.seen_bytes,
     )
 
 

@@ -56,21 +56,55 @@ def scan_file(stream: BinaryIO, name: str) -> Scan:
         offset += len(chunk)
 
 
-def _scan_good_utf8(stream: BinaryIO) -> Scan | None:
-    """Return what a file shows that is UTF-8 to its end, None for any other.
+class Utf8Scan:
+    """Looks at bytes as long as they are UTF-8.
 
     Nearly every file is, and no character is made of it: that takes four times as long.
     """
+
+    def __init__(self) -> None:
+        self.found = Scan()
+        self.size_bytes = 0
+        """Bytes so far."""
+        self._pending = b""
+
+    def add(self, chunk: bytes) -> bool:
+        """Look at the next bytes; return whether all are UTF-8, but for a last character."""
+        self.note(chunk)
+        if self.found.is_ascii:
+            return True
+        whole, self._pending = _split_last(self._pending + chunk)
+        return _is_utf8(whole)
+
+    def note(self, chunk: bytes) -> None:
+        """Look at the next bytes, whatever they are."""
+        _note_bytes(self.found, chunk, self.size_bytes)
+        self.size_bytes += len(chunk)
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether the last character does not go on."""
+        return not self._pending
+
+
+def scan_beginning(stream: BinaryIO, most_bytes: int) -> Utf8Scan | None:
+    """Return what the first bytes of a file show; None where they are not UTF-8, or are all."""
     stream.seek(0)
-    scan, offset, pending = Scan(), 0, b""
+    scan = Utf8Scan()
+    while chunk := stream.read(min(CHUNK_BYTES, most_bytes - scan.size_bytes)):
+        if not scan.add(chunk):
+            return None
+    return scan if stream.read(1) else None
+
+
+def _scan_good_utf8(stream: BinaryIO) -> Scan | None:
+    """Return what a file shows that is UTF-8 to its end, None for any other."""
+    stream.seek(0)
+    scan = Utf8Scan()
     while chunk := stream.read(CHUNK_BYTES):
-        _note_bytes(scan, chunk, offset)
-        offset += len(chunk)
-        if not scan.is_ascii:
-            whole, pending = _split_last(pending + chunk)
-            if not _is_utf8(whole):
-                return None
-    return scan if not pending else None
+        if not scan.add(chunk):
+            return None
+    return scan.found if scan.is_whole else None
 
 
 def _split_last(text: bytes) -> tuple[bytes, bytes]:

@@ -38,6 +38,9 @@ class Layout:
     """The part of the evidence that is said after each load: lines that are no rows."""
     doubt: str = ""
     """Why a person should look before it is loaded; empty when there is no such reason."""
+    seen_bytes: int = field(default=0, compare=False)
+    """Bytes from the beginning that were looked at one by one, where that is not all of the file:
+    who reads it looks at the others. 0: all."""
 
     @property
     def width(self) -> int:

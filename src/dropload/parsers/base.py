@@ -25,10 +25,17 @@ class Batch:
     lines: "pa.Array | None" = None
     """int64: for each record the physical line on which it starts, from 1; None where the reader
     has not counted lines."""
+    is_late: bool = False
+    """Something was read by now that has a say in how a file is written, and the layout was found
+    without it: look at the whole file before this counts."""
 
 
 class UnfaithfulError(Exception):
     """The fast reader cannot read this file exactly: read it again with the tolerant one."""
+
+
+class MisjudgedError(UnfaithfulError):
+    """The file is not written as its beginning said: look at the whole of it."""
 
 
 class Parser(Protocol):
@@ -40,10 +47,12 @@ class Parser(Protocol):
     readers: tuple[str, ...]
     """Names of its readers, fastest first; the last one reads everything that is readable."""
 
-    def detect(self, path: Path, *, thorough: bool = False) -> Layout:
+    def detect(self, path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:
         """Return how the file is written; raise FileError when it is not of this family.
 
-        `thorough` may take longer: reading the file has contradicted the first answer.
+        What that rests on may be the beginning of the file, and `Layout.seen_bytes` says so: then
+        `whole` may be asked for. `thorough` may take longer still: reading the file has
+        contradicted the first answer.
         """
         ...
 
@@ -54,7 +63,8 @@ class Parser(Protocol):
 
         Memory is bounded by the batch and `max_record_bytes`, not by the file. Raise FileError
         when the file is unreadable as laid out, UnfaithfulError when this `reader` would not
-        return exactly what is written. Bytes are read to the very end, so that a hashing stream
-        has seen the whole file.
+        return exactly what is written, MisjudgedError when the layout rests on the beginning of
+        the file and the rest is written otherwise. Bytes are read to the very end, so that a
+        hashing stream has seen the whole file.
         """
         ...

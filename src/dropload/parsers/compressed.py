@@ -1,11 +1,12 @@
 """Delimited text inside gzip: read as it is unpacked, never whole in memory or on the disk."""
 
 import gzip
-import tempfile
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader, RawIOBase
+from dataclasses import replace
+from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -33,12 +34,18 @@ class GzipParser:
     def __init__(self) -> None:
         self._inner = DelimitedParser()
 
-    def detect(self, path: Path, *, thorough: bool = False) -> Layout:
-        """Return how the text inside is written, by its first 32 MiB."""
-        with path.open("rb") as packed, tempfile.NamedTemporaryFile(suffix=path.stem) as sample:
-            with _unpacked(packed) as stream:
-                _copy_sample(stream, sample)
-            return self._inner.detect(Path(sample.name), thorough=thorough)
+    def detect(self, path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:
+        """Return how the text inside is written, by its first bytes where those are to do."""
+        from dropload.detection import lay_out  # noqa: PLC0415 - see `delimited`
+
+        with path.open("rb") as packed, _unpacked(packed) as stream:
+            beginning, is_all = _read_beginning(stream, _SAMPLE_BYTES)
+            if is_all:
+                return lay_out(BytesIO(beginning), thorough=thorough)
+            if thorough or whole:
+                return lay_out(stream, thorough=thorough, whole=whole)
+            layout = lay_out(BytesIO(beginning))
+            return replace(layout, seen_bytes=layout.seen_bytes or len(beginning))
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int
@@ -51,17 +58,41 @@ class GzipParser:
 
 
 class _Unpacker(RawIOBase):
-    """The bytes inside, as long as they are not suspiciously many."""
+    """The bytes inside, as long as they are not suspiciously many.
+
+    To go back to an earlier one, all before it are unpacked anew.
+    """
 
     def __init__(self, packed: BinaryIO) -> None:
         super().__init__()
-        self._packed = _Counter(packed)
+        self._source = packed
+        self._begin()
+
+    def _begin(self) -> None:
+        self._packed = _Counter(self._source)
         self._inside = gzip.GzipFile(fileobj=cast("IO[bytes]", self._packed), mode="rb")
         self._bytes = 0
 
     def readable(self) -> bool:
         """Return True: this is what it is for."""
         return True
+
+    def seekable(self) -> bool:
+        """Return whether the archive can be read anew."""
+        return self._source.seekable()
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        """Go to an offset from the beginning, from here, or to the very end; return where it is."""
+        if whence == SEEK_END:
+            goal = sys.maxsize
+        else:
+            goal = offset + (self._bytes if whence == SEEK_CUR else 0)
+        if goal < self._bytes:
+            self._source.seek(0)
+            self._begin()
+        while self._bytes < goal and self.read(min(_BLOCK_BYTES, goal - self._bytes)):
+            pass
+        return self._bytes
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         """Fill the buffer with unpacked bytes; return how many, 0 at the end."""
@@ -111,12 +142,11 @@ def _unpacked(packed: BinaryIO) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", stream)
 
 
-def _copy_sample(stream: BinaryIO, sample: IO[bytes]) -> None:
-    """Copy the beginning, and only whole lines of it where that is not all."""
-    data = stream.read(_SAMPLE_BYTES)
-    if len(data) == _SAMPLE_BYTES and stream.read(1):
-        # In UTF-16 and UTF-32 the byte of a line end is only a part of it.
-        is_wide = b"\0" in data[:64]
-        data = data[: len(data) // 4 * 4] if is_wide else data[: data.rfind(b"\n") + 1] or data
-    sample.write(data)
-    sample.flush()
+def _read_beginning(stream: BinaryIO, most_bytes: int) -> tuple[bytes, bool]:
+    """Return the first bytes, and whether they are all: if not, they end with a line."""
+    data = stream.read(most_bytes)
+    if len(data) < most_bytes or not stream.read(1):
+        return data, True
+    # In UTF-16 and UTF-32 the byte of a line end is only a part of it.
+    is_wide = b"\0" in data[:64]
+    return (data[: len(data) // 4 * 4] if is_wide else data[: data.rfind(b"\n") + 1] or data), False

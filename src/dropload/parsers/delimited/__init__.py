@@ -5,6 +5,7 @@ daemon asks a parser only for the endings of file names, and need not carry Arro
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -26,16 +27,28 @@ class DelimitedParser:
     suffixes: tuple[str, ...] = (".csv", ".tsv", ".tab", ".txt", ".psv", ".dat")
     readers: tuple[str, ...] = ("columnar", "tolerant")
 
-    def detect(self, path: Path, *, thorough: bool = False) -> Layout:
+    def detect(self, path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:
         """Return how the file is written; raise FileError when it is not delimited text."""
         from dropload.detection import detect_layout  # noqa: PLC0415 - see above
 
-        return detect_layout(path, thorough=thorough)
+        return detect_layout(path, thorough=thorough, whole=whole)
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int
     ) -> Iterator[Batch]:
         """Yield all data records of `source`; see `Parser.read`."""
+        from dropload.parsers.delimited.beyond import Beyond  # noqa: PLC0415
+
+        if not layout.seen_bytes:
+            yield from self._read(source, layout, reader, max_record_bytes)
+            return
+        beyond = Beyond(source, layout)
+        for batch in self._read(cast("BinaryIO", beyond), layout, reader, max_record_bytes):
+            yield replace(batch, is_late=True) if beyond.has_marks else batch
+
+    def _read(
+        self, source: BinaryIO, layout: Layout, reader: str, max_record_bytes: int
+    ) -> Iterator[Batch]:
         from dropload.parsers.delimited.columnar import read_columnar  # noqa: PLC0415 - see above
         from dropload.parsers.delimited.tolerant import read_tolerant  # noqa: PLC0415
 
