@@ -39,13 +39,11 @@ class GzipParser:
         from dropload.detection import lay_out  # noqa: PLC0415 - see `delimited`
 
         with path.open("rb") as packed, _unpacked(packed) as stream:
-            beginning, is_all = _read_beginning(stream, _SAMPLE_BYTES)
-            if is_all:
-                return lay_out(BytesIO(beginning), thorough=thorough)
             if thorough or whole:
                 return lay_out(stream, thorough=thorough, whole=whole)
-            layout = lay_out(BytesIO(beginning))
-            return replace(layout, seen_bytes=layout.seen_bytes or len(beginning))
+            beginning, is_all = _read_beginning(stream, _SAMPLE_BYTES)
+            layout = lay_out(BytesIO(beginning), whole=True)
+            return layout if is_all else replace(layout, seen_bytes=len(beginning))
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int
