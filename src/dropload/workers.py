@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 # What reads files is imported now: the first file would wait for it.
 import dropload.detection
+import dropload.parsers.delimited.beyond
 import dropload.parsers.delimited.columnar
 import dropload.parsers.delimited.tolerant  # noqa: F401
 from dropload.arrow_settings import spare_memory

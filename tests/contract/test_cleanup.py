@@ -14,11 +14,11 @@ from dropload.accounts import Account, account_for_files
 from dropload.cleanup import clean_up, remove_old, take_turn
 from dropload.dock import open_dock
 from dropload.identity import worker_name
-from dropload.intake import drop_of_path
+from dropload.intake import drop_of_path, name_drop
 from dropload.journal import AuditAction, apply_scripts
 from dropload.journal.tables import journal_tables
 from dropload.late_filing import recover
-from dropload.model import State, TableName, Verdict
+from dropload.model import Area, Load, LoadType, State, TableName, Verdict
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered
 from tests.conftest import let_audit_be_changed, make_config
@@ -171,6 +171,41 @@ def test_a_file_that_somebody_works_on_in_error_is_left_and_named(site: Site) ->
     assert broken.filed_path.exists()
     assert [left.reason for left in cleaned.left] == ["it was changed after it had been filed"]
     account(site)
+
+
+def test_a_filed_file_that_is_being_loaded_again_stays(site: Site) -> None:
+    filed_path = site.drop("orders.csv", ROWS).filed_path
+    assert filed_path is not None
+    make_older(site, 91)
+    place = (Area.NON_REFERENCE, LoadType.APPEND)
+    drop = drop_of_path(filed_path, site.dock.tree, *place, force=True, requested_by="somebody")
+    table = name_drop(drop, site.dock.target).table
+    with site.dock.target.write() as conn:
+        claimed = site.dock.journal.claims.claim(conn, drop, table, worker_name())
+    assert isinstance(claimed, Load)
+    assert numbers(site) == {}
+    assert filed_path.exists()
+    with site.dock.target.write() as conn:
+        site.dock.journal.claims.free_claim(conn, drop.path, claimed.worker)
+
+
+def test_the_files_of_another_tree_with_the_same_journal_stay(
+    site: Site, database_url: str, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path / "b", database={"url": database_url}, retention=RETENTION)
+    dock = open_dock(config)
+    dock.tree.create()
+    other = Site(dock)
+    theirs = other.drop("orders.csv", ROWS).filed_path
+    ours = site.drop("items.csv", ROWS).filed_path
+    assert ours is not None
+    assert theirs is not None
+    make_older(site, 91)
+    assert numbers(site) == {"files": 1}
+    assert (ours.exists(), theirs.exists()) == (False, True)
+    assert numbers(other) == {"files": 1}
+    assert not theirs.exists()
+    dock.target.close()
 
 
 def test_files_are_not_taken_for_gone_while_their_share_is_away(site: Site) -> None:

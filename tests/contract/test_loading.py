@@ -1,14 +1,14 @@
 """What people are promised of a load, the same on every target that is there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from dropload import small_files
+from dropload import loading, small_files
 from dropload.dock import Dock, open_dock
 from dropload.errors import TransientError
 from dropload.identity import worker_name
@@ -29,6 +29,7 @@ from dropload.parsers.delimited.columnar import read_columnar
 from dropload.pipeline import process_drop
 from dropload.recovery import Recovered
 from dropload.stage_writer import StageWriter
+from dropload.targets.base import Published
 from dropload.targets.row_stream import RowStream
 from tests.conftest import make_config
 
@@ -479,6 +480,36 @@ def test_what_is_in_the_side_table_beyond_the_journals_word_is_thrown_away(
     assert meddled
     assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 30_000)
     assert breaking.sent == list(range(1, 30_001))
+
+
+@pytest.mark.parametrize("small_bytes", [0, small_files.SMALL_BYTES], ids=["staged", "small"])
+@pytest.mark.parametrize("load_type", ["append", "fullload"])
+def test_rows_that_the_database_counts_otherwise_are_not_committed(
+    site: Site, monkeypatch: pytest.MonkeyPatch, load_type: str, small_bytes: int
+) -> None:
+    monkeypatch.setattr(small_files, "SMALL_BYTES", small_bytes)
+    site.drop("orders.csv", ORDERS, load_type)
+    before = site.texts(site.table("orders"))
+    publish, missing = loading._publish, [1, 1]
+
+    def miscount(*arguments: Any, **more: Any) -> Published:
+        published = publish(*arguments, **more)
+        fewer = missing.pop() if missing else 0
+        return replace(published, rows_loaded=published.rows_loaded - fewer)
+
+    monkeypatch.setattr(loading, "_publish", miscount)
+    other = ORDERS.replace("Łukasz", "Ada")
+    refused = site.drop("orders.csv", other, load_type)
+    assert refused.verdict is Verdict.RETRY, refused
+    assert site.texts(site.table("orders")) == before
+    loaded = site.drop("orders.csv", other, load_type)
+    assert (loaded.verdict, loaded.rows_loaded) == (Verdict.LOADED, 2), loaded
+    kept = before if load_type == "append" else []
+    assert [row[1] for row in site.texts(site.table("orders"))] == [
+        *(row[1] for row in kept),
+        "Ada",
+        None,
+    ]
 
 
 def test_a_side_table_with_a_row_too_many_is_made_anew(
