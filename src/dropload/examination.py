@@ -113,13 +113,18 @@ def examine_in(
         first = exc
     if layout.seen_bytes and (is_late or not _is_in_order(first)):
         whole = parser.detect(drop.path, whole=True)
-        if isinstance(first, MisjudgedError) or not _is_same(whole, layout):
+        if isinstance(first, MisjudgedError) or not whole.reads_like(layout):
             return examine_in(dock, drop, parser, whole, on_progress)
+        if isinstance(first, Examined):
+            first = replace(first, layout=whole)
+    if isinstance(first, MisjudgedError):
+        raise first
     return _look_again(dock, drop, parser, layout, first, on_progress)
 
 
 def _is_in_order(first: Examined | Exception) -> bool:
-    return isinstance(first, Examined) and not _is_contradicted(first)
+    """Return whether nothing that was read speaks against the layout."""
+    return isinstance(first, Examined) and not first.profile.rejected_rows
 
 
 def _look_again(
@@ -127,12 +132,12 @@ def _look_again(
     drop: Drop,
     parser: Parser,
     layout: Layout,
-    first: Examined | Exception,
+    first: Examined | FileError,
     on_progress: OnProgress | None,
 ) -> Examined:
     """Return what reading a file found first, or something better where that is not in order."""
-    if isinstance(first, Exception):
-        if not isinstance(first, FileError) or first.code not in _LAYOUT_MAY_BE_WRONG:
+    if isinstance(first, FileError):
+        if first.code not in _LAYOUT_MAY_BE_WRONG:
             raise first
         other = _examine_again(dock, drop, parser, layout, on_progress)
         if other is None or _is_contradicted(other):
@@ -162,16 +167,11 @@ def _examine_again(
     """Return what a more thorough look finds; None when it is nothing else, or unreadable, too."""
     try:
         other = parser.detect(drop.path, thorough=True)
-        if _is_same(other, layout):
+        if other.reads_like(layout):
             return None
         return examine_as(dock, drop, parser, other, (), on_progress)
     except FileError:
         return None
-
-
-def _is_same(one: Layout, other: Layout) -> bool:
-    """Return whether two layouts read a file alike."""
-    return replace(one, confidence=0.0, evidence=()) == replace(other, confidence=0.0, evidence=())
 
 
 def look_up_table(dock: Dock, conn: sa.Connection, named: NamedDrop) -> KnownTable | None:
@@ -226,17 +226,22 @@ def examine_as(
     Rows that `checks` refuse are rejects.
     """
     settings = dock.config.load
-    profile = profile_file(
-        drop.path,
-        layout,
-        parser,
-        hash_algorithm=settings.hash_algorithm,
-        max_record_bytes=settings.max_record_bytes,
-        check=RowCheck(checks, layout, dock.target.refusal),
-        hints=_hints(settings),
-        on_progress=on_progress,
-        on_batch=on_batch,
-    )
+    try:
+        profile = profile_file(
+            drop.path,
+            layout,
+            parser,
+            hash_algorithm=settings.hash_algorithm,
+            max_record_bytes=settings.max_record_bytes,
+            check=RowCheck(checks, layout, dock.target.refusal),
+            hints=_hints(settings),
+            on_progress=on_progress,
+            on_batch=on_batch,
+        )
+    except (FileError, MisjudgedError):
+        # What is wrong with a file that changes meanwhile is not its fault.
+        check_version(drop.path, drop.version)
+        raise
     check_version(drop.path, drop.version)
     return Examined(parser, replace(layout, seen_bytes=0), profile, checks)
 

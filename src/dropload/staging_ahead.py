@@ -334,13 +334,14 @@ class _GivenUpError(Exception):
 
 def _stages_alike(target: Target, one: Plan, other: Plan) -> bool:
     """Return whether two plans put the same values into the same side table."""
-    return not other.checks and _staged_by(target, one) == _staged_by(target, other)
+    if other.checks or not one.layout.reads_like(other.layout):
+        return False
+    return _staged_by(target, one) == _staged_by(target, other)
 
 
 def _staged_by(target: Target, plan: Plan) -> tuple[Any, ...]:
     return (
         plan.table,
-        plan.layout,
         plan.profile.reader,
         [(column.name, _stored_as(target, column.type)) for column in plan.table_columns],
         plan.has_lineage,

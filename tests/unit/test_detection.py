@@ -3,15 +3,17 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dropload.detection import detect_layout, scan
 from dropload.detection.codepage import guess_codepage
+from dropload.detection.encoding import _split_foreign_lines
 from dropload.detection.sample import HEAD_BYTES, read_sample, split_lines
 from dropload.detection.splitting import Dialect, Splitter
 from dropload.errors import FileError
@@ -130,6 +132,16 @@ def test_line_of_a_bad_byte_is_counted_by_line_ends_not_by_bytes(
 
 def test_terminal_colours_are_no_encoding(tmp_path: Path) -> None:
     assert detect_bytes(tmp_path, b"id,log\n1,\x1b[31mred\x1b[0m\n").encoding == "utf-8"
+
+
+PIECES = (b"\xe4", b"\xff\xfe", b"\n", b"\r", b"\r\n", b"a;b", b"c" * 150, b"d" * 1_500)
+
+
+@example(b"\xe4" + b"d" * 2_100 + b"\xe4")
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map(b"".join))
+def test_lines_with_foreign_bytes_are_found_with_what_stands_before(chunk: bytes) -> None:
+    expected = re.findall(rb"[^\r\n\x80-\xff]{0,200}[\x80-\xff][^\r\n]{0,2000}", chunk)
+    assert list(_split_foreign_lines(chunk)) == expected
 
 
 def test_foreign_byte_far_behind_the_sample_is_seen(tmp_path: Path) -> None:

@@ -13,9 +13,6 @@ from dropload.detection.scan import CHUNK_BYTES, Scan, scan_beginning, scan_file
 from dropload.detection.wide import find_wide
 from dropload.errors import FileError
 
-SEEN_BYTES = 8 << 20
-"""A larger file is not read twice to know its encoding, unless the rest of it speaks against what
-its beginning says."""
 # What a guess is made from: more text does not change it.
 GUESS_BYTES = 48 * 1024
 # A line around a strange byte is enough context; a whole long line is not needed.
@@ -30,7 +27,8 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-_FOREIGN_LINE = re.compile(rb"[^\r\n\x80-\xff]{0,200}[\x80-\xff][^\r\n]{0,%d}" % _CONTEXT_BYTES)
+_BEFORE_BYTES = 200
+_FROM_FOREIGN = re.compile(rb"[\x80-\xff][^\r\n]{0,%d}" % _CONTEXT_BYTES)
 # So many good sequences for each bad byte do not come about in any other encoding.
 _STRAY_RATIO = 4
 _STRAY_SEQUENCES = 6
@@ -80,21 +78,21 @@ def detect_encoding(stream: BinaryIO, head: bytes) -> Encoding:
     return _guess_encoding(stream, scan)
 
 
-def assume_encoding(stream: BinaryIO, head: bytes) -> Encoding | None:
-    """Return UTF-8 for a large file that begins with it, None for any other; `head` as above.
+def assume_encoding(stream: BinaryIO, head: bytes, seen_bytes: int) -> Encoding | None:
+    """Return UTF-8 for a file of which so many bytes are that, None for any other; `head` as above.
 
     It takes for granted what `detect_encoding` finds out: who reads the file looks at the rest.
     """
     has_bom = head.startswith(codecs.BOM_UTF8)
-    is_other = any(head.startswith(mark) for mark, _ in _MARKS[1:]) or find_wide(head)
-    if is_other or (scan := scan_beginning(stream, SEEN_BYTES)) is None:
+    if any(head.startswith(mark) for mark, _ in _MARKS[1:]) or find_wide(head):
         return None
-    if scan.found.escape_offset >= 0:
+    found = scan_beginning(stream, seen_bytes)
+    if found is None or found.escape_offset >= 0:
         return None
-    what = "only ASCII characters" if scan.found.is_ascii else "valid UTF-8"
-    text = f"{what} in the first {SEEN_BYTES >> 20} MB, and the rest is checked while it is read"
+    what = "only ASCII characters" if found.is_ascii else "valid UTF-8"
+    text = f"{what} in the first {seen_bytes:,} bytes; the rest is checked as it is read"
     text = _told_by_mark(codecs.BOM_UTF8, "utf-8") if has_bom else text
-    return Encoding("utf-8", has_bom, 1.0, text, scan.found.quote_offset, scan.size_bytes)
+    return Encoding("utf-8", has_bom, 1.0, text, found.quote_offset, seen_bytes)
 
 
 def _told_by_mark(mark: bytes, name: str) -> str:
@@ -159,13 +157,24 @@ def _find_foreign_lines(stream: BinaryIO, start: int, end: int | None = None) ->
     size = CHUNK_BYTES if end is None else min(CHUNK_BYTES, max(end - start, 0))
     stream.seek(start)
     while collected < GUESS_BYTES and (chunk := stream.read(size)):
-        for match in _FOREIGN_LINE.finditer(chunk):
-            yield match[0]
-            collected += len(match[0])
+        for line in _split_foreign_lines(chunk):
+            yield line
+            collected += len(line)
             if collected >= GUESS_BYTES:
                 return
         if end is not None:
             return
+
+
+def _split_foreign_lines(chunk: bytes) -> Iterator[bytes]:
+    """Yield what stands on one line around bytes beyond ASCII."""
+    if chunk.isascii():
+        return
+    end = 0
+    for match in _FROM_FOREIGN.finditer(chunk):
+        before = chunk[max(match.start() - _BEFORE_BYTES, end) : match.start()]
+        yield before[max(before.rfind(b"\n"), before.rfind(b"\r")) + 1 :] + match[0]
+        end = match.end()
 
 
 def _is_damaged_utf8(sample: bytes) -> bool:

@@ -29,6 +29,9 @@ from dropload.model import Layout
 from dropload.quoting import name_delimiter
 from dropload.wrapping import Wrapping
 
+SEEN_BYTES = 8 << 20
+"""A larger file is not read twice to know its encoding, unless the rest of it speaks against what
+its beginning says. Not less than the longest head of a sample, which is taken for UTF-8 then."""
 # What is shown of lines that are skipped.
 _QUOTED_LINES = 3
 _QUOTED_CHARS = 60
@@ -66,15 +69,36 @@ def lay_out(stream: BinaryIO, *, thorough: bool = False, whole: bool = False) ->
     Raise FileError when the file is no delimited text (code `not_delimited` or `binary`) or
     breaks its own encoding (code `encoding`). Memory is bounded whatever the file holds.
     """
-    stream.seek(0)
-    head = stream.read(HEAD_BYTES)
+    if not (thorough or whole) and stream.seek(0, 2) > SEEN_BYTES:
+        layout = lay_out_beginning(stream, SEEN_BYTES)
+        if layout is not None:
+            return layout
+    head = _read_head(stream)
     refuse_foreign_bytes(head, stream)
-    if not (thorough or whole) and (encoding := assume_encoding(stream, head)):
-        sample = _read_text(stream, encoding)
-        if encoding.quote_offset >= 0 or not _shows_quotes(sample):
-            return _lay_out_text(stream, head, encoding, sample)
     encoding = detect_encoding(stream, head)
     return _lay_out_text(stream, head, encoding, _read_text(stream, encoding, thorough=thorough))
+
+
+def lay_out_beginning(stream: BinaryIO, seen_bytes: int) -> Layout | None:
+    """Return how a file is written that goes on behind so many bytes, as `lay_out` does.
+
+    None where only the whole of it can say: it is not UTF-8, or may switch between alphabets, or
+    its first quotes come behind those bytes.
+    """
+    head = _read_head(stream)
+    encoding = assume_encoding(stream, head, seen_bytes)
+    if encoding is None:
+        return None
+    refuse_foreign_bytes(head, stream)
+    sample = _read_text(stream, encoding)
+    if encoding.quote_offset < 0 and _shows_quotes(sample):
+        return None
+    return _lay_out_text(stream, head, encoding, sample)
+
+
+def _read_head(stream: BinaryIO) -> bytes:
+    stream.seek(0)
+    return stream.read(HEAD_BYTES)
 
 
 def _lay_out_text(stream: BinaryIO, head: bytes, encoding: Encoding, sample: Sample) -> Layout:

@@ -1,4 +1,4 @@
-"""Decode a whole file strictly, in constant memory, and keep what a decision needs."""
+"""Decode a file strictly, in constant memory, and keep what a decision needs."""
 
 import codecs
 import struct
@@ -70,31 +70,30 @@ class Utf8Scan:
 
     def add(self, chunk: bytes) -> bool:
         """Look at the next bytes; return whether all are UTF-8, but for a last character."""
-        self.note(chunk)
+        _note_bytes(self.found, chunk, self.size_bytes)
+        self.size_bytes += len(chunk)
         if self.found.is_ascii:
             return True
         whole, self._pending = _split_last(self._pending + chunk)
         return _is_utf8(whole)
 
-    def note(self, chunk: bytes) -> None:
-        """Look at the next bytes, whatever they are."""
-        _note_bytes(self.found, chunk, self.size_bytes)
-        self.size_bytes += len(chunk)
-
     @property
     def is_whole(self) -> bool:
-        """Return whether the last character does not go on."""
-        return not self._pending
+        """Return whether the last character is all there."""
+        return not self._pending or _is_utf8(self._pending)
 
 
-def scan_beginning(stream: BinaryIO, most_bytes: int) -> Utf8Scan | None:
-    """Return what the first bytes of a file show; None where they are not UTF-8, or are all."""
+def scan_beginning(stream: BinaryIO, count: int) -> Scan | None:
+    """Return what so many first bytes of a file show; None where they are not UTF-8.
+
+    A character that goes on behind them is none that is not.
+    """
     stream.seek(0)
     scan = Utf8Scan()
-    while chunk := stream.read(min(CHUNK_BYTES, most_bytes - scan.size_bytes)):
+    while chunk := stream.read(min(CHUNK_BYTES, count - scan.size_bytes)):
         if not scan.add(chunk):
             return None
-    return scan if stream.read(1) else None
+    return scan.found
 
 
 def _scan_good_utf8(stream: BinaryIO) -> Scan | None:

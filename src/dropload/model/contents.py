@@ -1,6 +1,6 @@
 """How a file is written and what is in it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dropload.wrapping import Wrapping
@@ -46,6 +46,10 @@ class Layout:
     def width(self) -> int:
         """Return the number of columns."""
         return len(self.header_names)
+
+    def reads_like(self, other: "Layout") -> bool:
+        """Return whether a file is read alike in both, however sure each is, and by what."""
+        return replace(self, confidence=other.confidence, evidence=other.evidence) == other
 
 
 class Kind(StrEnum):

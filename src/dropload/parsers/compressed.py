@@ -5,8 +5,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from io import SEEK_CUR, SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
+from io import SEEK_END, SEEK_SET, BufferedReader, BytesIO, RawIOBase
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -36,14 +35,17 @@ class GzipParser:
 
     def detect(self, path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:
         """Return how the text inside is written, by its first bytes where those are to do."""
-        from dropload.detection import lay_out  # noqa: PLC0415 - see `delimited`
+        from dropload.detection import lay_out, lay_out_beginning  # noqa: PLC0415 - see `delimited`
 
         with path.open("rb") as packed, _unpacked(packed) as stream:
-            if thorough or whole:
-                return lay_out(stream, thorough=thorough, whole=whole)
-            beginning, is_all = _read_beginning(stream, _SAMPLE_BYTES)
-            layout = lay_out(BytesIO(beginning), whole=True)
-            return layout if is_all else replace(layout, seen_bytes=len(beginning))
+            if not (thorough or whole):
+                beginning = stream.read(_SAMPLE_BYTES)
+                if not stream.read(1):
+                    return lay_out(BytesIO(beginning), whole=True)
+                count = _count_bytes_of_lines(beginning)
+                if count and (layout := lay_out_beginning(BytesIO(beginning[:count]), count)):
+                    return layout
+            return lay_out(stream, thorough=thorough, whole=True)
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int
@@ -80,11 +82,10 @@ class _Unpacker(RawIOBase):
         return self._source.seekable()
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
-        """Go to an offset from the beginning, from here, or to the very end; return where it is."""
+        """Go to an offset from the beginning, from here, or from the end; return where it is."""
         if whence == SEEK_END:
-            goal = sys.maxsize
-        else:
-            goal = offset + (self._bytes if whence == SEEK_CUR else 0)
+            self.seek(sys.maxsize)
+        goal = offset + (self._bytes if whence != SEEK_SET else 0)
         if goal < self._bytes:
             self._source.seek(0)
             self._begin()
@@ -140,11 +141,7 @@ def _unpacked(packed: BinaryIO) -> Iterator[BinaryIO]:
         yield cast("BinaryIO", stream)
 
 
-def _read_beginning(stream: BinaryIO, most_bytes: int) -> tuple[bytes, bool]:
-    """Return the first bytes, and whether they are all: if not, they end with a line."""
-    data = stream.read(most_bytes)
-    if len(data) < most_bytes or not stream.read(1):
-        return data, True
-    # In UTF-16 and UTF-32 the byte of a line end is only a part of it.
-    is_wide = b"\0" in data[:64]
-    return (data[: len(data) // 4 * 4] if is_wide else data[: data.rfind(b"\n") + 1] or data), False
+def _count_bytes_of_lines(text: bytes) -> int:
+    """Return how many bytes whole lines of text take, in what an ASCII character is one byte of."""
+    # A carriage return at the very end may be the first half of a line end.
+    return max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1

@@ -5,16 +5,14 @@ from typing import BinaryIO
 from dropload.detection.scan import Utf8Scan
 from dropload.model import Layout
 from dropload.parsers.base import MisjudgedError
-from dropload.parsers.delimited.text import is_utf8
 
 
 class Beyond:
-    """The bytes of a file whose layout was found in its beginning."""
+    """The bytes of a file whose layout was found in its beginning, which is UTF-8."""
 
     def __init__(self, source: BinaryIO, layout: Layout) -> None:
         self._source = source
         self._seen_bytes = layout.seen_bytes
-        self._is_utf8 = is_utf8(layout.encoding)
         self._scan = Utf8Scan()
 
     @property
@@ -24,14 +22,8 @@ class Beyond:
         return max(found.quote_offset, found.escape_offset) >= self._seen_bytes
 
     def read(self, size: int) -> bytes:
-        """Return some next bytes, none only at the end.
-
-        Raises MisjudgedError for what is not UTF-8 if it should be. In other encodings that is
-        noticed by who decodes it.
-        """
+        """Return some next bytes, none only at the end; raises MisjudgedError where not UTF-8."""
         data = self._source.read(size)
-        if not self._is_utf8:
-            self._scan.note(data)
-        elif not (self._scan.add(data) if data else self._scan.is_whole):
+        if not (self._scan.add(data) if data else self._scan.is_whole):
             raise MisjudgedError("bytes that are not UTF-8 behind the beginning")
         return data
