@@ -35,17 +35,11 @@ class GzipParser:
 
     def detect(self, path: Path, *, thorough: bool = False, whole: bool = False) -> Layout:
         """Return how the text inside is written, by its first bytes where those are to do."""
-        from dropload.detection import lay_out, lay_out_beginning  # noqa: PLC0415 - see `delimited`
+        from dropload.detection import lay_out  # noqa: PLC0415 - see `delimited`
 
         with path.open("rb") as packed, _unpacked(packed) as stream:
-            if not (thorough or whole):
-                beginning = stream.read(_SAMPLE_BYTES)
-                if not stream.read(1):
-                    return lay_out(BytesIO(beginning), whole=True)
-                count = _count_bytes_of_lines(beginning)
-                if count and (layout := lay_out_beginning(BytesIO(beginning[:count]), count)):
-                    return layout
-            return lay_out(stream, thorough=thorough, whole=True)
+            layout = None if thorough or whole else _lay_out_sample(stream)
+            return layout or lay_out(stream, thorough=thorough, whole=True)
 
     def read(
         self, source: BinaryIO, layout: Layout, reader: str, *, max_record_bytes: int
@@ -139,6 +133,17 @@ class _Counter:
 def _unpacked(packed: BinaryIO) -> Iterator[BinaryIO]:
     with BufferedReader(_Unpacker(packed), _BLOCK_BYTES) as stream:
         yield cast("BinaryIO", stream)
+
+
+def _lay_out_sample(stream: BinaryIO) -> Layout | None:
+    """Return how the text is written by its first bytes; None where only all of it can say."""
+    from dropload.detection import lay_out, lay_out_beginning  # noqa: PLC0415 - see `delimited`
+
+    sample = stream.read(_SAMPLE_BYTES)
+    if not stream.read(1):
+        return lay_out(BytesIO(sample), whole=True)
+    sample = sample[: _count_bytes_of_lines(sample)]
+    return lay_out_beginning(BytesIO(sample), len(sample)) if sample else None
 
 
 def _count_bytes_of_lines(text: bytes) -> int:
