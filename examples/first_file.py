@@ -48,8 +48,7 @@ def _demonstrate(daemon: "subprocess.Popen[bytes]", environment: dict[str, str])
     if not _wait(daemon, lambda: not (INBOX / "airports.csv").exists()):
         print("The file is still in its inbox: see `dropload status`.", file=sys.stderr)
         return 1
-    _show_last_load(environment)
-    print(_next_steps(), flush=True)
+    print(_next_steps(_show_last_load(environment)), flush=True)
     return daemon.wait()
 
 
@@ -62,7 +61,8 @@ def _wait(daemon: "subprocess.Popen[bytes]", done: Callable[[], bool]) -> bool:
     return False
 
 
-def _show_last_load(environment: dict[str, str]) -> None:
+def _show_last_load(environment: dict[str, str]) -> int:
+    """Print what came of the last load, and return its number."""
     # The file is moved before the journal says so: give that word a moment.
     time.sleep(0.5)
     command = [*_dropload(), "history", "--limit", "1", "--json"]
@@ -84,17 +84,19 @@ def _show_last_load(environment: dict[str, str]) -> None:
     with sqlite3.connect(DATABASE) as connection:
         for row in connection.execute(query):
             print("|".join(str(cell) for cell in row))
+    return int(load["load_id"])
 
 
-def _next_steps() -> str:
+def _next_steps(load_id: int) -> str:
     dropload = Path(sys.executable).with_name("dropload")
     with contextlib.suppress(ValueError):
         dropload = dropload.relative_to(Path.cwd())
     return f"""
-The daemon runs until Ctrl-C. Try, in another terminal in this folder:
+The daemon runs until Ctrl-C (a file that is being loaded then may take 30 s to end).
+Try, in another terminal in this folder:
 
   {dropload} status                 what is waiting, and why
-  {dropload} show 1                 everything about this load
+  {dropload} {f"show {load_id}":22} everything about this load
   cp examples/orders_0412.csv dropoff/none_reference_data_table/append/
                                         two of its rows are broken: look into error/ beside it
 """

@@ -138,6 +138,8 @@ class Daemon:
         patience = self._dock.config.workers.stop_timeout_seconds
         self._manager.tell_stopping(patience)
         self._watcher.stop()
+        if loading := self._dispatcher.running:
+            self._log.info("daemon_stopping", loading=loading, at_most_seconds=patience)
         for finished in self._dispatcher.stop(patience):
             self._settle(finished)
         self._alarms.close()

@@ -16,8 +16,6 @@ from dropload.model import LoadRecord, State, TrackedFile
 from dropload.times import clock_time
 
 _OVER = (State.COMMITTED, State.FAILED, State.DUPLICATE)
-_LOST_SCANS = 3
-"""So many scans a daemon may miss before its process is looked for."""
 
 
 class WaitsFor(StrEnum):
@@ -218,16 +216,13 @@ def _by_journal(situation: Situation, row: TrackedFile) -> Reason:
 # --- the daemon ----------------------------------------------------------------------------
 
 
-def find_daemon_problem(
-    config: Config, heartbeat: Heartbeat | None, *, is_process_gone: bool
-) -> str:
+def find_daemon_problem(config: Config, heartbeat: Heartbeat | None) -> str:
     """Return why nobody looks after the tree; the empty string when a daemon does."""
     if heartbeat is None:
         return "no daemon is running: start it with `dropload run`"
-    age = heartbeat.age_seconds
-    if is_process_gone and age > _LOST_SCANS * heartbeat.scan_interval_seconds:
+    if heartbeat.is_of_dead_process:
         return "the daemon was killed: start it with `dropload run`"
-    if age > config.health.heartbeat_critical_seconds:
+    if heartbeat.age_seconds > config.health.heartbeat_critical_seconds:
         return "the daemon hangs or was killed: see `dropload health`"
     return ""
 

@@ -1,8 +1,6 @@
 """Answer what is waiting and why, what is loading, and how it ended last."""
 
 import heapq
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,8 +154,7 @@ class StatusReader:
         """Look at tree, heartbeat and journal; works, with less to tell, without a database."""
         config = self._dock.config
         heartbeat = read_heartbeat(config.state_folder)
-        is_gone = heartbeat is not None and _is_gone(heartbeat)
-        problem = find_daemon_problem(config, heartbeat, is_process_gone=is_gone)
+        problem = find_daemon_problem(config, heartbeat)
         situation = make_situation(config, heartbeat, problem, datetime.now(UTC))
         scan = scan_inboxes(self._dock.tree, (*ALWAYS_IGNORED, *config.watch.ignore))
         try:
@@ -297,19 +294,6 @@ class StatusReader:
 def read_status(dock: Dock, *, most_files: int | None = None) -> Status:
     """Return the status once."""
     return StatusReader(dock, most_files=most_files).read()
-
-
-def _is_gone(heartbeat: Heartbeat) -> bool:
-    """Return whether the daemon ran on this machine and its process is not there any more."""
-    if heartbeat.host != socket.gethostname():
-        return False
-    try:
-        os.kill(heartbeat.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _paused_tables(heartbeat: Heartbeat | None) -> tuple[PausedTable, ...]:

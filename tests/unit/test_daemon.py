@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from dropload import daemon as module
 from dropload import scanning, watcher
 from dropload.daemon import RECOVERY_SECONDS, Daemon
+from dropload.dispatch import Dispatcher
 from dropload.dock import Dock, open_dock, prepare
 from dropload.errors import ConfigError
 from dropload.folders import DropTree
@@ -128,6 +129,25 @@ def test_folders_that_refuse_the_services_user_are_said_and_end_no_daemon(
     [said] = {line["reason"] for line in told if line["event"] == "tree_not_made"}
     assert "cannot be made: Permission denied. Give the service's user the right" in said
     assert told[-1]["event"] == "daemon_stopped"
+
+
+@pytest.mark.parametrize("loading", [[], ["giant.csv"]])
+def test_a_daemon_that_stops_says_what_it_waits_for(
+    yard: Yard,
+    clock: Clock,
+    logs: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    loading: list[str],
+) -> None:
+    daemon = Daemon(yard.dock, clock=clock)
+    daemon._prepare()
+    monkeypatch.setattr(Dispatcher, "running", loading)
+    daemon._shut_down()
+    told = [json.loads(line) for line in logs.getvalue().splitlines()]
+    said = [line for line in told if line["event"] == "daemon_stopping"]
+    patience = yard.dock.config.workers.stop_timeout_seconds
+    expected = [(loading, patience)] if loading else []
+    assert [(line["loading"], line["at_most_seconds"]) for line in said] == expected
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from dropload.config import Config
 from dropload.heartbeat import AtGate, Heartbeat, PutOff, TableQueue
+from dropload.identity import worker_name
 from dropload.model import LoadRecord, State, TrackedFile
 from dropload.progress import judge_progress
 from dropload.reasons import (
@@ -207,20 +208,22 @@ def test_where_the_heartbeat_names_too_many_the_journal_tells(
     ("age", "gone", "problem"),
     [
         (1, False, ""),
-        (1, True, ""),
+        (1, True, "the daemon was killed: start it with `dropload run`"),
         (100, False, ""),
-        (100, True, "the daemon was killed: start it with `dropload run`"),
+        (400, True, "the daemon was killed: start it with `dropload run`"),
         (400, False, "the daemon hangs or was killed: see `dropload health`"),
     ],
 )
-def test_a_daemon_is_believed_while_it_looks(age: int, gone: bool, problem: str) -> None:
+def test_a_daemon_is_believed_while_it_lives_and_looks(age: int, gone: bool, problem: str) -> None:
     at = datetime.now(UTC) - timedelta(seconds=age)
-    kept = beat(scanned_at=at.isoformat())
-    assert find_daemon_problem(Config(), kept, is_process_gone=gone) == problem
+    # No process was started in the very moment in which the machine was.
+    process = f"{worker_name().rpartition('#')[0]}#1" if gone else worker_name()
+    kept = beat(scanned_at=at.isoformat(), process=process)
+    assert find_daemon_problem(Config(), kept) == problem
 
 
 def test_without_a_heartbeat_there_is_no_daemon() -> None:
-    assert "dropload run" in find_daemon_problem(Config(), None, is_process_gone=False)
+    assert "dropload run" in find_daemon_problem(Config(), None)
 
 
 # --- words ---------------------------------------------------------------------------------
