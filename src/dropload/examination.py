@@ -106,23 +106,24 @@ def examine_in(
         if on_batch is not None:
             on_batch(batch, reader)
 
-    first: Examined | FileError | MisjudgedError
+    first: Examined | FileError
     try:
         first = examine_as(dock, drop, parser, layout, (), on_progress, note)
-    except (FileError, MisjudgedError) as exc:
+    except MisjudgedError:
+        whole = parser.detect(drop.path, whole=True)
+        return examine_in(dock, drop, parser, whole, on_progress)
+    except FileError as exc:
         first = exc
     if layout.seen_bytes and (is_late or not _is_in_order(first)):
         whole = parser.detect(drop.path, whole=True)
-        if isinstance(first, MisjudgedError) or not whole.reads_like(layout):
+        if not whole.reads_like(layout):
             return examine_in(dock, drop, parser, whole, on_progress)
         if isinstance(first, Examined):
             first = replace(first, layout=whole)
-    if isinstance(first, MisjudgedError):
-        raise first
     return _look_again(dock, drop, parser, layout, first, on_progress)
 
 
-def _is_in_order(first: Examined | Exception) -> bool:
+def _is_in_order(first: Examined | FileError) -> bool:
     """Return whether nothing that was read speaks against the layout."""
     return isinstance(first, Examined) and not first.profile.rejected_rows
 

@@ -25,7 +25,7 @@ from dropload.errors import FileError
 from dropload.footers import MOST_LINES, PATTERN, find_footer
 from dropload.model import ColumnProfile, Layout, Profile, Reject
 from dropload.naming import clean_column_names
-from dropload.parsers.base import Batch, MisjudgedError, Parser, UnfaithfulError
+from dropload.parsers.base import Batch, Parser, UnfaithfulError
 from dropload.read_ahead import read_ahead
 from dropload.row_checks import RowCheck
 
@@ -148,8 +148,6 @@ def profile_file(
                         tally.add(good)
                         if on_progress is not None:
                             on_progress(tally.rows, stream.size_bytes)
-            except MisjudgedError:
-                raise
             except UnfaithfulError:
                 continue
             return tally.profile(stream.seen(), reader)

@@ -34,7 +34,7 @@ class UnfaithfulError(Exception):
     """The fast reader cannot read this file exactly: read it again with the tolerant one."""
 
 
-class MisjudgedError(UnfaithfulError):
+class MisjudgedError(Exception):
     """The file is not written as its beginning said: look at the whole of it."""
 
 
